@@ -1,0 +1,1 @@
+"""A microgrid's chain on CometBFT: ABCI 2.0, transactions, modules, Merkle store, queries."""

@@ -1,0 +1,154 @@
+"""Every protobuf module that the project uses, under one name each.
+
+The compiled messages of `cosmpy` can be imported by two paths (`ibc.x`, `cosmpy.protos.ibc.x`); this module is the one
+place that chooses. Import from here: `from cosmos_wire.protos import channel, channel_tx`.
+"""
+
+# ruff: noqa: I001  (cosmpy.protos has to come first: it puts the others on the path)
+import cosmpy.protos as _cosmpy_protos
+
+# Transactions and accounts
+from cosmos.auth.v1beta1 import auth_pb2 as auth
+from cosmos.auth.v1beta1 import query_pb2 as auth_query
+from cosmos.bank.v1beta1 import bank_pb2 as bank
+from cosmos.bank.v1beta1 import query_pb2 as bank_query
+from cosmos.bank.v1beta1 import tx_pb2 as bank_tx
+from cosmos.base.abci.v1beta1 import abci_pb2 as base_abci
+from cosmos.base.node.v1beta1 import query_pb2 as node_query
+from cosmos.base.query.v1beta1 import pagination_pb2 as pagination
+from cosmos.base.tendermint.v1beta1 import query_pb2 as cmt_query
+from cosmos.base.tendermint.v1beta1 import types_pb2 as cmt_query_types
+from cosmos.base.v1beta1 import coin_pb2 as coin
+from cosmos.consensus.v1 import query_pb2 as consensus_query
+from cosmos.crypto.ed25519 import keys_pb2 as ed25519_keys
+from cosmos.crypto.multisig.v1beta1 import multisig_pb2 as multisig
+from cosmos.crypto.secp256k1 import keys_pb2 as secp256k1_keys
+from cosmos.staking.v1beta1 import query_pb2 as staking_query
+from cosmos.staking.v1beta1 import staking_pb2 as staking
+from cosmos.tx.signing.v1beta1 import signing_pb2 as signing
+from cosmos.tx.v1beta1 import service_pb2 as tx_service
+from cosmos.tx.v1beta1 import tx_pb2 as tx
+from cosmos.upgrade.v1beta1 import query_pb2 as upgrade_query
+
+# Proofs
+from cosmos.ics23.v1 import proofs_pb2 as ics23
+
+# IBC
+from ibc.applications.transfer.v1 import denomtrace_pb2 as transfer_denomtrace
+from ibc.applications.transfer.v1 import packet_pb2 as transfer_packet
+from ibc.applications.transfer.v1 import query_pb2 as transfer_query
+from ibc.applications.transfer.v1 import token_pb2 as transfer_token
+from ibc.applications.transfer.v1 import transfer_pb2 as transfer
+from ibc.applications.transfer.v1 import tx_pb2 as transfer_tx
+from ibc.core.channel.v1 import channel_pb2 as channel
+from ibc.core.channel.v1 import query_pb2 as channel_query
+from ibc.core.channel.v1 import tx_pb2 as channel_tx
+from ibc.core.client.v1 import client_pb2 as client
+from ibc.core.client.v1 import query_pb2 as client_query
+from ibc.core.client.v1 import tx_pb2 as client_tx
+from ibc.core.commitment.v1 import commitment_pb2 as commitment
+from ibc.core.connection.v1 import connection_pb2 as connection
+from ibc.core.connection.v1 import query_pb2 as connection_query
+from ibc.core.connection.v1 import tx_pb2 as connection_tx
+from ibc.lightclients.tendermint.v1 import tendermint_pb2 as tendermint_client
+
+# CometBFT
+from tendermint.abci import types_pb2 as abci
+from tendermint.crypto import keys_pb2 as cmt_keys
+from tendermint.crypto import proof_pb2 as cmt_proof
+from tendermint.p2p import types_pb2 as cmt_p2p
+from tendermint.types import block_pb2 as cmt_block
+from tendermint.types import evidence_pb2 as cmt_evidence
+from tendermint.types import params_pb2 as cmt_params
+from tendermint.types import types_pb2 as cmt_types
+from tendermint.types import validator_pb2 as cmt_validator
+from tendermint.version import types_pb2 as cmt_version
+
+# Our own
+from bsmg_proto.market.v1 import market_pb2 as market
+from bsmg_proto.market.v1 import query_pb2 as market_query
+from bsmg_proto.market.v1 import tx_pb2 as market_tx
+from bsmg_proto.meter.v1 import query_pb2 as meter_query
+from bsmg_proto.meter.v1 import tx_pb2 as meter_tx
+from bsmg_proto.registry.v1 import query_pb2 as registry_query
+from bsmg_proto.registry.v1 import registry_pb2 as registry
+from bsmg_proto.registry.v1 import tx_pb2 as registry_tx
+from bsmg_proto.trade.v1 import packet_pb2 as trade_packet
+from bsmg_proto.trade.v1 import query_pb2 as trade_query
+from bsmg_proto.trade.v1 import trade_pb2 as trade
+from bsmg_proto.trade.v1 import tx_pb2 as trade_tx
+from google.protobuf.any_pb2 import Any
+from google.protobuf.message import DecodeError, Message
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
+
+assert _cosmpy_protos
+
+__all__ = [
+    "Any",
+    "DecodeError",
+    "Duration",
+    "Message",
+    "Timestamp",
+    "abci",
+    "auth",
+    "auth_query",
+    "bank",
+    "bank_query",
+    "bank_tx",
+    "base_abci",
+    "channel",
+    "channel_query",
+    "channel_tx",
+    "client",
+    "client_query",
+    "client_tx",
+    "cmt_block",
+    "cmt_evidence",
+    "cmt_keys",
+    "cmt_p2p",
+    "cmt_params",
+    "cmt_proof",
+    "cmt_query",
+    "cmt_query_types",
+    "cmt_types",
+    "cmt_validator",
+    "cmt_version",
+    "coin",
+    "commitment",
+    "connection",
+    "connection_query",
+    "connection_tx",
+    "consensus_query",
+    "ed25519_keys",
+    "ics23",
+    "market",
+    "market_query",
+    "market_tx",
+    "meter_query",
+    "meter_tx",
+    "multisig",
+    "node_query",
+    "pagination",
+    "registry",
+    "registry_query",
+    "registry_tx",
+    "secp256k1_keys",
+    "signing",
+    "staking",
+    "staking_query",
+    "tendermint_client",
+    "trade",
+    "trade_packet",
+    "trade_query",
+    "trade_tx",
+    "transfer",
+    "transfer_denomtrace",
+    "transfer_packet",
+    "transfer_query",
+    "transfer_token",
+    "transfer_tx",
+    "tx",
+    "tx_service",
+    "upgrade_query",
+]

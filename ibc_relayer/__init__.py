@@ -1,0 +1,1 @@
+"""Carries packets between any two chains; knows no energy."""

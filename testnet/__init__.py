@@ -1,0 +1,1 @@
+"""Brings whole networks up and down, on one machine or many."""

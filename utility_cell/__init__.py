@@ -1,0 +1,1 @@
+"""Off chain: the cells' agents and the utility cell. Reads chains, decides, sends signed transactions."""
