@@ -1,7 +1,7 @@
-"""The error tree: every refusal has a code space, a stable code, and a message that says what was expected and what came.
+"""The error tree: every refusal has a code space, a stable code, and what was expected and what came.
 
     BsmgError                   whatever this project raises on purpose
-    ├── ChainError              a transaction, packet or query that the chain refuses: (codespace, code) as in docs/errors.md
+    ├── ChainError              what the chain refuses: (codespace, code) as in docs/errors.md
     │   ├── cosmos_wire.errors  code space `sdk`, with the Cosmos SDK's numbers
     │   ├── ibc_core.errors     `client`, `connection`, `channel`, `transfer`, `07-tendermint`, with ibc-go's numbers
     │   └── energy.errors       `market`, `meter`, `registry`, `trade`
