@@ -42,10 +42,14 @@ class Height:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proof:
-    """Bytes of a MerkleProof, and the counterparty height whose root it is to be checked against."""
+    """Bytes of a MerkleProof, and the counterparty height whose root it is to be checked against.
+
+    `prefix` is the counterparty's commitment prefix (ICS-23): the name of the store whose tree holds the path.
+    """
 
     height: Height
     data: bytes
+    prefix: bytes = b"ibc"
 
 
 class LightClient(Protocol):
@@ -76,6 +80,9 @@ class LightClient(Protocol):
 
     def timestamp_ns(self, ctx: Context, client_id: str, height: Height) -> int:
         """Counterparty block time at a height that the client knows."""
+
+    def processed(self, ctx: Context, client_id: str, height: Height) -> tuple[int, int]:
+        """Time (ns) and height of the own block that stored the consensus state: where delay periods begin."""
 
     def verify_membership(self, ctx: Context, client_id: str, proof: Proof, path: bytes, value: bytes) -> None:
         """Check that the counterparty's `ibc` store (under its commitment prefix) holds `value` at `path`."""
