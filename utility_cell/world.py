@@ -1,0 +1,49 @@
+"""The physical side of a simulated day: what every meter reads. Agents see it only through meters and history."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from utility_cell.fleet import Asset, CellSpec
+from utility_cell.profiles import QUARTERS_PER_DAY, QUARTERS_PER_WEEK, Profiles
+
+MWH_PER_W_QUARTER = 250  # a quarter hour at 1 W
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calendar:
+    """Maps a market slot to a quarter hour of the profiles: the first slot stands for the day's first."""
+
+    first_slot: int
+    first_quarter: int
+
+    def quarter(self, slot: int) -> int:
+        """Profile row of a slot; the day repeats."""
+        return self.first_quarter + (slot - self.first_slot) % QUARTERS_PER_DAY
+
+
+def net_mWh(profiles: Profiles, cell: CellSpec, quarter: int) -> int:
+    """Energy that the cell draws in a quarter hour; negative when it feeds in."""
+    drawn = sum(profiles.power_W(asset.profile, asset.rated_W, quarter) for asset in cell.loads)
+    fed = sum(profiles.power_W(asset.profile, asset.rated_W, quarter) for asset in cell.sources)
+    return (drawn - fed) * MWH_PER_W_QUARTER
+
+
+def forecast_mWh(profiles: Profiles, cell: CellSpec, quarter: int) -> int:
+    """Seasonal naive forecast of `net_mWh`, the baseline that other forecasts have to beat.
+
+    Loads as a week before, sun as a day before, wind as in the last metered quarter hour: when a slot's orders are due,
+    the one before it is still being delivered, so that is two quarter hours before.
+    """
+    drawn = sum(profiles.power_W(a.profile, a.rated_W, quarter - QUARTERS_PER_WEEK) for a in cell.loads)
+    fed = sum(profiles.power_W(a.profile, a.rated_W, quarter - _season(a)) for a in cell.sources)
+    return (drawn - fed) * MWH_PER_W_QUARTER
+
+
+def _season(asset: Asset) -> int:
+    return QUARTERS_PER_DAY if asset.profile.startswith("PV") else 2
+
+
+def tie_line_mWh(nets_mWh: list[int], contracted_mWh: int) -> int:
+    """Energy that leaves a microgrid on its tie line: what was sold, as far as the microgrid has it to give."""
+    return min(contracted_mWh, max(0, -sum(nets_mWh)))
