@@ -68,6 +68,7 @@ from tendermint.version import types_pb2 as cmt_version
 from bsmg_proto.market.v1 import market_pb2 as market
 from bsmg_proto.market.v1 import query_pb2 as market_query
 from bsmg_proto.market.v1 import tx_pb2 as market_tx
+from bsmg_proto.meter.v1 import meter_pb2 as meter
 from bsmg_proto.meter.v1 import query_pb2 as meter_query
 from bsmg_proto.meter.v1 import tx_pb2 as meter_tx
 from bsmg_proto.registry.v1 import query_pb2 as registry_query
@@ -125,6 +126,7 @@ __all__ = [
     "market",
     "market_query",
     "market_tx",
+    "meter",
     "meter_query",
     "meter_tx",
     "multisig",

@@ -293,6 +293,9 @@ class Clearing(google.protobuf.message.Message):
     CUTS_FIELD_NUMBER: builtins.int
     LOWER_E4_FIELD_NUMBER: builtins.int
     UPPER_E4_FIELD_NUMBER: builtins.int
+    MECHANISM_FIELD_NUMBER: builtins.int
+    BID_PRICE_E4_FIELD_NUMBER: builtins.int
+    ASK_PRICE_E4_FIELD_NUMBER: builtins.int
     price_e4: builtins.int
     volume_mWh: builtins.int
     welfare: builtins.str
@@ -300,6 +303,11 @@ class Clearing(google.protobuf.message.Message):
     lower_e4: builtins.int
     """L and U between which the price was taken"""
     upper_e4: builtins.int
+    mechanism: global___Mechanism.ValueType
+    bid_price_e4: builtins.int
+    """what every buyer pays; 0: its own price (pay as bid)"""
+    ask_price_e4: builtins.int
+    """what every seller gets; 0: its own price"""
     @property
     def bid(self) -> global___Marginal:
         """absent when nothing trades"""
@@ -319,9 +327,12 @@ class Clearing(google.protobuf.message.Message):
         cuts: collections.abc.Iterable[global___Cut] | None = ...,
         lower_e4: builtins.int = ...,
         upper_e4: builtins.int = ...,
+        mechanism: global___Mechanism.ValueType = ...,
+        bid_price_e4: builtins.int = ...,
+        ask_price_e4: builtins.int = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["ask", b"ask", "bid", b"bid"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["ask", b"ask", "bid", b"bid", "cuts", b"cuts", "lower_e4", b"lower_e4", "price_e4", b"price_e4", "upper_e4", b"upper_e4", "volume_mWh", b"volume_mWh", "welfare", b"welfare"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["ask", b"ask", "ask_price_e4", b"ask_price_e4", "bid", b"bid", "bid_price_e4", b"bid_price_e4", "cuts", b"cuts", "lower_e4", b"lower_e4", "mechanism", b"mechanism", "price_e4", b"price_e4", "upper_e4", b"upper_e4", "volume_mWh", b"volume_mWh", "welfare", b"welfare"]) -> None: ...
 
 global___Clearing = Clearing
 
@@ -383,6 +394,10 @@ class Slot(google.protobuf.message.Message):
     BALANCE_MWH_FIELD_NUMBER: builtins.int
     SETTLED_CELLS_FIELD_NUMBER: builtins.int
     OPENED_MS_FIELD_NUMBER: builtins.int
+    SCHEDULE_HASH_FIELD_NUMBER: builtins.int
+    ROOT_FIELD_NUMBER: builtins.int
+    UNSERVED_BID_MWH_FIELD_NUMBER: builtins.int
+    UNSERVED_ASK_MWH_FIELD_NUMBER: builtins.int
     slot: builtins.int
     state: global___SlotState.ValueType
     next_gate: builtins.int
@@ -408,6 +423,12 @@ class Slot(google.protobuf.message.Message):
     """what the balancing account took: metered import - metered export"""
     settled_cells: builtins.int
     opened_ms: builtins.int
+    schedule_hash: builtins.bytes
+    """over the traded orders, set at CLEAR (energy/market/clearing.py)"""
+    root: builtins.bytes
+    """set at SEAL"""
+    unserved_bid_mWh: builtins.int
+    unserved_ask_mWh: builtins.int
     @property
     def params(self) -> global___Params:
         """frozen at OPEN"""
@@ -440,9 +461,13 @@ class Slot(google.protobuf.message.Message):
         balance_mWh: builtins.int = ...,
         settled_cells: builtins.int = ...,
         opened_ms: builtins.int = ...,
+        schedule_hash: builtins.bytes = ...,
+        root: builtins.bytes = ...,
+        unserved_bid_mWh: builtins.int = ...,
+        unserved_ask_mWh: builtins.int = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["clearing", b"clearing", "params", b"params", "prices", b"prices"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["ask_mWh", b"ask_mWh", "balance_mWh", b"balance_mWh", "bid_mWh", b"bid_mWh", "clearing", b"clearing", "escrow", b"escrow", "export_mWh", b"export_mWh", "factor_permille", b"factor_permille", "gate_height", b"gate_height", "import_mWh", b"import_mWh", "next_gate", b"next_gate", "next_seq", b"next_seq", "opened_ms", b"opened_ms", "orders", b"orders", "params", b"params", "prices", b"prices", "residual_mWh", b"residual_mWh", "settled_cells", b"settled_cells", "slot", b"slot", "state", b"state", "statements_root", b"statements_root", "voided", b"voided"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["ask_mWh", b"ask_mWh", "balance_mWh", b"balance_mWh", "bid_mWh", b"bid_mWh", "clearing", b"clearing", "escrow", b"escrow", "export_mWh", b"export_mWh", "factor_permille", b"factor_permille", "gate_height", b"gate_height", "import_mWh", b"import_mWh", "next_gate", b"next_gate", "next_seq", b"next_seq", "opened_ms", b"opened_ms", "orders", b"orders", "params", b"params", "prices", b"prices", "residual_mWh", b"residual_mWh", "root", b"root", "schedule_hash", b"schedule_hash", "settled_cells", b"settled_cells", "slot", b"slot", "state", b"state", "statements_root", b"statements_root", "unserved_ask_mWh", b"unserved_ask_mWh", "unserved_bid_mWh", b"unserved_bid_mWh", "voided", b"voided"]) -> None: ...
 
 global___Slot = Slot
 
@@ -504,6 +529,10 @@ class Statement(google.protobuf.message.Message):
     NET_FIELD_NUMBER: builtins.int
     SCORE_PERMILLE_FIELD_NUMBER: builtins.int
     ARREARS_FIELD_NUMBER: builtins.int
+    CATCH_UP_FIELD_NUMBER: builtins.int
+    CATCH_UP_MWH_FIELD_NUMBER: builtins.int
+    PAYOUT_FIELD_NUMBER: builtins.int
+    CREDIT_FIELD_NUMBER: builtins.int
     slot: builtins.int
     cell: builtins.str
     bought_mWh: builtins.int
@@ -520,6 +549,14 @@ class Statement(google.protobuf.message.Message):
     net: builtins.str
     score_permille: builtins.int
     arrears: builtins.str
+    """added by this slot"""
+    catch_up: builtins.str
+    """energy of slots without a reading, at imbalance prices"""
+    catch_up_mWh: builtins.int
+    payout: builtins.str
+    """what the slot's escrow owes the cell: rest of escrow, proceeds, minus charges"""
+    credit: builtins.str
+    """what the balancing account owes the cell"""
     def __init__(
         self,
         *,
@@ -539,7 +576,207 @@ class Statement(google.protobuf.message.Message):
         net: builtins.str = ...,
         score_permille: builtins.int = ...,
         arrears: builtins.str = ...,
+        catch_up: builtins.str = ...,
+        catch_up_mWh: builtins.int = ...,
+        payout: builtins.str = ...,
+        credit: builtins.str = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["arrears", b"arrears", "bought_mWh", b"bought_mWh", "cell", b"cell", "escrow_back", b"escrow_back", "estimated", b"estimated", "export_mWh", b"export_mWh", "fee", b"fee", "imbalance", b"imbalance", "import_mWh", b"import_mWh", "net", b"net", "penalty", b"penalty", "price_e4", b"price_e4", "score_permille", b"score_permille", "slot", b"slot", "sold_mWh", b"sold_mWh", "trade", b"trade"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["arrears", b"arrears", "bought_mWh", b"bought_mWh", "catch_up", b"catch_up", "catch_up_mWh", b"catch_up_mWh", "cell", b"cell", "credit", b"credit", "escrow_back", b"escrow_back", "estimated", b"estimated", "export_mWh", b"export_mWh", "fee", b"fee", "imbalance", b"imbalance", "import_mWh", b"import_mWh", "net", b"net", "payout", b"payout", "penalty", b"penalty", "price_e4", b"price_e4", "score_permille", b"score_permille", "slot", b"slot", "sold_mWh", b"sold_mWh", "trade", b"trade"]) -> None: ...
 
 global___Statement = Statement
+
+@typing.final
+class BookEntry(google.protobuf.message.Message):
+    """Values of the keys in energy/market/keys.py."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CELL_FIELD_NUMBER: builtins.int
+    BUS_FIELD_NUMBER: builtins.int
+    QUANTITY_MWH_FIELD_NUMBER: builtins.int
+    cell: builtins.int
+    """registry number"""
+    bus: builtins.int
+    quantity_mWh: builtins.int
+    def __init__(
+        self,
+        *,
+        cell: builtins.int = ...,
+        bus: builtins.int = ...,
+        quantity_mWh: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["bus", b"bus", "cell", b"cell", "quantity_mWh", b"quantity_mWh"]) -> None: ...
+
+global___BookEntry = BookEntry
+
+@typing.final
+class OrderRef(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    SIDE_FIELD_NUMBER: builtins.int
+    PRICE_E4_FIELD_NUMBER: builtins.int
+    side: global___Side.ValueType
+    price_e4: builtins.int
+    def __init__(
+        self,
+        *,
+        side: global___Side.ValueType = ...,
+        price_e4: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["price_e4", b"price_e4", "side", b"side"]) -> None: ...
+
+global___OrderRef = OrderRef
+
+@typing.final
+class Baseline(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    P_MWH_FIELD_NUMBER: builtins.int
+    Q_MVARH_FIELD_NUMBER: builtins.int
+    p_mWh: builtins.int
+    """withdrawal positive"""
+    q_mvarh: builtins.int
+    def __init__(
+        self,
+        *,
+        p_mWh: builtins.int = ...,
+        q_mvarh: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["p_mWh", b"p_mWh", "q_mvarh", b"q_mvarh"]) -> None: ...
+
+global___Baseline = Baseline
+
+@typing.final
+class LiveSlot(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    SLOT_FIELD_NUMBER: builtins.int
+    NEXT_GATE_FIELD_NUMBER: builtins.int
+    GATE_MS_FIELD_NUMBER: builtins.int
+    SEAL_MS_FIELD_NUMBER: builtins.int
+    HEIGHT_MIN_FIELD_NUMBER: builtins.int
+    SETTLED_FIELD_NUMBER: builtins.int
+    slot: builtins.int
+    next_gate: builtins.int
+    """number of the gate that is due next"""
+    gate_ms: builtins.int
+    """block time of that gate"""
+    seal_ms: builtins.int
+    """SEAL waits for nothing"""
+    height_min: builtins.int
+    """least height at which that gate may fire"""
+    settled: builtins.bool
+    """CLOSE waits for the cursor"""
+    def __init__(
+        self,
+        *,
+        slot: builtins.int = ...,
+        next_gate: builtins.int = ...,
+        gate_ms: builtins.int = ...,
+        seal_ms: builtins.int = ...,
+        height_min: builtins.int = ...,
+        settled: builtins.bool = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["gate_ms", b"gate_ms", "height_min", b"height_min", "next_gate", b"next_gate", "seal_ms", b"seal_ms", "settled", b"settled", "slot", b"slot"]) -> None: ...
+
+global___LiveSlot = LiveSlot
+
+@typing.final
+class Live(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    SLOTS_FIELD_NUMBER: builtins.int
+    @property
+    def slots(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___LiveSlot]:
+        """ascending"""
+
+    def __init__(
+        self,
+        *,
+        slots: collections.abc.Iterable[global___LiveSlot] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["slots", b"slots"]) -> None: ...
+
+global___Live = Live
+
+@typing.final
+class SettleCursor(google.protobuf.message.Message):
+    """How far the settlement of a slot is, and what its cells add up to."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    NEXT_CELL_FIELD_NUMBER: builtins.int
+    STATEMENTS_FIELD_NUMBER: builtins.int
+    PEAKS_FIELD_NUMBER: builtins.int
+    BOUGHT_MWH_FIELD_NUMBER: builtins.int
+    SOLD_MWH_FIELD_NUMBER: builtins.int
+    PAID_FIELD_NUMBER: builtins.int
+    EARNED_FIELD_NUMBER: builtins.int
+    ESCROW_BALANCING_FIELD_NUMBER: builtins.int
+    ESCROW_FEES_FIELD_NUMBER: builtins.int
+    ESCROW_INCENTIVE_FIELD_NUMBER: builtins.int
+    COLLATERAL_BALANCING_FIELD_NUMBER: builtins.int
+    COLLATERAL_FEES_FIELD_NUMBER: builtins.int
+    COLLATERAL_INCENTIVE_FIELD_NUMBER: builtins.int
+    next_cell: builtins.int
+    statements: builtins.int
+    bought_mWh: builtins.int
+    sold_mWh: builtins.int
+    paid: builtins.str
+    """by buyers"""
+    earned: builtins.str
+    """by sellers"""
+    escrow_balancing: builtins.str
+    """charges that the cells' escrow and proceeds paid, by receiving pool"""
+    escrow_fees: builtins.str
+    escrow_incentive: builtins.str
+    collateral_balancing: builtins.str
+    collateral_fees: builtins.str
+    collateral_incentive: builtins.str
+    @property
+    def peaks(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.bytes]:
+        """of the statements' Merkle tree (RFC 6962)"""
+
+    def __init__(
+        self,
+        *,
+        next_cell: builtins.int = ...,
+        statements: builtins.int = ...,
+        peaks: collections.abc.Iterable[builtins.bytes] | None = ...,
+        bought_mWh: builtins.int = ...,
+        sold_mWh: builtins.int = ...,
+        paid: builtins.str = ...,
+        earned: builtins.str = ...,
+        escrow_balancing: builtins.str = ...,
+        escrow_fees: builtins.str = ...,
+        escrow_incentive: builtins.str = ...,
+        collateral_balancing: builtins.str = ...,
+        collateral_fees: builtins.str = ...,
+        collateral_incentive: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["bought_mWh", b"bought_mWh", "collateral_balancing", b"collateral_balancing", "collateral_fees", b"collateral_fees", "collateral_incentive", b"collateral_incentive", "earned", b"earned", "escrow_balancing", b"escrow_balancing", "escrow_fees", b"escrow_fees", "escrow_incentive", b"escrow_incentive", "next_cell", b"next_cell", "paid", b"paid", "peaks", b"peaks", "sold_mWh", b"sold_mWh", "statements", b"statements"]) -> None: ...
+
+global___SettleCursor = SettleCursor
+
+@typing.final
+class PoolTotals(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    OWED_FIELD_NUMBER: builtins.int
+    ARREARS_FIELD_NUMBER: builtins.int
+    COLLATERAL_FIELD_NUMBER: builtins.int
+    owed: builtins.str
+    """credits that the balancing account could not pay yet"""
+    arrears: builtins.str
+    """charges that cells could not pay yet"""
+    collateral: builtins.str
+    def __init__(
+        self,
+        *,
+        owed: builtins.str = ...,
+        arrears: builtins.str = ...,
+        collateral: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["arrears", b"arrears", "collateral", b"collateral", "owed", b"owed"]) -> None: ...
+
+global___PoolTotals = PoolTotals

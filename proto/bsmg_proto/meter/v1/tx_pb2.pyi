@@ -74,16 +74,20 @@ class ReadingResult(google.protobuf.message.Message):
 
     CODE_FIELD_NUMBER: builtins.int
     LOG_FIELD_NUMBER: builtins.int
+    CODESPACE_FIELD_NUMBER: builtins.int
     code: builtins.int
     """0 accepted; else a code of code space `meter`"""
     log: builtins.str
+    codespace: builtins.str
+    """of the code: `meter`, or `market` for the slot"""
     def __init__(
         self,
         *,
         code: builtins.int = ...,
         log: builtins.str = ...,
+        codespace: builtins.str = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["code", b"code", "log", b"log"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["code", b"code", "codespace", b"codespace", "log", b"log"]) -> None: ...
 
 global___ReadingResult = ReadingResult
 

@@ -75,6 +75,7 @@ class Cell(google.protobuf.message.Message):
     OWED_FIELD_NUMBER: builtins.int
     MISSED_FIELD_NUMBER: builtins.int
     NEXT_STATUS_FIELD_NUMBER: builtins.int
+    DEVICES_FIELD_NUMBER: builtins.int
     number: builtins.int
     """key of the cell in order and settlement records"""
     id: builtins.str
@@ -93,6 +94,8 @@ class Cell(google.protobuf.message.Message):
     """slots in a row without a reading"""
     next_status: global___Status.ValueType
     """takes effect at the next OPEN"""
+    devices: builtins.int
+    """that are ACTIVE: so many readings a slot are expected"""
     def __init__(
         self,
         *,
@@ -110,8 +113,9 @@ class Cell(google.protobuf.message.Message):
         owed: builtins.str = ...,
         missed: builtins.int = ...,
         next_status: global___Status.ValueType = ...,
+        devices: builtins.int = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["address", b"address", "arrears", b"arrears", "bus", b"bus", "collateral", b"collateral", "id", b"id", "max_export_W", b"max_export_W", "max_import_W", b"max_import_W", "missed", b"missed", "next_status", b"next_status", "number", b"number", "owed", b"owed", "score_permille", b"score_permille", "status", b"status", "tan_phi_permille", b"tan_phi_permille"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["address", b"address", "arrears", b"arrears", "bus", b"bus", "collateral", b"collateral", "devices", b"devices", "id", b"id", "max_export_W", b"max_export_W", "max_import_W", b"max_import_W", "missed", b"missed", "next_status", b"next_status", "number", b"number", "owed", b"owed", "score_permille", b"score_permille", "status", b"status", "tan_phi_permille", b"tan_phi_permille"]) -> None: ...
 
 global___Cell = Cell
 
@@ -123,6 +127,7 @@ class Device(google.protobuf.message.Message):
     CELL_FIELD_NUMBER: builtins.int
     PUBKEY_FIELD_NUMBER: builtins.int
     STATUS_FIELD_NUMBER: builtins.int
+    NEXT_STATUS_FIELD_NUMBER: builtins.int
     id: builtins.str
     """`device@microgrid`"""
     cell: builtins.str
@@ -130,6 +135,8 @@ class Device(google.protobuf.message.Message):
     pubkey: builtins.bytes
     """ed25519, 32 bytes"""
     status: global___Status.ValueType
+    next_status: global___Status.ValueType
+    """takes effect at the next OPEN"""
     def __init__(
         self,
         *,
@@ -137,8 +144,9 @@ class Device(google.protobuf.message.Message):
         cell: builtins.str = ...,
         pubkey: builtins.bytes = ...,
         status: global___Status.ValueType = ...,
+        next_status: global___Status.ValueType = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["cell", b"cell", "id", b"id", "pubkey", b"pubkey", "status", b"status"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["cell", b"cell", "id", b"id", "next_status", b"next_status", "pubkey", b"pubkey", "status", b"status"]) -> None: ...
 
 global___Device = Device
 
