@@ -1,0 +1,44 @@
+# Everything a person types. `make setup` is quick when nothing is missing, so the other targets simply ask for it.
+SHELL := /bin/bash
+SLOTS ?= 96
+PYTHON := .venv/bin/python
+PYTEST := $(PYTHON) -m pytest -q
+
+.PHONY: help setup check test demo clean lock format
+
+help:
+	@echo "make setup   what is missing: .venv and .tools"
+	@echo "make demo    the main job, SLOTS=96 slots (SLOTS=8 takes two minutes)"
+	@echo "make check   formatter, linter, type checker, style tests"
+	@echo "make test    every test that has to pass before a change lands"
+	@echo "make format  let the formatter and the linter repair what they can"
+	@echo "make lock    choose versions anew and pin them"
+	@echo "make clean   remove what was made here, .venv and .tools too"
+
+setup:
+	@tools/setup.sh
+
+check: setup
+	@$(PYTHON) -m ruff format --check --quiet . || { $(PYTHON) -m ruff format --check .; exit 1; }
+	@$(PYTHON) -m ruff check --quiet .
+	@$(PYTHON) -m mypy --no-error-summary
+	@$(PYTHON) proto/generate.py --check
+	@$(PYTEST) tests/style
+
+test: setup
+	@$(PYTEST) -n 2 -m "not slow and not e2e" tests
+	@$(PYTEST) -m "e2e and not slow" tests
+
+demo: setup
+	@.venv/bin/bsmg demo --slots $(SLOTS)
+
+format: setup
+	@$(PYTHON) -m ruff format --quiet .
+	@$(PYTHON) -m ruff check --quiet --fix .
+
+lock: setup
+	@tools/lock.sh
+
+clean:
+	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis build demo *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

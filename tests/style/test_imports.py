@@ -1,0 +1,75 @@
+"""Rooms import downwards only (docs/development.md), and the pure ones touch nothing outside the state."""
+
+import pytest
+
+from tests.style.source import PURE, Source, imports, product, pure
+
+WIRE, CORE, CLIENT = "cosmos_wire", "ibc_core", "bsmg.client"
+CLIENT_SIDE = {WIRE, CORE, "energy", CLIENT, "ibc_relayer", "utility_cell", "testnet"}
+MAY_IMPORT = {
+    WIRE: set(),
+    CORE: {WIRE},
+    "energy": {WIRE, CORE},
+    "abci_app": {WIRE, CORE, "energy"},
+    CLIENT: {WIRE, CORE},
+    "ibc_relayer": {WIRE, CORE, CLIENT},
+    "utility_cell": {WIRE, CORE, "energy", CLIENT, "ibc_relayer"},
+    "testnet": CLIENT_SIDE - {"testnet"},
+    "tools": {WIRE, CORE, "energy", "abci_app"},
+}
+OUTSIDE_WORLD = {
+    "asyncio", "builtins.open", "datetime", "io", "logging", "multiprocessing", "numpy", "os", "pathlib", "random",
+    "secrets", "selectors", "shutil", "socket", "subprocess", "tempfile", "threading", "time", "uuid",
+}  # fmt: skip
+
+
+def room_of(module: str) -> str:
+    """Room of a module's name."""
+    parts = module.split(".")
+    return ".".join(parts[:2]) if parts[0] == "bsmg" else parts[0]
+
+
+def is_project(module: str) -> bool:
+    return module.split(".", maxsplit=1)[0] in {room.split(".")[0] for room in MAY_IMPORT}
+
+
+def upward(source: Source) -> list[str]:
+    allowed = MAY_IMPORT.get(source.room, CLIENT_SIDE | {"bsmg.cli"} if source.room.startswith("bsmg") else set())
+    found = []
+    for node, module in imports(source):
+        if not is_project(module) or module == "bsmg":
+            continue
+        room = room_of(module)
+        if room != source.room and room not in allowed:
+            found.append(f"{source.at(node)} {source.room} imports {room}")
+    return found
+
+
+def test_rooms_import_downwards_only():
+    assert [line for source in product() for line in upward(source)] == []
+
+
+@pytest.mark.parametrize("room", PURE)
+def test_pure_rooms_exist(room: str):
+    assert any(source.room == room for source in pure())
+
+
+def test_pure_rooms_touch_nothing_outside():
+    found = [
+        f"{source.at(node)} imports {module}"
+        for source in pure()
+        for node, module in imports(source)
+        if module in OUTSIDE_WORLD or module.split(".")[0] in OUTSIDE_WORLD
+    ]
+    assert found == []
+
+
+def test_protobuf_modules_come_from_one_place():
+    found = [
+        f"{source.at(node)} imports {module}: use cosmos_wire.protos"
+        for source in product()
+        for node, module in imports(source)
+        if source.path != "cosmos_wire/protos.py"
+        if module.split(".")[0] in {"bsmg_proto", "cosmpy", "cosmos", "ibc", "tendermint", "gogoproto", "amino"}
+    ]
+    assert found == []
