@@ -12,7 +12,8 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.fixture(scope="module")
 def setup() -> ModuleType:
     spec = importlib.util.spec_from_file_location("bsmg_setup", ROOT / "tools" / "setup.py")
-    assert spec and spec.loader
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -72,8 +73,6 @@ def test_a_failing_step_shows_its_own_last_lines(setup, tmp_path, monkeypatch):
 
 def test_a_step_is_tried_again(setup, tmp_path, monkeypatch):
     monkeypatch.setattr(setup, "LOGS", tmp_path)
-    flaky = command(
-        tmp_path / "flaky", f"test -e {tmp_path}/second || {{ touch {tmp_path}/second; exit 1; }}; echo fine"
-    )
+    flaky = command(tmp_path / "flaky", f"cd {tmp_path}; test -e second || {{ touch second; exit 1; }}; echo fine")
     setup.run("step", [flaky], attempts=2)
     assert (tmp_path / "step.log").read_text() == "fine\n"
