@@ -1,0 +1,204 @@
+"""What a trading day left behind: the content of `report.json`, typed.
+
+Everything is taken from public interfaces of the chains (block results, queries). Energy in mWh, price in 1e-4 token
+per kWh, money in base units (1e-10 token), time in ms of block time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any as Json
+
+VERSION = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlotRow:
+    """One slot of one chain."""
+
+    slot: int
+    quarter: int  # of the day, 0..95
+    price_e4: int
+    volume_mWh: int
+    import_mWh: int
+    export_mWh: int
+    balance_mWh: int
+    closed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CellRow:
+    """A cell's day, with and without trading (alone it buys at `up` and sells at `down`)."""
+
+    cell: str
+    bought_mWh: int
+    sold_mWh: int
+    import_mWh: int
+    export_mWh: int
+    cost: int
+    cost_without: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SupplyRow:
+    """The supply equation of one denomination on one chain: genesis + minted - burnt = supply = sum of balances."""
+
+    denom: str
+    genesis: int
+    minted: int
+    burnt: int
+    supply: int
+    balances: int
+
+    @property
+    def conserved(self) -> bool:
+        """All three agree to the unit."""
+        return self.genesis + self.minted - self.burnt == self.supply == self.balances
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChainRow:
+    """One chain's day."""
+
+    chain_id: str
+    denom: str
+    fleet: str
+    blocks: int
+    block_interval_ms: int
+    slots: tuple[SlotRow, ...]
+    cells: tuple[CellRow, ...]
+    supply: tuple[SupplyRow, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContractRow:
+    """One level-2 contract, as seller's and buyer's chain ended it."""
+
+    contract_id: str
+    slot: int
+    quarter: int
+    seller_chain: str
+    buyer_chain: str
+    energy_mWh: int
+    lo_mWh: int
+    hi_mWh: int
+    price_e4: int
+    seller_state: str
+    buyer_state: str
+    basis: str
+    paid_seller: int
+
+    @property
+    def short(self) -> bool:
+        """Settled on less energy than agreed."""
+        return self.seller_state == "SETTLED" and self.lo_mWh < self.energy_mWh
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PacketRow:
+    """Packets of one direction and port, and the time from sending to the sender's acknowledgement."""
+
+    source: str
+    destination: str
+    port: str
+    sent: int
+    received: int
+    acknowledged: int
+    timed_out: int
+    latency_ms: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outage:
+    """The time without a relayer, and what came of the transfer that ran into it."""
+
+    from_ms: int
+    to_ms: int
+    transfers_sent: int
+    timeouts_refunded: int
+    refunded: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """What the chain said to the packet whose proof was tampered with."""
+
+    code: int
+    codespace: str
+    log: str
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DayReport:
+    """The whole day."""
+
+    day: str
+    seed: int
+    slot_s: int
+    slots: int
+    wall_s: int
+    chains: tuple[ChainRow, ...]
+    contracts: tuple[ContractRow, ...]
+    packets: tuple[PacketRow, ...]
+    tokens_moved: dict[str, int]  # base units that arrived as vouchers or came home, by denomination
+    outage: Outage | None
+    refusal: Refusal | None
+
+    @property
+    def level1_mWh(self) -> int:
+        """Energy cleared inside the microgrids."""
+        return sum(row.volume_mWh for chain in self.chains for row in chain.slots)
+
+    @property
+    def level2_mWh(self) -> int:
+        """Energy delivered between microgrids."""
+        return sum(c.lo_mWh for c in self.contracts if c.seller_state == "SETTLED")
+
+    @property
+    def level2_slots(self) -> int:
+        """Slots in which energy was delivered between microgrids."""
+        return len({c.slot for c in self.contracts if c.seller_state == "SETTLED" and c.lo_mWh > 0})
+
+    @property
+    def latencies_ms(self) -> tuple[int, ...]:
+        """All packets' latencies, ascending."""
+        return tuple(sorted(ms for row in self.packets for ms in row.latency_ms))
+
+    @property
+    def conserved(self) -> bool:
+        """Every denomination on every chain."""
+        return all(row.conserved for chain in self.chains for row in chain.supply)
+
+    def document(self) -> dict[str, Json]:
+        """The JSON form: the rows, and a summary of what a reader looks for first."""
+        return {"version": VERSION, "summary": self.summary(), **asdict(self)}
+
+    def summary(self) -> dict[str, Json]:
+        """Totals, by the names that README explains."""
+        latencies = self.latencies_ms
+        return {
+            "level1_mWh": self.level1_mWh,
+            "level2_mWh": self.level2_mWh,
+            "level2_slots": self.level2_slots,
+            "contracts": len(self.contracts),
+            "contracts_settled": sum(c.seller_state == "SETTLED" for c in self.contracts),
+            "contracts_short": sum(c.short for c in self.contracts),
+            "packets_sent": sum(p.sent for p in self.packets),
+            "packets_received": sum(p.received for p in self.packets),
+            "packets_acknowledged": sum(p.acknowledged for p in self.packets),
+            "packets_timed_out": sum(p.timed_out for p in self.packets),
+            "latency_p50_ms": percentile(latencies, 50),
+            "latency_p95_ms": percentile(latencies, 95),
+            "timeouts_refunded": self.outage.timeouts_refunded if self.outage else 0,
+            "supply_conserved": self.conserved,
+            "cost": sum(c.cost for chain in self.chains for c in chain.cells),
+            "cost_without_trading": sum(c.cost_without for chain in self.chains for c in chain.cells),
+        }
+
+
+def percentile(ascending: tuple[int, ...], percent: int) -> int | None:
+    """Nearest-rank percentile; None of nothing."""
+    if not ascending:
+        return None
+    return ascending[max(0, -(-len(ascending) * percent // 100) - 1)]

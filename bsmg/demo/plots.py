@@ -1,0 +1,114 @@
+"""Plots of a day as inline SVG, without a display and without a clock in the output."""
+
+from __future__ import annotations
+
+import io
+import re
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from bsmg.demo.day import ChainRow, DayReport
+
+mpl.use("svg")
+mpl.rcParams["svg.hashsalt"] = "bsmg"
+COLOURS = ("#c2571a", "#1a6fb5", "#3f8f4f", "#8655a8", "#a08a1f", "#777777")
+KWH = 1_000_000  # mWh
+TOKEN = 10**10  # base units
+PRICE = 10_000  # e4
+
+
+def prices(day: DayReport) -> str:
+    """Clearing price of each chain over the day; no line where nothing was traded."""
+    figure, axes = _axes("token / kWh")
+    for colour, chain in zip(COLOURS, day.chains, strict=False):
+        points = [(row.quarter / 4, row.price_e4 / PRICE if row.volume_mWh else float("nan")) for row in chain.slots]
+        axes.step(*_columns(points), where="post", color=colour, label=f"{chain.chain_id} ({chain.fleet})")
+    _legend(axes, "best")
+    return _svg(figure)
+
+
+def energy_by_level(day: DayReport) -> str:
+    """Stacked energy a slot: each chain's auction, each direction between them."""
+    figure, axes = _axes("kWh a quarter hour")
+    quarters = sorted({row.quarter for chain in day.chains for row in chain.slots})
+    bottom = dict.fromkeys(quarters, 0.0)
+    for colour, (label, heights) in zip(COLOURS, _levels(day), strict=False):
+        values = [heights.get(q, 0) / KWH for q in quarters]
+        axes.bar(
+            [q / 4 for q in quarters],
+            values,
+            width=0.24,
+            align="edge",
+            bottom=[bottom[q] for q in quarters],
+            color=colour,
+            label=label,
+        )
+        for quarter, value in zip(quarters, values, strict=True):
+            bottom[quarter] += value
+    _legend(axes, "best")
+    return _svg(figure)
+
+
+def _levels(day: DayReport) -> list[tuple[str, dict[int, int]]]:
+    levels: dict[str, dict[int, int]] = {}
+    for chain in day.chains:
+        levels[f"level 1 {chain.chain_id}"] = {row.quarter: row.volume_mWh for row in chain.slots}
+    for contract in day.contracts:
+        label = f"level 2 {contract.seller_chain} to {contract.buyer_chain}"
+        column = levels.setdefault(label, {})
+        column[contract.quarter] = column.get(contract.quarter, 0) + contract.lo_mWh
+    return list(levels.items())
+
+
+def latency(day: DayReport) -> str:
+    """Share of packets acknowledged within a time."""
+    figure, axes = _axes("share of packets", x_label="seconds from sending to acknowledgement", hours=False)
+    for colour, row in zip(COLOURS, [p for p in day.packets if p.latency_ms], strict=False):
+        times = sorted(row.latency_ms)
+        points = [(ms / 1_000, (i + 1) / len(times)) for i, ms in enumerate(times)]
+        axes.step(*_columns(points), where="post", color=colour, label=f"{row.source} to {row.destination}, {row.port}")
+    _legend(axes, "lower right")
+    return _svg(figure)
+
+
+def costs(chain: ChainRow) -> str:
+    """Each cell's cost of the day without and with trading."""
+    figure, axes = _axes("token", x_label="", hours=False)
+    names = [cell.cell.split("@")[0] for cell in chain.cells]
+    places = range(len(names))
+    without = [cell.cost_without / TOKEN for cell in chain.cells]
+    with_trading = [cell.cost / TOKEN for cell in chain.cells]
+    axes.bar([x - 0.2 for x in places], without, 0.4, color="#bbbbbb", label="alone")
+    axes.bar([x + 0.2 for x in places], with_trading, 0.4, color=COLOURS[0], label="trading")
+    axes.set_xticks(list(places), names, rotation=60, ha="right")
+    axes.axhline(0, color="#444444", linewidth=0.8)
+    _legend(axes, "best")
+    return _svg(figure)
+
+
+def _columns(points: list[tuple[float, float]]) -> tuple[list[float], list[float]]:
+    return [x for x, _ in points], [y for _, y in points]
+
+
+def _axes(y_label: str, x_label: str = "hour of the day", *, hours: bool = True) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(9, 3.4), layout="constrained")
+    axes = figure.subplots()
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.set_ylabel(y_label)
+    axes.set_xlabel(x_label)
+    if hours:
+        axes.grid(axis="y", color="#dddddd", linewidth=0.6)
+    return figure, axes
+
+
+def _legend(axes: Axes, place: str) -> None:
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(loc=place, frameon=False)
+
+
+def _svg(figure: Figure) -> str:
+    out = io.StringIO()
+    figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
+    return re.sub(r"^.*?(?=<svg)", "", out.getvalue(), flags=re.DOTALL)

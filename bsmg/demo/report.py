@@ -1,0 +1,176 @@
+"""A day as one self-contained HTML page and as terminal tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from html import escape
+
+from rich.table import Table
+
+from bsmg.demo import plots
+from bsmg.demo.day import DayReport
+from bsmg.demo.plots import KWH, PRICE, TOKEN
+
+STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; color: #222; max-width: 62rem; margin: 2rem auto; padding: 0 1rem }
+h1 { font-size: 1.5rem } h2 { font-size: 1.1rem; margin-top: 2rem; border-bottom: 1px solid #ddd }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums } td, th { padding: .15rem .8rem .15rem 0 }
+td { text-align: right } td:first-child, th { text-align: left } th { font-weight: 600 }
+svg { max-width: 100%; height: auto }
+code { background: #f4f2ee; padding: 0 .25em; overflow-wrap: anywhere } .good { color: #2c7a3f } .bad { color: #b3261e }
+"""
+
+Rows = Sequence[Sequence[str]]
+
+
+def html(day: DayReport) -> str:
+    """The page; nothing is loaded from elsewhere."""
+    parts = [
+        f"<h1>Trading day {escape(day.day)}: {day.slots} slots, {len(day.chains)} microgrids</h1>",
+        _conserved(day),
+        _section("What happened", _table(("", ""), summary_rows(day))),
+        _section("Prices of level 1", plots.prices(day)),
+        _section("Energy by level", plots.energy_by_level(day)),
+        _section("Packets", _table(PACKET_HEAD, packet_rows(day)) + plots.latency(day)),
+        _section("Supply, to the last unit", _table(SUPPLY_HEAD, supply_rows(day))),
+        *(_section(f"Cost of the day, cells of {chain.chain_id}", plots.costs(chain)) for chain in day.chains),
+        _section("Contracts between microgrids", _table(CONTRACT_HEAD, contract_rows(day))),
+        _refusal(day),
+    ]
+    head = f"<!doctype html><html lang=en><meta charset=utf-8><title>Trading day {escape(day.day)}</title>"
+    return f"{head}<style>{STYLE}</style>{''.join(parts)}</html>\n"
+
+
+def tables(day: DayReport) -> Iterable[Table]:
+    """The same for a terminal."""
+    yield _rich("The day", ("", ""), summary_rows(day))
+    yield _rich("Packets", PACKET_HEAD, packet_rows(day))
+    yield _rich("Supply", SUPPLY_HEAD, supply_rows(day))
+
+
+def summary_rows(day: DayReport) -> list[tuple[str, str]]:
+    """Name and value of what a reader looks for first."""
+    latency = [day.summary()[name] for name in ("latency_p50_ms", "latency_p95_ms")]
+    settled = [c for c in day.contracts if c.seller_state == "SETTLED"]
+    rows = [
+        ("energy traded at level 1", f"{day.level1_mWh / KWH:.3f} kWh"),
+        ("energy traded at level 2", f"{day.level2_mWh / KWH:.3f} kWh in {day.level2_slots} slots"),
+        (
+            "prices at level 1",
+            ", ".join(_price_range(c.chain_id, [r.price_e4 for r in c.slots if r.volume_mWh]) for c in day.chains),
+        ),
+        ("prices at level 2", _price_range("contracts", [c.price_e4 for c in settled])),
+        (
+            "contracts",
+            f"{len(day.contracts)}, {len(settled)} settled, {sum(c.short for c in day.contracts)} metered short",
+        ),
+        ("packet latency p50, p95", ", ".join("-" if ms is None else f"{ms / 1_000:.2f} s" for ms in latency)),
+        (
+            "tokens moved",
+            ", ".join(f"{amount / TOKEN:.4f} {denom}" for denom, amount in sorted(day.tokens_moved.items())) or "none",
+        ),
+        ("supply conserved", "yes, to the last unit" if day.conserved else "NO"),
+        (
+            "cost of all cells, trading / alone",
+            f"{day.summary()['cost'] / TOKEN:.2f} / {day.summary()['cost_without_trading'] / TOKEN:.2f} token",
+        ),
+    ]
+    if day.outage:
+        down_s = (day.outage.to_ms - day.outage.from_ms) / 1_000
+        rows.append(
+            (
+                "relayer down",
+                f"{down_s:.1f} s, {day.outage.timeouts_refunded} timeout refunded",
+            )
+        )
+    return rows
+
+
+def _price_range(name: str, prices_e4: list[int]) -> str:
+    if not prices_e4:
+        return f"{name}: no trade"
+    return f"{name}: {min(prices_e4) / PRICE:.4f} to {max(prices_e4) / PRICE:.4f}"
+
+
+PACKET_HEAD = ("from, to, port", "sent", "received", "acknowledged", "timed out")
+
+
+def packet_rows(day: DayReport) -> list[tuple[str, ...]]:
+    """Counts by direction and port."""
+    return [
+        (f"{p.source} to {p.destination}, {p.port}", *map(str, (p.sent, p.received, p.acknowledged, p.timed_out)))
+        for p in day.packets
+    ]
+
+
+SUPPLY_HEAD = ("chain, denomination", "genesis", "minted", "burnt", "supply", "sum of balances", "")
+
+
+def supply_rows(day: DayReport) -> list[tuple[str, ...]]:
+    """The supply equation of every denomination."""
+    return [
+        (
+            f"{chain.chain_id} {_short(row.denom)}",
+            *map(str, (row.genesis, row.minted, row.burnt, row.supply, row.balances)),
+            "agrees" if row.conserved else "DIFFERS",
+        )
+        for chain in day.chains
+        for row in chain.supply
+    ]
+
+
+CONTRACT_HEAD = ("contract", "hour", "from, to", "agreed kWh", "delivered kWh", "price", "outcome", "basis")
+
+
+def contract_rows(day: DayReport) -> list[tuple[str, ...]]:
+    """Every contract, oldest first."""
+    return [
+        (
+            c.contract_id[:12],
+            f"{c.quarter // 4:02d}:{c.quarter % 4 * 15:02d}",
+            f"{c.seller_chain} to {c.buyer_chain}",
+            f"{c.energy_mWh / KWH:.3f}",
+            f"{c.lo_mWh / KWH:.3f}",
+            f"{c.price_e4 / PRICE:.4f}",
+            f"{c.seller_state.lower()}/{c.buyer_state.lower()}",
+            c.basis.lower(),
+        )
+        for c in sorted(day.contracts, key=lambda c: (c.slot, c.contract_id))
+    ]
+
+
+def _short(denom: str) -> str:
+    return denom if len(denom) <= 16 else f"{denom[:12]}…"
+
+
+def _conserved(day: DayReport) -> str:
+    if day.conserved:
+        return '<p class="good">Supply is conserved to the last unit on every chain.</p>'
+    return '<p class="bad">Supply is not conserved: see the table below.</p>'
+
+
+def _refusal(day: DayReport) -> str:
+    if day.refusal is None:
+        return ""
+    said = f"code {day.refusal.code} of code space {day.refusal.codespace}: <code>{escape(day.refusal.log)}</code>"
+    text = f"<p>A packet was offered with one bit of its proof changed. The chain refused it: {said}</p>"
+    return _section("A forged proof", f"{text}<p>{escape(day.refusal.meaning)}</p>")
+
+
+def _section(title: str, body: str) -> str:
+    return f"<h2>{escape(title)}</h2>{body}"
+
+
+def _table(head: Sequence[str], rows: Rows) -> str:
+    cells = "".join(f"<th>{escape(name)}</th>" for name in head)
+    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    return f"<table><tr>{cells}</tr>{body}</table>"
+
+
+def _rich(title: str, head: Sequence[str], rows: Rows) -> Table:
+    table = Table(title=title, show_header=any(head), title_justify="left")
+    for i, name in enumerate(head):
+        table.add_column(name, justify="left" if i == 0 else "right", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    return table

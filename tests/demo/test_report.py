@@ -1,0 +1,148 @@
+"""The report says what the day's rows say, and loads nothing from elsewhere."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from html.parser import HTMLParser
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bsmg.demo.day import (
+    CellRow,
+    ChainRow,
+    ContractRow,
+    DayReport,
+    Outage,
+    PacketRow,
+    Refusal,
+    SlotRow,
+    SupplyRow,
+    percentile,
+)
+from bsmg.demo.report import html, tables
+
+
+def slot(number: int, volume: int) -> SlotRow:
+    return SlotRow(
+        slot=number,
+        quarter=number % 96,
+        price_e4=45_000,
+        volume_mWh=volume,
+        import_mWh=3,
+        export_mWh=2,
+        balance_mWh=1,
+        closed=True,
+    )
+
+
+SUPPLY = SupplyRow(denom="bmga", genesis=100, minted=5, burnt=2, supply=103, balances=103)
+CELL = CellRow(
+    cell="home-01@mga", bought_mWh=1, sold_mWh=0, import_mWh=1, export_mWh=0, cost=10**10, cost_without=2 * 10**10
+)
+CHAIN = ChainRow(
+    chain_id="mga-1",
+    denom="bmga",
+    fleet="sunny",
+    blocks=10,
+    block_interval_ms=1_300,
+    slots=(slot(96, 0), slot(97, 2_000_000)),
+    cells=(CELL,),
+    supply=(SUPPLY,),
+)
+CONTRACT = ContractRow(
+    contract_id="ab" * 32,
+    slot=97,
+    quarter=1,
+    seller_chain="mga-1",
+    buyer_chain="mgb-1",
+    energy_mWh=500_000,
+    lo_mWh=400_000,
+    hi_mWh=400_000,
+    price_e4=40_000,
+    seller_state="SETTLED",
+    buyer_state="SETTLED",
+    basis="AGREED",
+    paid_seller=1,
+)
+PACKETS = PacketRow(
+    source="mga-1",
+    destination="mgb-1",
+    port="trade",
+    sent=3,
+    received=2,
+    acknowledged=2,
+    timed_out=1,
+    latency_ms=(4_000, 6_000),
+)
+DAY = DayReport(
+    day="2016-04-26",
+    seed=1,
+    slot_s=4,
+    slots=2,
+    wall_s=60,
+    chains=(CHAIN,),
+    contracts=(CONTRACT,),
+    packets=(PACKETS,),
+    tokens_moved={"bmga": 12},
+    outage=Outage(from_ms=0, to_ms=9_000, transfers_sent=1, timeouts_refunded=1, refunded=5),
+    refusal=Refusal(code=8, codespace="client", log="<script>proof</script>", meaning="the root differs"),
+)
+
+
+class Links(HTMLParser):
+    """Collects what a browser would fetch, and scripts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found += [tag] if tag in ("script", "link", "img", "iframe") else []
+        self.found += [
+            f"{k}={v}" for k, v in attrs if k in ("src", "href", "xlink:href") and not (v or "").startswith("#")
+        ]
+
+
+def test_the_page_is_self_contained_and_escapes_what_chains_say() -> None:
+    page, links = html(DAY), Links()
+    links.feed(page)
+    assert links.found == []
+    assert "&lt;script&gt;proof" in page
+    assert page.count("<svg") == 4
+
+
+def test_equal_days_give_equal_pages() -> None:
+    assert html(DAY) == html(DAY)
+
+
+def test_a_broken_supply_is_shouted() -> None:
+    broken = replace(DAY, chains=(replace(CHAIN, supply=(replace(SUPPLY, balances=102),)),))
+    assert "DIFFERS" in html(broken)
+    assert broken.summary()["supply_conserved"] is False
+
+
+def test_the_json_form_has_the_figures_that_are_asked_for() -> None:
+    summary = json.loads(json.dumps(DAY.document()))["summary"]
+    assert summary["level1_mWh"] == 2_000_000
+    assert summary["level2_mWh"] == 400_000
+    assert summary["level2_slots"] == 1
+    assert summary["contracts_short"] == 1
+    assert summary["packets_timed_out"] == 1
+    assert summary["latency_p50_ms"] == 4_000
+    assert summary["timeouts_refunded"] == 1
+
+
+def test_an_empty_day_still_has_a_report() -> None:
+    empty = replace(DAY, chains=(), contracts=(), packets=(), tokens_moved={}, outage=None, refusal=None)
+    assert "no trade" in html(empty)
+    assert len(list(tables(empty))) == 3
+
+
+@given(st.lists(st.integers(0, 10**6), min_size=1), st.integers(1, 100))
+def test_a_percentile_is_a_value_with_that_share_at_or_below(values: list[int], percent: int) -> None:
+    ascending = tuple(sorted(values))
+    found = percentile(ascending, percent)
+    assert found in ascending
+    assert sum(v <= found for v in ascending) * 100 >= percent * len(ascending)

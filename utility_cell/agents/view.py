@@ -1,0 +1,62 @@
+"""What an agent sees of its chain at one block, and the reads that make it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from bsmg.client.chain import ChainClient
+from bsmg.client.feed import Head
+from cosmos_wire.protos import market, market_query, meter_query, pagination, trade, trade_query
+
+LIVE_SLOTS_MAX = 1_000
+OFFERS_MAX = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarketView:
+    """The slots that are not closed, as of a block."""
+
+    head: Head
+    slots: Mapping[int, market.Slot]
+
+    def in_state(self, *states: market.SlotState.ValueType) -> tuple[market.Slot, ...]:
+        """Slots in one of the states, oldest first."""
+        return tuple(self.slots[number] for number in sorted(self.slots) if self.slots[number].state in states)
+
+
+async def read_market(chain: ChainClient, head: Head) -> MarketView:
+    """Live slots after block `head`."""
+    page = pagination.PageRequest(limit=LIVE_SLOTS_MAX)
+    request = market_query.QuerySlotsRequest(live=True, pagination=page)
+    answer = await chain.query("/bsmg.market.v1.Query/Slots", request, market_query.QuerySlotsResponse)
+    return MarketView(head=head, slots={slot.slot: slot for slot in answer.slots})
+
+
+async def read_totals(chain: ChainClient, device: str) -> tuple[int, int]:
+    """(import, export) totals that the chain knows of a device, mWh."""
+    request = meter_query.QueryTotalsRequest(device=device)
+    answer = await chain.query("/bsmg.meter.v1.Query/Totals", request, meter_query.QueryTotalsResponse)
+    return answer.import_total_mWh, answer.export_total_mWh
+
+
+async def read_orders(chain: ChainClient, cell: str, slot: int) -> bool:
+    """Whether a cell has orders in a slot."""
+    request = market_query.QueryOrdersRequest(cell=cell, slot=slot)
+    answer = await chain.query("/bsmg.market.v1.Query/Orders", request, market_query.QueryOrdersResponse)
+    return len(answer.orders) > 0
+
+
+async def read_heard(chain: ChainClient, slot: int) -> tuple[trade.OfferRecord, ...]:
+    """Offers for a slot that came from other chains, cheapest first."""
+    page = pagination.PageRequest(limit=OFFERS_MAX)
+    request = trade_query.QueryOffersRequest(slot=slot, heard=True, pagination=page)
+    answer = await chain.query("/bsmg.trade.v1.Query/Offers", request, trade_query.QueryOffersResponse)
+    return tuple(sorted(answer.offers, key=lambda o: (o.offer.price_e4, o.offer.offer_id)))
+
+
+async def read_contracts(chain: ChainClient, slot: int) -> trade_query.QueryContractsResponse:
+    """Contracts of a slot, this chain selling or buying."""
+    page = pagination.PageRequest(limit=OFFERS_MAX)
+    request = trade_query.QueryContractsRequest(slot=slot, pagination=page)
+    return await chain.query("/bsmg.trade.v1.Query/Contracts", request, trade_query.QueryContractsResponse)
