@@ -78,3 +78,69 @@ IbcPackAny = declare("ibc", 13, "IbcPackAny", "failed packing protobuf message t
 IbcUnpackAny = declare("ibc", 14, "IbcUnpackAny", "failed unpacking protobuf message from Any")
 IbcLogic = declare("ibc", 15, "IbcLogic", "internal logic error")
 IbcNotFound = declare("ibc", 16, "IbcNotFound", "not found")
+
+# 03-connection
+ConnectionExists = declare("connection", 2, "ConnectionExists", "connection already exists")
+ConnectionNotFound = declare("connection", 3, "ConnectionNotFound", "connection not found")
+ClientConnectionPathsNotFound = declare(
+    "connection", 4, "ClientConnectionPathsNotFound", "light client connection paths not found"
+)
+ConnectionPath = declare(
+    "connection", 5, "ConnectionPath", "connection path is not associated to the given light client"
+)
+InvalidConnectionState = declare("connection", 6, "InvalidConnectionState", "invalid connection state")
+InvalidConnectionCounterparty = declare(
+    "connection", 7, "InvalidConnectionCounterparty", "invalid counterparty connection"
+)
+InvalidConnection = declare("connection", 8, "InvalidConnection", "invalid connection")
+InvalidConnectionVersion = declare("connection", 9, "InvalidConnectionVersion", "invalid connection version")
+VersionNegotiationFailed = declare(
+    "connection", 10, "VersionNegotiationFailed", "connection version negotiation failed"
+)
+InvalidConnectionIdentifier = declare("connection", 11, "InvalidConnectionIdentifier", "invalid connection identifier")
+
+# 04-channel
+ChannelExists = declare("channel", 2, "ChannelExists", "channel already exists")
+ChannelNotFound = declare("channel", 3, "ChannelNotFound", "channel not found")
+InvalidChannel = declare("channel", 4, "InvalidChannel", "invalid channel")
+InvalidChannelState = declare("channel", 5, "InvalidChannelState", "invalid channel state")
+InvalidChannelOrdering = declare("channel", 6, "InvalidChannelOrdering", "invalid channel ordering")
+InvalidChannelCounterparty = declare("channel", 7, "InvalidChannelCounterparty", "invalid counterparty channel")
+SequenceSendNotFound = declare("channel", 10, "SequenceSendNotFound", "sequence send not found")
+SequenceReceiveNotFound = declare("channel", 11, "SequenceReceiveNotFound", "sequence receive not found")
+SequenceAckNotFound = declare("channel", 12, "SequenceAckNotFound", "sequence acknowledgement not found")
+InvalidPacket = declare("channel", 13, "InvalidPacket", "invalid packet")
+PacketTimeout = declare("channel", 14, "PacketTimeout", "packet timeout")
+TooManyConnectionHops = declare("channel", 15, "TooManyConnectionHops", "too many connection hops")
+InvalidAcknowledgement = declare("channel", 16, "InvalidAcknowledgement", "invalid acknowledgement")
+AcknowledgementExists = declare("channel", 17, "AcknowledgementExists", "acknowledgement for packet already exists")
+InvalidChannelIdentifier = declare("channel", 18, "InvalidChannelIdentifier", "invalid channel identifier")
+PacketReceived = declare("channel", 19, "PacketReceived", "packet already received")
+PacketCommitmentNotFound = declare("channel", 20, "PacketCommitmentNotFound", "packet commitment not found")
+PacketSequenceOutOfOrder = declare("channel", 21, "PacketSequenceOutOfOrder", "packet sequence is out of order")
+RedundantTx = declare("channel", 22, "RedundantTx", "packet messages are redundant")
+InvalidChannelVersion = declare("channel", 24, "InvalidChannelVersion", "invalid channel version")
+PacketNotSent = declare("channel", 25, "PacketNotSent", "packet has not been sent")
+InvalidTimeout = declare("channel", 26, "InvalidTimeout", "invalid packet timeout")
+TimeoutNotReached = declare("channel", 39, "TimeoutNotReached", "timeout not reached")
+TimeoutElapsed = declare("channel", 40, "TimeoutElapsed", "timeout elapsed")
+
+# 05-port, 24-host
+PortNotFound = declare("port", 3, "PortNotFound", "port not found")
+InvalidPort = declare("port", 4, "InvalidPort", "invalid port")
+InvalidRoute = declare("port", 5, "InvalidRoute", "route not found")
+InvalidIdentifier = declare("host", 2, "InvalidIdentifier", "invalid identifier")
+InvalidPath = declare("host", 3, "InvalidPath", "invalid path")
+
+# ICS-20
+InvalidPacketTimeout = declare("transfer", 2, "InvalidPacketTimeout", "invalid packet timeout")
+InvalidDenomForTransfer = declare(
+    "transfer", 3, "InvalidDenomForTransfer", "invalid denomination for cross-chain transfer"
+)
+InvalidTransferVersion = declare("transfer", 4, "InvalidTransferVersion", "invalid ICS20 version")
+InvalidAmount = declare("transfer", 5, "InvalidAmount", "invalid token amount")
+DenomNotFound = declare("transfer", 6, "DenomNotFound", "denomination not found")
+SendDisabled = declare("transfer", 7, "SendDisabled", "fungible token transfers from this chain are disabled")
+ReceiveDisabled = declare("transfer", 8, "ReceiveDisabled", "fungible token transfers to this chain are disabled")
+MaxTransferChannels = declare("transfer", 9, "MaxTransferChannels", "max transfer channels")
+InvalidTransferMemo = declare("transfer", 11, "InvalidTransferMemo", "invalid memo")

@@ -1,0 +1,195 @@
+"""ICS-02: creating, updating and freezing light clients, and the one place where proofs are checked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cosmos_wire.address import from_bech32
+from cosmos_wire.errors import Unauthorized
+from cosmos_wire.protos import Any, client, client_tx, connection
+from ibc_core import events, paths
+from ibc_core.errors import (
+    ClientNotActive,
+    ClientNotFound,
+    ClientTypeNotSupported,
+    FailedMembershipVerification,
+    InvalidClientType,
+    InvalidPrefix,
+    InvalidProof,
+    InvalidUpgradeClient,
+    RouteNotFound,
+)
+from ibc_core.host import Context
+from ibc_core.light_client import ClientTypes, LightClient, Proof, Status
+from ibc_core.state import height_of, load, take_sequence
+
+ALLOW_ALL = "*"
+BLOCK_TIME_MAX_NS = 30_000_000_000  # ibc-go's default `max_expected_time_per_block`
+
+
+@dataclass(frozen=True, slots=True)
+class Clients:
+    """The light client types of a chain and what ICS-02 does with them."""
+
+    types: ClientTypes
+
+    def route(self, client_id: str) -> LightClient:
+        """Implementation behind a client identifier; raises RouteNotFound."""
+        kind = paths.client_type(client_id)
+        for light_client in self.types.values():
+            if light_client.client_type == kind:
+                return light_client
+        raise RouteNotFound(f"client {client_id!r}")
+
+    def exists(self, ctx: Context, client_id: str) -> bool:
+        """Whether the client was created."""
+        return ctx.ibc.get(paths.client_state(client_id)) is not None
+
+    def status(self, ctx: Context, client_id: str) -> Status:
+        """Unknown for a client that does not exist."""
+        if not self.exists(ctx, client_id):
+            return Status.UNKNOWN
+        return self.route(client_id).status(ctx, client_id)
+
+    def require_active(self, ctx: Context, client_id: str) -> LightClient:
+        """The client's implementation; raises unless the client can be used now."""
+        light_client = self.route(client_id)
+        status = self.status(ctx, client_id)
+        if status is not Status.ACTIVE:
+            raise ClientNotActive(f"client ({client_id}) status is {status.value}")
+        return light_client
+
+    def create(self, ctx: Context, msg: client_tx.MsgCreateClient) -> client_tx.MsgCreateClientResponse:
+        """MsgCreateClient."""
+        light_client = self._type_of(ctx, msg.client_state)
+        client_id = f"{light_client.client_type}-{take_sequence(ctx.ibc, paths.NEXT_CLIENT_SEQUENCE)}"
+        light_client.initialise(ctx, client_id, msg.client_state, msg.consensus_state)
+        self.require_active(ctx, client_id)
+        ctx.ibc.set(paths.client_creator(client_id), from_bech32(msg.signer))
+        height = light_client.latest_height(ctx, client_id)
+        events.client_event(ctx, "create_client", client_id, light_client.client_type, height)
+        return client_tx.MsgCreateClientResponse(client_id=client_id)
+
+    def _type_of(self, ctx: Context, state: Any) -> LightClient:
+        light_client = self.types.get(state.type_url)
+        if light_client is None:
+            raise InvalidClientType(f"client state {state.type_url!r}, expected one of {sorted(self.types)}")
+        allowed = client_params(ctx).allowed_clients
+        if ALLOW_ALL not in allowed and light_client.client_type not in allowed:
+            raise ClientTypeNotSupported(f"{light_client.client_type} is not one of the allowed clients {allowed}")
+        return light_client
+
+    def update(self, ctx: Context, msg: client_tx.MsgUpdateClient) -> client_tx.MsgUpdateClientResponse:
+        """MsgUpdateClient, with a header or a misbehaviour."""
+        self._take(ctx, msg.client_id, msg.client_message)
+        return client_tx.MsgUpdateClientResponse()
+
+    def submit_misbehaviour(
+        self, ctx: Context, msg: client_tx.MsgSubmitMisbehaviour
+    ) -> client_tx.MsgSubmitMisbehaviourResponse:
+        """MsgSubmitMisbehaviour: the older name of an update with a misbehaviour."""
+        self._take(ctx, msg.client_id, msg.misbehaviour)
+        return client_tx.MsgSubmitMisbehaviourResponse()
+
+    def _take(self, ctx: Context, client_id: str, message: Any) -> None:
+        paths.require_client_id(client_id)
+        light_client = self.require_active(ctx, client_id)
+        light_client.verify_client_message(ctx, client_id, message)
+        if light_client.check_for_misbehaviour(ctx, client_id, message):
+            light_client.freeze(ctx, client_id)
+            height = light_client.latest_height(ctx, client_id)
+            events.misbehaviour(ctx, client_id, light_client.client_type, height)
+            return
+        heights = light_client.update_state(ctx, client_id, message)
+        header = message.SerializeToString(deterministic=True)
+        events.update_client(ctx, (client_id, light_client.client_type), heights, header)
+
+    def upgrade(self, ctx: Context, msg: client_tx.MsgUpgradeClient) -> client_tx.MsgUpgradeClientResponse:
+        """MsgUpgradeClient: no chain here has an upgrade store yet."""
+        self.require_active(ctx, msg.client_id)
+        raise InvalidUpgradeClient(f"cannot upgrade client with ID {msg.client_id}: upgrades are not supported")
+
+    def delete_creator(
+        self, ctx: Context, msg: client_tx.MsgDeleteClientCreator
+    ) -> client_tx.MsgDeleteClientCreatorResponse:
+        """MsgDeleteClientCreator: the creator gives up what ibc-go v10 lets him do."""
+        creator = ctx.ibc.get(paths.client_creator(msg.client_id))
+        if creator is None:
+            raise ClientNotFound(f"no creator of client {msg.client_id!r}")
+        if creator != from_bech32(msg.signer):
+            raise Unauthorized(f"only the creator of {msg.client_id} may do this, got {msg.signer}")
+        ctx.ibc.delete(paths.client_creator(msg.client_id))
+        return client_tx.MsgDeleteClientCreatorResponse()
+
+
+@dataclass(frozen=True, slots=True)
+class Verifier:
+    """Checks proofs of what the counterparty of one connection stores.
+
+    `delay` is true for packets: they wait for the connection's delay period, handshakes do not.
+    """
+
+    clients: Clients
+    end: connection.ConnectionEnd
+    proof: Proof
+    delay: bool = False
+
+    def member(self, ctx: Context, path: bytes, value: bytes) -> None:
+        """The counterparty holds `value` at `path`."""
+        self._checked(ctx).verify_membership(ctx, self.end.client_id, self._prefixed(), path, value)
+
+    def absent(self, ctx: Context, path: bytes) -> None:
+        """The counterparty holds nothing at `path`."""
+        self._checked(ctx).verify_non_membership(ctx, self.end.client_id, self._prefixed(), path)
+
+    def _prefixed(self) -> Proof:
+        prefix = self.end.counterparty.prefix.key_prefix
+        if not prefix:
+            raise InvalidPrefix(f"connection of client {self.end.client_id} has an empty counterparty prefix")
+        return Proof(height=self.proof.height, data=self.proof.data, prefix=prefix)
+
+    def _checked(self, ctx: Context) -> LightClient:
+        light_client = self.clients.require_active(ctx, self.end.client_id)
+        if self.delay and self.end.delay_period:
+            self._require_delay(ctx, light_client)
+        return light_client
+
+    def _require_delay(self, ctx: Context, light_client: LightClient) -> None:
+        time_ns, height = light_client.processed(ctx, self.end.client_id, self.proof.height)
+        for what, now, valid in (
+            ("time", ctx.env.time_ns, time_ns + self.end.delay_period),
+            ("height", ctx.env.height, height + block_delay(ctx, self.end.delay_period)),
+        ):
+            if now < valid:
+                raise FailedMembershipVerification(
+                    f"delay period of the connection not passed: current {what} {now}, valid from {valid}"
+                )
+
+
+def proof_of(height: client.Height, data: bytes) -> Proof:
+    """A message's proof; raises InvalidProof when it is empty."""
+    if not data:
+        raise InvalidProof("cannot submit an empty proof")
+    return Proof(height=height_of(height), data=data)
+
+
+def delayed(clients: Clients, end: connection.ConnectionEnd, proof: Proof) -> Verifier:
+    """Verifier of packet proofs."""
+    return Verifier(clients, end, proof, delay=True)
+
+
+def block_delay(ctx: Context, delay_ns: int) -> int:
+    """Blocks that a time delay stands for: rounded up, by the longest block time that is expected."""
+    per_block_ns = connection_params(ctx).max_expected_time_per_block
+    return -(-delay_ns // per_block_ns) if per_block_ns else 0
+
+
+def client_params(ctx: Context) -> client.Params:
+    """Allowed client types."""
+    return load(ctx.ibc, paths.CLIENT_PARAMS, client.Params) or client.Params(allowed_clients=[ALLOW_ALL])
+
+
+def connection_params(ctx: Context) -> connection.Params:
+    """Longest expected block time, ns."""
+    found = load(ctx.ibc, paths.CONNECTION_PARAMS, connection.Params)
+    return found or connection.Params(max_expected_time_per_block=BLOCK_TIME_MAX_NS)
