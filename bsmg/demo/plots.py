@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from typing import Literal
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -103,7 +104,7 @@ def _axes(y_label: str, x_label: str = "hour of the day", *, hours: bool = True)
     return figure, axes
 
 
-def _legend(axes: Axes, place: str) -> None:
+def _legend(axes: Axes, place: Literal["best", "lower right"]) -> None:
     if axes.get_legend_handles_labels()[0]:
         axes.legend(loc=place, frameon=False)
 
