@@ -1,0 +1,84 @@
+"""ICS-23 commitments of IBC: a chain of proofs from the lowest tree to the root in a header.
+
+A proof is `ibc.core.commitment.v1.MerkleProof`: one CommitmentProof a tree, leaf tree first. A path has one key a
+tree, root tree first (`(b"ibc", b"connections/connection-0")`). Batch and compressed proofs are refused, as
+ibc-go's 23-commitment does: it accepts existence and absence of a single key and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from cosmos_wire.protos import DecodeError, commitment, ics23
+from ibc_core.ics23.errors import (
+    BadSpec,
+    EmptyInput,
+    MalformedProof,
+    UnsupportedProof,
+    WrongLength,
+    WrongProofKind,
+    WrongRoot,
+)
+from ibc_core.ics23.verify import existence_root, verify_existence, verify_non_existence
+
+Specs = Sequence[ics23.ProofSpec]
+KeyPath = Sequence[bytes]
+
+
+def verify_membership(specs: Specs, root: bytes, path: KeyPath, proof_bytes: bytes, value: bytes) -> None:
+    """Check that `path` holds `value` under `root`; raises an error of code space `ics23`."""
+    if not value:
+        raise EmptyInput("expected a value, got none")
+    proofs = _open(specs, root, path, proof_bytes)
+    _check_chain(specs, root, path, proofs, value)
+
+
+def verify_non_membership(specs: Specs, root: bytes, path: KeyPath, proof_bytes: bytes) -> None:
+    """Check that the last key of `path` is absent from its tree, and that tree under `root`."""
+    proofs = _open(specs, root, path, proof_bytes)
+    lowest = proofs[0]
+    if _kind(lowest) != "nonexist":
+        raise WrongProofKind("expected an absence proof of the lowest tree, got an existence proof")
+    side = lowest.nonexist.left if lowest.nonexist.HasField("left") else lowest.nonexist.right
+    subroot = existence_root(specs[0], side)
+    verify_non_existence(specs[0], subroot, lowest.nonexist, path[-1])
+    _check_chain(specs[1:], root, path[:-1], proofs[1:], subroot)
+
+
+def _open(specs: Specs, root: bytes, path: KeyPath, proof_bytes: bytes) -> Sequence[ics23.CommitmentProof]:
+    if not root or not proof_bytes or not path or not all(path):
+        raise EmptyInput("expected root, proof and path, one of them is empty")
+    proof = commitment.MerkleProof()
+    try:
+        proof.ParseFromString(proof_bytes)
+    except DecodeError as error:
+        raise MalformedProof(f"expected a MerkleProof, got {len(proof_bytes)} bytes that are none ({error})") from error
+    if not specs:
+        raise BadSpec("expected proof specifications, got none")
+    if not len(specs) == len(proof.proofs) == len(path):
+        raise WrongLength(
+            f"expected {len(specs)} proofs and keys as there are specifications, "
+            f"got {len(proof.proofs)} proofs and {len(path)} keys"
+        )
+    return proof.proofs
+
+
+def _kind(proof: ics23.CommitmentProof) -> str:
+    kind = proof.WhichOneof("proof")
+    if kind not in ("exist", "nonexist"):
+        raise UnsupportedProof(f"expected an existence or absence proof, got {kind or 'nothing'}")
+    return kind
+
+
+def _check_chain(
+    specs: Specs, root: bytes, path: KeyPath, proofs: Sequence[ics23.CommitmentProof], value: bytes
+) -> None:
+    """Each tree's root is the value that the next tree holds; the last one is `root`."""
+    for spec, key, proof in zip(specs, reversed(path), proofs, strict=True):
+        if _kind(proof) != "exist":
+            raise WrongProofKind(f"expected an existence proof of {key!r}, got an absence proof")
+        subroot = existence_root(spec, proof.exist)
+        verify_existence(spec, subroot, proof.exist, key, value)
+        value = subroot
+    if value != root:
+        raise WrongRoot(f"expected {root.hex()}, got {value.hex()}")
