@@ -1,0 +1,247 @@
+"""The ICS-20 application: MsgTransfer, the ICS-26 callbacks and the queries, over IBC core and the coin ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from cosmos_wire.address import from_bech32, to_bech32
+from cosmos_wire.errors import ChainError, InvalidRequest
+from cosmos_wire.protos import channel, transfer_tx
+from ibc_core import acknowledgement, bank, paths
+from ibc_core.core import refuse_authority
+from ibc_core.errors import (
+    IbcInvalidAddress,
+    IbcInvalidCoins,
+    IbcInvalidRequest,
+    InvalidAmount,
+    InvalidChannelOrdering,
+    InvalidPort,
+    InvalidTransferVersion,
+    MaxTransferChannels,
+    ReceiveDisabled,
+    SendDisabled,
+)
+from ibc_core.host import Context, MessageRoute, QueryRoute
+from ibc_core.router import Handshake, Outgoing, PacketSender
+from ibc_core.transfer import events, ledger
+from ibc_core.transfer.data import TokenPacket, decode, parse_amount, require_valid
+from ibc_core.transfer.denom import require_ledger_name
+from ibc_core.transfer.ledger import PORT, VERSION
+from ibc_core.transfer.queries import transfer_queries
+
+CHANNELS_MAX = 2**32  # escrow addresses are 20 bytes: more channels would make collisions thinkable
+WHOLE_BALANCE = bank.AMOUNT_MAX  # as an amount of MsgTransfer: all that the sender has
+
+
+class Transfer:
+    """Port `transfer`, version `ics20-1`, unordered."""
+
+    name = "transfer"
+
+    def __init__(self, core: PacketSender) -> None:
+        self.core = core
+
+    # MsgTransfer
+
+    def transfer(self, ctx: Context, msg: transfer_tx.MsgTransfer) -> transfer_tx.MsgTransferResponse:
+        """Lock or burn the sender's tokens and send the packet."""
+        if not ledger.params(ctx).send_enabled:
+            raise SendDisabled("MsgTransfer")
+        sender = from_bech32(msg.sender)
+        packet = _outgoing(ctx, msg, sender)
+        place = (msg.source_port, msg.source_channel)
+        coin = (packet.denom.ledger_name, packet.amount)
+        if packet.denom.came_through(*place):
+            ledger.burn(ctx, sender, coin)
+        else:
+            ledger.escrow(ctx, place, sender, coin)
+        sequence = self.core.send_packet(ctx, _packet(msg, packet))
+        events.sent(ctx, packet)
+        return transfer_tx.MsgTransferResponse(sequence=sequence)
+
+    def update_params(self, _ctx: Context, msg: transfer_tx.MsgUpdateParams) -> transfer_tx.MsgUpdateParamsResponse:
+        """Governance only."""
+        refuse_authority(msg.signer)
+        return transfer_tx.MsgUpdateParamsResponse()
+
+    # ICS-26
+
+    def on_chan_open_init(self, ctx: Context, handshake: Handshake) -> str:
+        """Accept an empty version or our own."""
+        _require_channel(handshake)
+        if handshake.version.strip() and handshake.version != VERSION:
+            raise InvalidTransferVersion(f"expected {VERSION}, got {handshake.version[:100]!r}")
+        _block_escrow(ctx, handshake)
+        return VERSION
+
+    def on_chan_open_try(self, ctx: Context, handshake: Handshake) -> str:
+        """Propose our version whatever the counterparty says; the opener refuses at ack if it can't."""
+        _require_channel(handshake)
+        _block_escrow(ctx, handshake)
+        return VERSION
+
+    def on_chan_open_ack(self, _ctx: Context, handshake: Handshake) -> None:
+        """The counterparty has to speak our version."""
+        if handshake.version != VERSION:
+            raise InvalidTransferVersion(f"counterparty: expected {VERSION}, got {handshake.version[:100]!r}")
+
+    def on_chan_open_confirm(self, ctx: Context, port_id: str, channel_id: str) -> None:
+        """Nothing to do."""
+
+    def on_chan_close_init(self, _ctx: Context, port_id: str, channel_id: str) -> None:
+        """Nobody may close a channel that holds other people's tokens."""
+        raise IbcInvalidRequest(f"user cannot close channel {port_id}/{channel_id}")
+
+    def on_chan_close_confirm(self, ctx: Context, port_id: str, channel_id: str) -> None:
+        """Packets that are under way come back by timeout on close."""
+
+    def on_recv_packet(self, ctx: Context, packet: channel.Packet, _relayer: str) -> bytes:
+        """Mint vouchers or give back what was locked."""
+        found: TokenPacket | None = None
+        try:
+            found = decode(packet.data)
+            _receive(ctx, packet, found)
+        except ChainError as error:
+            events.received(ctx, found, str(error))
+            raise
+        events.received(ctx, found)
+        return acknowledgement.success()
+
+    def on_acknowledge_packet(self, ctx: Context, packet: channel.Packet, ack: bytes) -> None:
+        """Refund the sender when the other chain refused."""
+        answer = acknowledgement.parse(ack)
+        found = decode(packet.data)
+        if not answer.success:
+            _refund(ctx, packet, found)
+        events.acknowledged(ctx, found, answer)
+
+    def on_timeout_packet(self, ctx: Context, packet: channel.Packet) -> None:
+        """Refund the sender."""
+        found = decode(packet.data)
+        _refund(ctx, packet, found)
+        events.timed_out(ctx, found)
+
+    # Module
+
+    def messages(self) -> Mapping[str, MessageRoute]:
+        """By type URL."""
+        tx = transfer_tx
+        return {
+            "/ibc.applications.transfer.v1.MsgTransfer": MessageRoute(
+                self.transfer, tx.MsgTransfer, tx.MsgTransferResponse, "sender"
+            ),
+            "/ibc.applications.transfer.v1.MsgUpdateParams": MessageRoute(
+                self.update_params, tx.MsgUpdateParams, tx.MsgUpdateParamsResponse, "signer"
+            ),
+        }
+
+    def queries(self) -> Mapping[str, QueryRoute]:
+        """By method path."""
+        return transfer_queries()
+
+    def init_genesis(self, ctx: Context, doc: Mapping[str, object]) -> None:
+        """Optional: `params` with `send_enabled` and `receive_enabled` (default true)."""
+        params = doc.get("params", {})
+        if not isinstance(params, Mapping):
+            raise InvalidRequest(f"transfer.params has to be an object, got {params!r}")
+        send, receive = params.get("send_enabled", True), params.get("receive_enabled", True)
+        if not (isinstance(send, bool) and isinstance(receive, bool)):
+            raise InvalidRequest(f"transfer.params: send_enabled and receive_enabled are booleans, got {params!r}")
+        ledger.set_params(ctx, send, receive)
+        bank.block_recipient(ctx, ledger.MODULE_ADDRESS, PORT)
+
+    def begin_block(self, ctx: Context) -> None:
+        """Nothing is due."""
+
+    def end_block(self, ctx: Context) -> None:
+        """Nothing is left over."""
+
+
+def _outgoing(ctx: Context, msg: transfer_tx.MsgTransfer, sender: bytes) -> TokenPacket:
+    """What the packet will say; raises when the message can't be sent."""
+    paths.require_port_id(msg.source_port, "source port ID")
+    paths.require_channel_id(msg.source_channel, "source channel ID")
+    if msg.source_port != PORT:
+        raise InvalidPort(f"source port: expected {PORT}, got {msg.source_port}")
+    require_ledger_name(msg.token.denom)
+    amount = _amount(ctx, msg, sender)
+    packet = TokenPacket(
+        denom=ledger.denom_of(ctx, msg.token.denom),
+        amount=amount,
+        sender=to_bech32(sender),
+        receiver=msg.receiver,
+        memo=msg.memo,
+    )
+    require_valid(packet)
+    return packet
+
+
+def _amount(ctx: Context, msg: transfer_tx.MsgTransfer, sender: bytes) -> int:
+    try:
+        amount = parse_amount(msg.token.amount)
+    except InvalidAmount as error:
+        raise IbcInvalidCoins(str(error)) from error
+    if amount != WHOLE_BALANCE:
+        return amount
+    held = bank.balance(ctx, sender, msg.token.denom)
+    if held == 0:
+        raise InvalidAmount(f"empty spendable balance for {msg.token.denom}")
+    return held
+
+
+def _packet(msg: transfer_tx.MsgTransfer, packet: TokenPacket) -> Outgoing:
+    return Outgoing(
+        port_id=msg.source_port,
+        channel_id=msg.source_channel,
+        data=packet.encode(),
+        timeout_ns=msg.timeout_timestamp,
+        timeout_revision=msg.timeout_height.revision_number,
+        timeout_height=msg.timeout_height.revision_height,
+    )
+
+
+def _receive(ctx: Context, packet: channel.Packet, found: TokenPacket) -> None:
+    if not ledger.params(ctx).receive_enabled:
+        raise ReceiveDisabled(f"packet {packet.sequence}")
+    receiver = _account(found.receiver)
+    bank.require_recipient(ctx, receiver)
+    here = (packet.destination_port, packet.destination_channel)
+    if found.denom.came_through(packet.source_port, packet.source_channel):
+        ledger.unescrow(ctx, here, receiver, (found.denom.returned().ledger_name, found.amount))
+        return
+    denom = found.denom.arrived(*here)
+    ledger.remember(ctx, denom)
+    events.voucher(ctx, denom)
+    ledger.mint(ctx, receiver, (denom.ledger_name, found.amount))
+
+
+def _refund(ctx: Context, packet: channel.Packet, found: TokenPacket) -> None:
+    """Undo what `transfer` did with the tokens."""
+    sender = _account(found.sender)
+    coin = (found.denom.ledger_name, found.amount)
+    place = (packet.source_port, packet.source_channel)
+    if found.denom.came_through(*place):
+        ledger.mint(ctx, sender, coin)
+    else:
+        ledger.unescrow(ctx, place, sender, coin)
+
+
+def _account(text: str) -> bytes:
+    if not text.isascii():
+        raise IbcInvalidAddress(f"expected a bech32 address, got {text[:100]!r}")
+    return from_bech32(text)
+
+
+def _require_channel(handshake: Handshake) -> None:
+    number = paths.number(handshake.channel_id, "channel")
+    if number is None or number >= CHANNELS_MAX:
+        raise MaxTransferChannels(f"{handshake.channel_id}: expected a channel number below {CHANNELS_MAX}")
+    if handshake.ordering != channel.ORDER_UNORDERED:
+        raise InvalidChannelOrdering(f"expected ORDER_UNORDERED channel, got ordering {handshake.ordering}")
+    if handshake.port_id != PORT:
+        raise InvalidPort(f"invalid port: {handshake.port_id}, expected {PORT}")
+
+
+def _block_escrow(ctx: Context, handshake: Handshake) -> None:
+    account = ledger.escrow_address(handshake.port_id, handshake.channel_id)
+    bank.block_recipient(ctx, account, f"escrow account of {handshake.port_id}/{handshake.channel_id}")

@@ -1,0 +1,76 @@
+"""FungibleTokenPacketData: the JSON that ICS-20 packets carry, byte for byte as ibc-go writes it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from ibc_core import flat_json
+from ibc_core.bank import AMOUNT_MAX
+from ibc_core.errors import IbcInvalidAddress, IbcInvalidType, InvalidAmount, InvalidTransferMemo
+from ibc_core.transfer.denom import Denom, parse
+
+MEMO_BYTES_MAX = 32_768
+RECEIVER_BYTES_MAX = 2_048
+_AMOUNT = re.compile(r"[1-9][0-9]{0,77}")
+_FIELDS = ("amount", "denom", "memo", "receiver", "sender")  # sorted, as the counterparty's ibc-go writes them
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenPacket:
+    """What a transfer says. Sender and receiver are in the forms of their own chains."""
+
+    denom: Denom
+    amount: int
+    sender: str
+    receiver: str
+    memo: str = ""
+
+    def encode(self) -> bytes:
+        """Sorted JSON; an empty memo is left out."""
+        members = {
+            "amount": str(self.amount),
+            "denom": self.denom.path,
+            "memo": self.memo,
+            "receiver": self.receiver,
+            "sender": self.sender,
+        }
+        return flat_json.dump({key: value for key, value in members.items() if value})
+
+
+def parse_amount(text: str) -> int:
+    """1..2^256-1 in plain decimal; raises InvalidAmount."""
+    if not (text.isascii() and _AMOUNT.fullmatch(text)) or int(text) > AMOUNT_MAX:
+        raise InvalidAmount(f"expected a decimal amount of 1..2^256-1, got {text[:100]!r}")
+    return int(text)
+
+
+def decode(data: bytes) -> TokenPacket:
+    """Read and check a packet's data; raises ChainErrors."""
+    try:
+        members = flat_json.parse(data)
+    except flat_json.NotFlatError as error:
+        raise IbcInvalidType(f"cannot unmarshal ICS-20 transfer packet data: {error}") from error
+    unknown = [key for key in members if key not in _FIELDS]
+    if unknown:
+        raise IbcInvalidType(f"expected {', '.join(_FIELDS)} in ICS-20 packet data, got {unknown[0][:100]!r}")
+    found = TokenPacket(
+        denom=parse(members.get("denom", "")),
+        amount=parse_amount(members.get("amount", "")),
+        sender=members.get("sender", ""),
+        receiver=members.get("receiver", ""),
+        memo=members.get("memo", ""),
+    )
+    require_valid(found)
+    return found
+
+
+def require_valid(packet: TokenPacket) -> None:
+    """Names and memo are there and not too long."""
+    for what, text in (("sender", packet.sender), ("receiver", packet.receiver)):
+        if not text.strip():
+            raise IbcInvalidAddress(f"{what} address cannot be blank")
+        if len(text.encode()) > RECEIVER_BYTES_MAX:
+            raise IbcInvalidAddress(f"{what} address must not exceed {RECEIVER_BYTES_MAX} bytes")
+    if len(packet.memo.encode()) > MEMO_BYTES_MAX:
+        raise InvalidTransferMemo(f"memo must not exceed {MEMO_BYTES_MAX} bytes, got {len(packet.memo.encode())}")
