@@ -86,5 +86,6 @@ UnknownExtensionOptions = declare("sdk", 31, "UnknownExtensionOptions", "unknown
 WrongSequence = declare("sdk", 32, "WrongSequence", "incorrect account sequence")
 UnpackAny = declare("sdk", 34, "UnpackAny", "failed unpacking protobuf message from Any")
 InternalLogic = declare("sdk", 35, "InternalLogic", "internal logic error")
+NotSupported = declare("sdk", 37, "NotSupported", "feature not supported")
 NotFound = declare("sdk", 38, "NotFound", "not found")
 InvalidGasLimit = declare("sdk", 41, "InvalidGasLimit", "invalid gas limit")

@@ -1,0 +1,84 @@
+"""Accounts: number, sequence and public key of an address.
+
+Keys: `ac/a/` address -> BaseAccount; `ac/m/` address -> name of a module account; `ac/n` -> next number, decimal.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+
+from cosmos_wire.address import to_bech32
+from cosmos_wire.protos import auth, secp256k1_keys
+from cosmos_wire.tx import public_key_any
+from ibc_core.host import Context
+
+ACCOUNT, MODULE, NEXT_NUMBER = b"ac/a/", b"ac/m/", b"ac/n"
+BALANCE = b"bk/b/"  # u8 length, address, denom: the coin ledger's
+
+
+def find(ctx: Context, address: bytes) -> auth.BaseAccount | None:
+    """The account of an address, None when nobody has ever paid it anything."""
+    raw = ctx.app.get(ACCOUNT + address)
+    return auth.BaseAccount.FromString(raw) if raw is not None else None
+
+
+def save(ctx: Context, address: bytes, account: auth.BaseAccount) -> None:
+    """Write it back."""
+    ctx.app.set(ACCOUNT + address, account.SerializeToString(deterministic=True))
+
+
+def key_of(account: auth.BaseAccount) -> bytes | None:
+    """Its 33-byte secp256k1 key, None before its first transaction."""
+    if not account.HasField("pub_key"):
+        return None
+    return secp256k1_keys.PubKey.FromString(account.pub_key.value).key
+
+
+def set_key(account: auth.BaseAccount, key: bytes) -> None:
+    """Keep the key that signed first."""
+    account.pub_key.CopyFrom(public_key_any(key))
+
+
+def create(ctx: Context, address: bytes) -> auth.BaseAccount:
+    """The account of an address, made with the next number when there is none."""
+    found = find(ctx, address)
+    if found is not None:
+        return found
+    number = int(ctx.app.get(NEXT_NUMBER) or b"0")
+    ctx.app.set(NEXT_NUMBER, str(number + 1).encode())
+    made = auth.BaseAccount(address=to_bech32(address), account_number=number)
+    save(ctx, address, made)
+    return made
+
+
+def create_module(ctx: Context, address: bytes, name: str) -> None:
+    """An account that no key can sign for."""
+    create(ctx, address)
+    ctx.app.set(MODULE + address, name.encode())
+
+
+def module_name(ctx: Context, address: bytes) -> str | None:
+    """Name of a module account, None for any other address."""
+    raw = ctx.app.get(MODULE + address)
+    return raw.decode() if raw is not None else None
+
+
+def create_for_balances(ctx: Context, written: Sequence[bytes]) -> None:
+    """Make the missing accounts of everyone whose balance is among the written keys (ascending).
+
+    Whoever receives coins first, by whichever module, has an account afterwards, as the SDK's bank does it.
+    """
+    for address in _holders(written):
+        if ctx.app.get(ACCOUNT + address) is None:
+            create(ctx, address)
+
+
+def _holders(written: Sequence[bytes]) -> Iterator[bytes]:
+    at, last = bisect_left(written, BALANCE), b""
+    while at < len(written) and written[at].startswith(BALANCE):
+        key = written[at]
+        address = key[len(BALANCE) + 1 : len(BALANCE) + 1 + key[len(BALANCE)]]
+        if address != last:
+            yield address
+        at, last = at + 1, address

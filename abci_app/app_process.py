@@ -1,0 +1,65 @@
+"""The app process: the state machine behind the ABCI socket."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from abci_app.ante import Ante
+from abci_app.application import Application
+from abci_app.executor import Executor
+from abci_app.modules import compose
+from abci_app.query_link import QueryLink
+from abci_app.server import AbciServer, Dispatch, Done
+from abci_app.settings import Operator, Settings
+from abci_app.signatures import SignatureCache
+from abci_app.state import open_state
+from abci_app.state_api import State
+from abci_app.worker import Worker
+from cosmos_wire.protos import abci
+
+LOG = logging.getLogger("abci_app")
+
+
+def build(state: State, operator: Operator) -> Application:
+    """The state machine over a state."""
+    modules = compose()
+    ante = Ante(routes=modules.messages, min_gas_prices=operator.gas_prices, signatures=SignatureCache())
+    return Application(state, modules, Executor(ante), retain_blocks=operator.retain_blocks)
+
+
+async def run_app(settings: Settings, stop: asyncio.Event) -> int:
+    """Serve until `stop`; 0, or 1 when the state machine died."""
+    with open_state(settings.state_path, settings.operator) as state:
+        application = build(state, settings.operator)
+        deaths: list[str] = []
+
+        def die(why: str) -> None:
+            deaths.append(why)
+            stop.set()
+
+        worker = Worker(application.handle, die)
+        link = QueryLink(settings.query_socket)
+        server = AbciServer(settings.abci, _dispatcher(application, worker, link))
+        worker.start()
+        await server.start()
+        LOG.info("event=ready abci=%s height=%d app_hash=%s", settings.abci, state.height, state.app_hash.hex())
+        await stop.wait()
+        await server.stop()
+        link.close()
+        await asyncio.to_thread(worker.stop)
+        LOG.info("event=stopped height=%d reason=%s", state.height, deaths[0] if deaths else "signal")
+        return 1 if deaths else 0
+
+
+def _dispatcher(application: Application, worker: Worker, link: QueryLink) -> Dispatch:
+    def dispatch(request: abci.Request, raw: bytes, done: Done) -> None:
+        kind = request.WhichOneof("value")
+        if kind == "query":
+            link.submit(raw, done)
+        elif kind == "info":  # from memory: `abci_info` is answered while a block is being executed
+            done(application.handle(request))
+        else:
+            worker.submit(request, done)
+
+    return dispatch
