@@ -471,6 +471,7 @@ class Delivery(google.protobuf.message.Message):
     LO_MWH_FIELD_NUMBER: builtins.int
     HI_MWH_FIELD_NUMBER: builtins.int
     BASIS_FIELD_NUMBER: builtins.int
+    TERMS_FIELD_NUMBER: builtins.int
     channel_id: builtins.str
     slot: builtins.int
     state: global___DeliveryState.ValueType
@@ -480,6 +481,10 @@ class Delivery(google.protobuf.message.Message):
     lo_mwh: builtins.int
     hi_mwh: builtins.int
     basis: bsmg_proto.trade.v1.packet_pb2.Basis.ValueType
+    @property
+    def terms(self) -> global___Terms:
+        """of the contract that opened it"""
+
     def __init__(
         self,
         *,
@@ -492,9 +497,10 @@ class Delivery(google.protobuf.message.Message):
         lo_mwh: builtins.int = ...,
         hi_mwh: builtins.int = ...,
         basis: bsmg_proto.trade.v1.packet_pb2.Basis.ValueType = ...,
+        terms: global___Terms | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["_arbiter_mwh", b"_arbiter_mwh", "_export_mwh", b"_export_mwh", "_import_mwh", b"_import_mwh", "arbiter_mwh", b"arbiter_mwh", "export_mwh", b"export_mwh", "import_mwh", b"import_mwh"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_arbiter_mwh", b"_arbiter_mwh", "_export_mwh", b"_export_mwh", "_import_mwh", b"_import_mwh", "arbiter_mwh", b"arbiter_mwh", "basis", b"basis", "channel_id", b"channel_id", "export_mwh", b"export_mwh", "hi_mwh", b"hi_mwh", "import_mwh", b"import_mwh", "lo_mwh", b"lo_mwh", "slot", b"slot", "state", b"state"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["_arbiter_mwh", b"_arbiter_mwh", "_export_mwh", b"_export_mwh", "_import_mwh", b"_import_mwh", "arbiter_mwh", b"arbiter_mwh", "export_mwh", b"export_mwh", "import_mwh", b"import_mwh", "terms", b"terms"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_arbiter_mwh", b"_arbiter_mwh", "_export_mwh", b"_export_mwh", "_import_mwh", b"_import_mwh", "arbiter_mwh", b"arbiter_mwh", "basis", b"basis", "channel_id", b"channel_id", "export_mwh", b"export_mwh", "hi_mwh", b"hi_mwh", "import_mwh", b"import_mwh", "lo_mwh", b"lo_mwh", "slot", b"slot", "state", b"state", "terms", b"terms"]) -> None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: typing.Literal["_arbiter_mwh", b"_arbiter_mwh"]) -> typing.Literal["arbiter_mwh"] | None: ...
     @typing.overload
