@@ -1,0 +1,193 @@
+"""CometBFT chains: `Chain` and `Prover` over `bsmg.client`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Sequence
+from fractions import Fraction
+
+from bsmg.client.chain import ChainClient, LightBlock, Proven
+from bsmg.client.feed import Head
+from bsmg.client.grpc import R
+from bsmg.client.lane import SigningLane, TxOutcome
+from cosmos_wire.errors import ToolError
+from cosmos_wire.protos import (
+    Any,
+    DecodeError,
+    Message,
+    cmt_types,
+    cmt_validator,
+    staking_query,
+    tendermint_client,
+)
+from cosmos_wire.tx import pack
+from ibc_core.host import Event
+from ibc_core.ics23.specs import IAVL_SPEC, TENDERMINT_SPEC
+from ibc_core.light_client import Height
+from ibc_core.tendermint import build
+from ibc_relayer.clients import MAX_CLOCK_DRIFT_S, NS, TENDERMINT_HEADER_URL
+from ibc_relayer.plan import End
+
+TRUSTING_SHARE = Fraction(2, 3)  # of unbonding, as Hermes and the Go relayer choose it
+LIGHT_BLOCKS_KEPT = 64
+_SEARCH = {
+    "send_packet": ("packet_src_port", "packet_src_channel"),
+    "write_acknowledgement": ("packet_dst_port", "packet_dst_channel"),
+}
+
+
+class CometChain:
+    """Reads and submits through one node and one lane."""
+
+    def __init__(self, client: ChainClient, lane: SigningLane) -> None:
+        self.client, self.lane = client, lane
+        self.chain_id, self.signer = client.chain_id, lane.address
+
+    async def head(self) -> Head:
+        """The newest block."""
+        return await self.client.head()
+
+    async def wait_above(self, height: int) -> Head:
+        """The head, as soon as it is above `height`."""
+        return await self.client.feed.wait_above(height)
+
+    async def events(self, height: int) -> tuple[Event, ...]:
+        """Events of successful transactions in order, then of the hooks."""
+        results = (await self.client.feed.record(height)).results
+        of_txs = (item for result in results.txs if result.code == 0 for item in result.events)
+        return (*of_txs, *results.hook_events)
+
+    async def query(self, path: str, request: Message, response: type[R], height: int | None = None) -> R:
+        """Typed query."""
+        return await self.client.query(path, request, response, height)
+
+    async def search(self, kind: str, end: End, sequences: tuple[int, int]) -> tuple[Event, ...]:
+        """Past events by the transaction and block indices; both, since hooks send packets too."""
+        port_key, channel_key = _SEARCH[kind]
+        first, last = sequences
+        terms = (
+            f"{kind}.{port_key}='{end.port}'",
+            f"{kind}.{channel_key}='{end.channel}'",
+            f"{kind}.packet_sequence>={first}",
+            f"{kind}.packet_sequence<={last}",
+        )
+        query = " AND ".join(terms)
+        txs, heights = await asyncio.gather(self.client.rpc.tx_search(query), self.client.rpc.block_search(query))
+        found = [item for tx in txs if tx.result.code == 0 for item in tx.result.events]
+        for height in heights:
+            found += (await self.client.rpc.block_results(height)).hook_events
+        return tuple(item for item in found if _in_range(item, kind, (port_key, end), sequences))
+
+    async def submit(self, messages: Sequence[Message]) -> TxOutcome:
+        """One transaction through the lane."""
+        return await self.lane.submit(messages)
+
+    def queued(self) -> int:
+        """Callers of the lane."""
+        return self.lane.waiting
+
+    async def spendable(self) -> int:
+        """Balance for fees."""
+        denom = self.lane.policy.denom
+        return await self.client.balance(self.signer, denom) if denom else 0
+
+
+def _in_range(item: Event, kind: str, place: tuple[str, End], sequences: tuple[int, int]) -> bool:
+    port_key, end = place
+    known = dict(item.attributes)
+    channel_key = port_key.replace("port", "channel")
+    if item.type != kind or (known.get(port_key), known.get(channel_key)) != (end.port, end.channel):
+        return False
+    return sequences[0] <= int(known.get("packet_sequence", "-1")) <= sequences[1]
+
+
+class CometProver:
+    """Headers and proofs of a CometBFT chain."""
+
+    def __init__(self, client: ChainClient) -> None:
+        self.client = client
+        self.chain_id = client.chain_id
+        self._light_blocks: OrderedDict[int, LightBlock] = OrderedDict()
+
+    def height(self, number: int) -> Height:
+        """IBC height of a block."""
+        return self.client.height(number)
+
+    async def light_block(self, height: int) -> LightBlock:
+        """Signed header and validators, kept for repeated use."""
+        known = self._light_blocks.get(height)
+        if known is None:
+            known = self._light_blocks[height] = await self.client.light_block(height)
+            while len(self._light_blocks) > LIGHT_BLOCKS_KEPT:
+                self._light_blocks.popitem(last=False)
+        return known
+
+    async def header(self, height: int, trusted: Height) -> Any:
+        """07-tendermint Header from a trusted height."""
+        block = await self.light_block(height)
+        trusted_validators = await self._validators(trusted.height + 1)
+        return pack(build.header(block.signed_header, block.validators, trusted, trusted_validators))
+
+    async def _validators(self, height: int) -> cmt_validator.ValidatorSet:
+        known = self._light_blocks.get(height)
+        return known.validators if known is not None else await self.client.validators(height)
+
+    async def header_time_ns(self, height: int) -> int:
+        """Time of the header at a height."""
+        return _time_ns((await self.light_block(height)).signed_header.header)
+
+    async def proof(self, path: bytes, height: int) -> Proven:
+        """Value and proof of the `ibc` store."""
+        return await self.client.query_with_proof(path, height)
+
+    async def first_states(self, height: int) -> tuple[Message, Message]:
+        """Client and consensus state of a new client at a height."""
+        path = "/cosmos.staking.v1beta1.Query/Params"
+        answer = await self.client.query(path, staking_query.QueryParamsRequest(), staking_query.QueryParamsResponse)
+        unbonding = answer.params.unbonding_time
+        header = (await self.light_block(height)).signed_header.header
+        state = client_state(self.chain_id, self.height(height), unbonding.seconds * NS + unbonding.nanos)
+        return state, build.consensus_state(header)
+
+    async def conflict(self, header: bytes) -> Any | None:
+        """Misbehaviour against a submitted header that is not the chain's own."""
+        submitted = parse_header(header)
+        number = submitted.signed_header.header.height
+        real = (await self.light_block(number)).signed_header.header
+        if _same(real, submitted.signed_header.header):
+            return None
+        trusted = Height(submitted.trusted_height.revision_number, submitted.trusted_height.revision_height)
+        own = tendermint_client.Header.FromString((await self.header(number, trusted)).value)
+        return pack(build.misbehaviour("", submitted, own))
+
+
+def parse_header(data: bytes) -> tendermint_client.Header:
+    """The header in an Any, as update_client events carry it."""
+    try:
+        item = Any.FromString(data)
+        if item.type_url != TENDERMINT_HEADER_URL:
+            raise ToolError(f"client message: expected {TENDERMINT_HEADER_URL}, got {item.type_url!r}")
+        return tendermint_client.Header.FromString(item.value)
+    except DecodeError as error:
+        raise ToolError(f"client message: expected an Any with a header, got {len(data)} other bytes") from error
+
+
+def _same(one: cmt_types.Header, other: cmt_types.Header) -> bool:
+    return one.SerializeToString(deterministic=True) == other.SerializeToString(deterministic=True)
+
+
+def _time_ns(header: cmt_types.Header) -> int:
+    return header.time.seconds * NS + header.time.nanos
+
+
+def client_state(chain_id: str, latest: Height, unbonding_ns: int) -> tendermint_client.ClientState:
+    """Client state of a new client; trusting period 2/3 of unbonding, proof specs IAVL and Tendermint."""
+    if unbonding_ns <= 0:
+        raise ToolError(f"unbonding time of {chain_id}: expected more than 0, got {unbonding_ns} ns")
+    terms = build.Terms(
+        trusting_period_ns=int(TRUSTING_SHARE * unbonding_ns),
+        unbonding_period_ns=unbonding_ns,
+        max_clock_drift_ns=MAX_CLOCK_DRIFT_S * NS,
+    )
+    return build.client_state(chain_id, latest.height, terms, (IAVL_SPEC, TENDERMINT_SPEC))
