@@ -62,9 +62,9 @@ def validator_set(validators: Sequence[cmt_validator.Validator], proposer: bytes
     """Set in its own order (power descending, address ascending: how `/validators` answers).
 
     `proposer` is an address; a set that doesn't hold it (or none is given) gets its first member: any member will do,
-    no hash covers the choice.
+    no hash covers the choice. An empty set gets none, and no client accepts it.
     """
-    chosen = next((each for each in validators if each.address == proposer), validators[0])
+    chosen = next((each for each in validators if each.address == proposer), validators[0] if validators else None)
     total = sum(each.voting_power for each in validators)
     return cmt_validator.ValidatorSet(validators=validators, proposer=chosen, total_voting_power=total)
 
