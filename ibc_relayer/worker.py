@@ -117,6 +117,16 @@ class PathWorker:
         while self._running[0] or self._running[1]:
             await asyncio.gather(*self._running[0], *self._running[1], return_exceptions=True)
 
+    def busy(self) -> bool:
+        """Whether something is being delivered, searched for, or waits for its events."""
+        holds = any(hold.height < NEVER and self.synced[hold.side] < hold.height for hold in self._holds.values())
+        missing = any(flow.missing_packets or flow.missing_acks for book in self.books for flow in book.flows)
+        return bool(self._running[0] or self._running[1]) or holds or missing
+
+    async def caught_up(self) -> None:
+        """Wait until one of the chains has a block that was not read yet."""
+        await self._news()
+
     # One turn
 
     async def turn(self) -> int:

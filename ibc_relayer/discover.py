@@ -1,0 +1,88 @@
+"""Finding a path that exists already, so that a relayer that makes what is missing makes it only once."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+from bsmg.client.errors import QueryRefused
+from cosmos_wire.errors import ToolError
+from cosmos_wire.protos import client_query, pagination, tendermint_client
+from ibc_relayer.chain import Chain, Party
+from ibc_relayer.clients import CLIENT, TENDERMINT_CLIENT_URL, client_info, client_status, read_client_state
+from ibc_relayer.handshake import Parties, client_connections
+from ibc_relayer.plan import ChannelState
+
+log = logging.getLogger("ibc_relayer")
+
+PAGE_LIMIT = 200
+PAGES_MAX = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """A pair of clients that follow each other's chains, joined by a connection."""
+
+    clients: tuple[str, str]
+    connections: tuple[str, str]
+
+
+async def clients_of(host: Chain, chain_id: str) -> list[str]:
+    """Clients on the host that follow a chain id, in the order of the host's answer."""
+    found: list[str] = []
+    key = b""
+    for _ in range(PAGES_MAX):
+        request = client_query.QueryClientStatesRequest(pagination=pagination.PageRequest(key=key, limit=PAGE_LIMIT))
+        answer = await host.query(CLIENT + "ClientStates", request, client_query.QueryClientStatesResponse)
+        for item in answer.client_states:
+            if item.client_state.type_url != TENDERMINT_CLIENT_URL:
+                continue
+            if read_client_state(item.client_state).chain_id == chain_id:
+                found.append(item.client_id)
+        key = answer.pagination.next_key
+        if not key:
+            return found
+    raise ToolError(f"clients on {host.chain_id}: expected at most {PAGES_MAX} pages, got more")
+
+
+async def genuine(host: Party, subject: Party, client_id: str) -> bool:
+    """Whether an active client follows the very chain that we see, not another one with the same id."""
+    if await client_status(host.chain, client_id) != "Active":
+        return False
+    latest = (await client_info(host.chain, client_id)).latest
+    request = client_query.QueryConsensusStateRequest(
+        client_id=client_id, revision_number=latest.revision, revision_height=latest.height
+    )
+    answer = await host.chain.query(CLIENT + "ConsensusState", request, client_query.QueryConsensusStateResponse)
+    try:
+        _, own = await subject.prover.first_states(latest.height)
+    except ToolError as error:
+        log.warning("client %s on %s: cannot be compared: %s", client_id, host.chain.chain_id, error)
+        return False
+    known = tendermint_client.ConsensusState.FromString(answer.consensus_state.value)
+    return known.SerializeToString(deterministic=True) == own.SerializeToString(deterministic=True)
+
+
+async def find_path(parties: Parties) -> Found | None:
+    """An existing pair of genuine clients with a connection between them; an open one before one that is not."""
+    candidates: list[tuple[int, Found]] = []
+    other = parties[1].chain
+    for client_id in await clients_of(parties[0].chain, other.chain_id):
+        for name, end in (await client_connections(parties[0].chain, client_id)).items():
+            clients = (client_id, end.counterparty.client_id)
+            found = Found(clients=clients, connections=(name, end.counterparty.connection_id))
+            if await _both_genuine(parties, clients):
+                candidates.append((int(end.state), found))
+    best = max((state for state, _ in candidates), default=ChannelState.NONE)
+    return next((found for state, found in candidates if state == best), None)
+
+
+async def _both_genuine(parties: Parties, clients: tuple[str, str]) -> bool:
+    try:
+        known = (await client_info(parties[1].chain, clients[1])).chain_id
+    except QueryRefused:
+        return False
+    if known != parties[0].chain.chain_id:
+        return False
+    first = await genuine(parties[0], parties[1], clients[0])
+    return first and await genuine(parties[1], parties[0], clients[1])

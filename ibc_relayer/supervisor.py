@@ -1,0 +1,134 @@
+"""All paths of a configuration, for as long as the process lives: connects, finds or makes paths, runs workers."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+
+from bsmg.client.chain import ChainClient, Endpoints
+from cosmos_wire.errors import ToolError
+from ibc_relayer.chain import Party
+from ibc_relayer.cometbft import CometChain, CometProver
+from ibc_relayer.config import ChainConfig, PathConfig, RelayerConfig
+from ibc_relayer.discover import find_path
+from ibc_relayer.handshake import ChannelSpec, PathIds, create_path
+from ibc_relayer.metrics import Metrics, serve
+from ibc_relayer.plan import End
+from ibc_relayer.worker import PathSpec, PathWorker
+
+log = logging.getLogger("ibc_relayer")
+
+RETRY_S, RETRY_S_MAX = 1.0, 15.0
+
+
+class Parties:
+    """Connected chains of a configuration; one client and one lane a chain, shared by all paths."""
+
+    def __init__(self, config: RelayerConfig) -> None:
+        self.config = config
+        self.clients: dict[str, ChainClient] = {}
+        self._known: dict[str, Party] = {}
+
+    async def party(self, chain_id: str) -> Party:
+        """A chain, connected at first use; raises NodeError while its node does not answer."""
+        known = self._known.get(chain_id)
+        if known is None:
+            known = self._known[chain_id] = self._make(self.config.chain(chain_id))
+        await self.clients[chain_id].connect()
+        return known
+
+    def _make(self, chain: ChainConfig) -> Party:
+        endpoints = Endpoints(rpc=chain.rpc, grpc=chain.grpc, prefix=chain.bech32_prefix)
+        client = self.clients[chain.id] = ChainClient(chain.id, endpoints)
+        lane = client.lane(chain.signing_key(), chain.fees)
+        return Party(chain=CometChain(client, lane), prover=CometProver(client))
+
+    async def close(self) -> None:
+        """Close every connection."""
+        for client in self.clients.values():
+            await client.close()
+
+
+async def resolve(parties: tuple[Party, Party], path: PathConfig) -> PathIds:
+    """The path's identifiers: as written, or found on the chains and made where missing."""
+    specs = tuple(item.spec for item in path.channels)
+    if path.complete:
+        return _written(path, specs)
+    clients = path.clients
+    if not all(clients):
+        found = await find_path(parties)
+        if found is not None:
+            clients = found.clients
+            log.info("path %s: found clients %s on %s", path.name, clients, path.chains)
+    return await create_path(parties[0], parties[1], specs, clients)
+
+
+def _written(path: PathConfig, specs: Sequence[ChannelSpec]) -> PathIds:
+    ends = tuple((End(item.spec.ports[0], item.ids[0]), End(item.spec.ports[1], item.ids[1])) for item in path.channels)
+    return PathIds(
+        chains=path.chains, clients=path.clients, connections=path.connections, channels=ends, specs=tuple(specs)
+    )
+
+
+def path_spec(config: RelayerConfig, path: PathConfig, ids: PathIds) -> PathSpec:
+    """What a worker is told."""
+    return PathSpec(
+        name=path.name,
+        clients=ids.clients,
+        channels=ids.channels,
+        packets=path.packets,
+        limits=(config.chain(path.chains[0]).limits, config.chain(path.chains[1]).limits),
+        clear_interval_s=config.clear_interval_s,
+    )
+
+
+class Supervisor:
+    """Runs every path of a configuration until cancelled; a path that can't start is tried again."""
+
+    def __init__(self, config: RelayerConfig) -> None:
+        if not config.paths:
+            raise ToolError("relayer configuration: expected at least one [[path]], got none")
+        self.config = config
+        self.metrics = Metrics()
+        self.parties = Parties(config)
+        self.metrics_url = ""
+
+    async def run(self) -> None:
+        """Until cancelled; then everything is closed."""
+        runner = None
+        if self.config.metrics:
+            host, _, port = self.config.metrics.rpartition(":")
+            runner, bound = await serve(self.metrics, host or "127.0.0.1", int(port))
+            self.metrics_url = f"http://{host or '127.0.0.1'}:{bound}/metrics"
+            log.info("metrics at %s", self.metrics_url)
+        try:
+            async with asyncio.TaskGroup() as group:
+                for path in self.config.paths:
+                    group.create_task(self._path(path))
+        finally:
+            if runner is not None:
+                await runner.cleanup()
+            await self.parties.close()
+
+    async def _path(self, path: PathConfig) -> None:
+        worker = await self._started(path)
+        await worker.run()
+
+    async def _started(self, path: PathConfig) -> PathWorker:
+        wait_s = RETRY_S
+        while True:
+            try:
+                both = (await self.parties.party(path.chains[0]), await self.parties.party(path.chains[1]))
+                ids = await resolve(both, path)
+                log.info("path %s: clients %s, channels %s", path.name, ids.clients, _names(ids))
+                return PathWorker(both, path_spec(self.config, path, ids), self.metrics)
+            except ToolError as error:
+                self.metrics.errors.labels(path.name).inc()
+                log.warning("path %s: %s; again in %.0f s", path.name, error, wait_s)
+                await asyncio.sleep(wait_s)
+                wait_s = min(2 * wait_s, RETRY_S_MAX)
+
+
+def _names(ids: PathIds) -> str:
+    return ", ".join(f"{one} - {other}" for one, other in ids.channels)
