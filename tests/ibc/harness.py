@@ -34,6 +34,7 @@ from ibc_core import bank, paths
 from ibc_core.core import IbcCore
 from ibc_core.host import BlockEnv, Context, Event, EventLog, FreeGas, MemoryStore
 from ibc_core.light_client import Height
+from ibc_core.router import Outgoing
 from ibc_core.state import get_channel, revision_of
 from ibc_core.transfer import Transfer
 from tests.ibc.mock_client import GOOD_PROOF, HEADER_URL, MISBEHAVIOUR_URL, STATE_URL, MockClient
@@ -102,14 +103,18 @@ class Chain:
 
     def deliver(self, *messages: Message) -> list[Whatever]:
         """One block with one transaction; returns the responses, events in `self.events`."""
+        return self.execute(lambda tx: [self.handle(tx, message) for message in messages])
+
+    def execute(self, work: Callable[[Context], list[Whatever]]) -> list[Whatever]:
+        """One block with any work as its transaction."""
         ctx = self.context()
         error: ChainError | None = None
-        responses = []
+        responses: list[Whatever] = []
         for module in self.modules:
             module.begin_block(ctx)
         try:
             with ctx.branch() as tx:
-                responses = [self.handle(tx, message) for message in messages]
+                responses = work(tx)
         except ChainError as refused:
             error = refused
         for module in self.modules:
@@ -169,6 +174,10 @@ class Coordinator:
             self.chains[chain_id] = Chain(chain_id, self, apps or {})
         for chain in self.chains.values():
             chain.genesis(genesis or {})
+
+    def mock_path(self, ordering: int = UNORDERED) -> Path:
+        """An open channel between two mock applications; the coordinator needs `apps={"mock": MockApp}`."""
+        return self.path("mock", "mock-1", ordering)
 
     def path(self, port: str = "transfer", version: str = "ics20-1", ordering: int = UNORDERED) -> Path:
         """An open channel between the first two chains, over new clients and a new connection."""
@@ -430,6 +439,19 @@ class Endpoint:
     def last_packet(self) -> channel.Packet:
         """The packet that the last block sent."""
         return packet_of(self.chain.attributes("send_packet")[-1])
+
+    def send(self, data: bytes = b"mock", timeout_ns: int = HOUR_NS, timeout_height: int = 0) -> channel.Packet:
+        """A packet with any data, sent in the name of the port's application."""
+        outgoing = Outgoing(
+            port_id=self.port,
+            channel_id=self.channel_id,
+            data=data,
+            timeout_ns=self.chain.net.time_ns + timeout_ns if timeout_ns else 0,
+            timeout_revision=revision_of(self.other.chain.chain_id) if timeout_height else 0,
+            timeout_height=timeout_height,
+        )
+        self.chain.execute(lambda ctx: [self.chain.core.send_packet(ctx, outgoing)])
+        return self.last_packet()
 
     def sent(self, packet: channel.Packet) -> bool:
         """Whether the packet waits for its end here."""
