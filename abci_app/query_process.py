@@ -1,13 +1,48 @@
-"""The query process: gRPC, REST and ABCI Query over committed states."""
+"""The query process: gRPC, REST and ABCI Query over committed states, stepping back behind the app process."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
+import os
 
+from abci_app.comet_rpc import CometRpc
+from abci_app.grpc_edge import GrpcEdge
+from abci_app.query_server import QueryServer
+from abci_app.server import UNIX, AbciServer
 from abci_app.settings import Settings
+from abci_app.state import open_history
+from abci_app.store import StateDb
+
+LOG = logging.getLogger("abci_app")
 
 
-async def run_query(_settings: Settings, stop: asyncio.Event) -> int:
+async def run_query(settings: Settings, stop: asyncio.Event) -> int:
     """Serve until `stop`."""
-    await stop.wait()
+    os.nice(settings.operator.query_nice)
+    history = await open_history(settings.state_path, settings.operator, stop)
+    if history is None:
+        return 0
+    try:
+        await _serve(settings, history, stop)
+    finally:
+        history.close()
     return 0
+
+
+async def _serve(settings: Settings, history: StateDb, stop: asyncio.Event) -> None:
+    rpc = CometRpc(settings.rpc)
+    queries = QueryServer(history, rpc, settings.operator)
+    sockets = AbciServer(f"{UNIX}{settings.query_socket}", queries.dispatch)
+    edge = GrpcEdge(settings.grpc, queries.ask, queries.services) if settings.grpc else None
+    await sockets.start()
+    if edge is not None:
+        await edge.start()
+    LOG.info("event=ready grpc=%s rest=%s height=%d", settings.grpc, settings.rest, history.height)
+    await stop.wait()
+    await sockets.stop()
+    if edge is not None:
+        await edge.stop()
+    queries.close()
+    await rpc.close()
+    LOG.info("event=stopped reason=signal")

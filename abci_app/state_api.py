@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from typing import Protocol
+from typing import Any, Protocol
 
 from ibc_core.host import Store
 
@@ -52,7 +52,7 @@ class State(Protocol):
     def put(self, changes: Changes) -> Batch:
         """Compute the root after the changes."""
 
-    def commit(self, batch: Batch, height: int, meta: bytes) -> None:
+    def commit(self, batch: Any, height: int, meta: bytes) -> None:  # the Batch that this State's `put` made
         """Make the batch durable as block `height`."""
 
 

@@ -1,0 +1,114 @@
+"""All queries of a node by one door: state methods in a few threads, CometBFT's on the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from abci_app.abci_query import AbciQueries
+from abci_app.ante import Ante
+from abci_app.comet_rpc import CometRpc
+from abci_app.comet_services import CometServices
+from abci_app.executor import Executor
+from abci_app.grpc_edge import service_of
+from abci_app.modules import compose
+from abci_app.query_core import QueryError, StateQueries, Status
+from abci_app.remote import RemoteRoute
+from abci_app.server import Done
+from abci_app.settings import Operator
+from abci_app.signatures import SignatureCache
+from abci_app.simulation import Simulator
+from abci_app.state_api import History
+from abci_app.tx_services import PATH as TX_PATH
+from abci_app.tx_services import TxServices, raw_of
+from cosmos_wire.protos import DecodeError, abci, tx_service
+
+SIMULATE = TX_PATH + "Simulate"
+WAITING_MAX = 2_048  # queries that wait for a thread; more are refused at once
+
+
+T = TypeVar("T")
+
+
+class QueryServer:
+    """Answers by method path or by ABCI Query."""
+
+    def __init__(self, history: History, rpc: CometRpc, operator: Operator) -> None:
+        modules = compose()
+        ante = Ante(routes=modules.messages, min_gas_prices=(), signatures=SignatureCache())
+        self.state = StateQueries(history, modules.queries)
+        self._simulator = Simulator(self.state, Executor(ante))
+        self._abci = AbciQueries(history, self.state, self._simulator)
+        self._remote: Mapping[str, RemoteRoute] = {
+            **CometServices(rpc, self._abci, operator.min_gas_price).routes(),
+            **TxServices(rpc).routes(),
+        }
+        self._threads = ThreadPoolExecutor(operator.query_concurrency, thread_name_prefix="query")
+        self._waiting = 0
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """Every method path that is answered, ascending."""
+        return tuple(sorted((*self.state.routes, *self._remote, SIMULATE)))
+
+    @property
+    def services(self) -> tuple[str, ...]:
+        """Their services, ascending."""
+        return tuple(sorted({service_of(path) for path in self.methods}))
+
+    async def ask(self, path: str, data: bytes, height: int) -> tuple[bytes, int]:
+        """Response bytes and the height of the state they show (0 for what is not of the state)."""
+        if path in self._remote:
+            return await self._ask_remote(self._remote[path], path, data), 0
+        if path == SIMULATE:
+            return await self._in_thread(lambda: self._simulate(data)), 0
+        return await self._in_thread(lambda: self._read(path, data, height))
+
+    def close(self) -> None:
+        """End the threads."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def dispatch(self, request: abci.Request, _raw: bytes, done: Done) -> None:
+        """For the socket that the app process passes ABCI Query on to."""
+        if not request.HasField("query"):
+            done(abci.Response(exception=abci.ResponseException(error="expected a Query, got something else")))
+            return
+        future = self._threads.submit(self._abci.answer, request.query)
+        loop = asyncio.get_running_loop()
+        future.add_done_callback(
+            lambda found: loop.call_soon_threadsafe(lambda: done(abci.Response(query=found.result())))
+        )
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        if self._waiting >= WAITING_MAX:
+            raise QueryError(Status.RESOURCE_EXHAUSTED, f"expected at most {WAITING_MAX} waiting queries, got one more")
+        self._waiting += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        finally:
+            self._waiting -= 1
+
+    async def _ask_remote(self, route: RemoteRoute, path: str, data: bytes) -> bytes:
+        try:
+            request = route.request.FromString(data)
+        except DecodeError as error:
+            raise QueryError(Status.INVALID_ARGUMENT, f"{path}: {len(data)} bytes are not its request") from error
+        return (await route.handle(request)).SerializeToString(deterministic=True)
+
+    def _read(self, path: str, data: bytes, height: int) -> tuple[bytes, int]:
+        found = self.state.answer(path, data, height)
+        return found.value.SerializeToString(deterministic=True), found.height
+
+    def _simulate(self, data: bytes) -> bytes:
+        try:
+            request = tx_service.SimulateRequest.FromString(data)
+        except DecodeError as error:
+            raise QueryError(Status.INVALID_ARGUMENT, f"{SIMULATE}: {len(data)} bytes are not its request") from error
+        raw = request.tx_bytes or (raw_of(request.tx) if request.HasField("tx") else b"")
+        if not raw:
+            raise QueryError(Status.INVALID_ARGUMENT, "invalid empty tx; must set tx_bytes")
+        found = self._simulator.run(raw)
+        made = tx_service.SimulateResponse(gas_info=found.gas_info, result=found.result)
+        return made.SerializeToString(deterministic=True)

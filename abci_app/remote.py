@@ -1,0 +1,17 @@
+"""A query method that asks CometBFT instead of the state."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from cosmos_wire.protos import Message
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteRoute:
+    """`handle` takes the request message; it raises QueryError."""
+
+    handle: Callable[[Any], Awaitable[Message]]
+    request: type[Message]
