@@ -45,6 +45,7 @@ class CellMeter(google.protobuf.message.Message):
     ESTIMATES_FIELD_NUMBER: builtins.int
     ESTIMATED_MWH_FIELD_NUMBER: builtins.int
     GAP_MWH_FIELD_NUMBER: builtins.int
+    FIRST_READINGS_FIELD_NUMBER: builtins.int
     import_mWh: builtins.int
     export_mWh: builtins.int
     readings: builtins.int
@@ -53,6 +54,8 @@ class CellMeter(google.protobuf.message.Message):
     """net, import positive"""
     gap_mWh: builtins.int
     """net energy that the counters show between the last reading and this one"""
+    first_readings: builtins.int
+    """by devices that never spoke before"""
     def __init__(
         self,
         *,
@@ -62,7 +65,8 @@ class CellMeter(google.protobuf.message.Message):
         estimates: builtins.int = ...,
         estimated_mWh: builtins.int = ...,
         gap_mWh: builtins.int = ...,
+        first_readings: builtins.int = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["estimated_mWh", b"estimated_mWh", "estimates", b"estimates", "export_mWh", b"export_mWh", "gap_mWh", b"gap_mWh", "import_mWh", b"import_mWh", "readings", b"readings"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["estimated_mWh", b"estimated_mWh", "estimates", b"estimates", "export_mWh", b"export_mWh", "first_readings", b"first_readings", "gap_mWh", b"gap_mWh", "import_mWh", b"import_mWh", "readings", b"readings"]) -> None: ...
 
 global___CellMeter = CellMeter

@@ -1,0 +1,1 @@
+"""The slot at level 1: orders, clearing at the gate, settlement from the meters."""

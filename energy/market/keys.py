@@ -1,0 +1,104 @@
+"""Keys of the market on the `app` store: slot 8 bytes, cell 4, bus 2, side 1, price 4, seq 8, all big-endian.
+
+mk/p                                       Params for slots that open from now on
+mk/next                                    last opened slot, decimal
+mk/live                                    Live: the live slots with their next gates
+mk/s/<slot>                                Slot; a summary after CLOSE, kept for 35,136 slots
+mk/o/<slot>/<side>/<pkey>/<seq>            BookEntry, in clearing order: pkey is the price of an ask, 2^32-1-price of a bid
+mk/oc/<slot>/<cell>/<seq>                  OrderRef: the cell's orders
+mk/m/<slot>/<bus>/<side>                   Cut: cap of a bus and side (written by the network check, a later part)
+mk/b/<slot>/<bus>                          Baseline that the utility cell forecast
+mk/w/<slot>/<kind>                         cursor: 1 charges, 2 credits (SettleCursor); 3 prune ("1")
+mk/st/<slot>/<cell>                        Statement, until the next slot closes
+mk/owed/<cell>                             1: the balancing account owes this cell
+mk/pools                                   PoolTotals
+"""
+
+from __future__ import annotations
+
+from energy.records import u8, u16, u32, u64
+from energy.units import U32_MAX
+
+PARAMS = b"mk/p"
+LAST_OPENED = b"mk/next"
+LIVE = b"mk/live"
+SLOTS = b"mk/s/"
+BOOK = b"mk/o/"
+ORDERS = b"mk/oc/"
+CUTS = b"mk/m/"
+BASELINES = b"mk/b/"
+WORK = b"mk/w/"
+STATEMENTS = b"mk/st/"
+OWED = b"mk/owed/"
+POOLS = b"mk/pools"
+
+BID, ASK = 1, 2
+CHARGES, CREDITS, PRUNE = 1, 2, 3
+
+
+def slot_key(slot: int) -> bytes:
+    """The slot's record."""
+    return SLOTS + u64(slot)
+
+
+def book_prefix(slot: int, side: int) -> bytes:
+    """One side of a slot's book."""
+    return BOOK + u64(slot) + b"/" + u8(side) + b"/"
+
+
+def book_key(slot: int, side: int, price_e4: int, seq: int) -> bytes:
+    """An order in clearing order: bids from the highest price, asks from the lowest, then by sequence."""
+    rank = U32_MAX - price_e4 if side == BID else price_e4
+    return book_prefix(slot, side) + u32(rank) + b"/" + u64(seq)
+
+
+def price_seq_of(key_tail: bytes, side: int) -> tuple[int, int]:
+    """Price and sequence from what follows `book_prefix`."""
+    rank, seq = int.from_bytes(key_tail[:4], "big"), int.from_bytes(key_tail[5:13], "big")
+    return (U32_MAX - rank if side == BID else rank), seq
+
+
+def orders_prefix(slot: int, cell: int | None = None) -> bytes:
+    """Orders of a slot by cell, or those of one cell."""
+    prefix = ORDERS + u64(slot) + b"/"
+    return prefix if cell is None else prefix + u32(cell) + b"/"
+
+
+def order_key(slot: int, cell: int, seq: int) -> bytes:
+    """A cell's order."""
+    return orders_prefix(slot, cell) + u64(seq)
+
+
+def cuts_prefix(slot: int) -> bytes:
+    """Cuts of a slot."""
+    return CUTS + u64(slot) + b"/"
+
+
+def baseline_prefix(slot: int) -> bytes:
+    """Baselines of a slot."""
+    return BASELINES + u64(slot) + b"/"
+
+
+def baseline_key(slot: int, bus: int) -> bytes:
+    """Baseline of a bus."""
+    return baseline_prefix(slot) + u16(bus)
+
+
+def work_key(slot: int, kind: int) -> bytes:
+    """A cursor of the work queue."""
+    return WORK + u64(slot) + b"/" + u8(kind)
+
+
+def statements_prefix(slot: int) -> bytes:
+    """Statements of a slot."""
+    return STATEMENTS + u64(slot) + b"/"
+
+
+def statement_key(slot: int, cell: int) -> bytes:
+    """A cell's statement."""
+    return statements_prefix(slot) + u32(cell)
+
+
+def owed_key(cell: int) -> bytes:
+    """Marks a cell that is owed money."""
+    return OWED + u32(cell)

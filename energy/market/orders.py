@@ -1,0 +1,147 @@
+"""Placing and cancelling orders. An order escrows its own worst case when it is placed; a cancel gives all of it back."""
+
+from __future__ import annotations
+
+from cosmos_wire.address import from_bech32
+from cosmos_wire.errors import InvalidRequest
+from cosmos_wire.protos import market as pb
+from cosmos_wire.protos import market_tx as tx
+from cosmos_wire.protos import registry as registry_pb
+from energy.errors import (
+    CellNotActive,
+    InsufficientBalance,
+    InsufficientCollateral,
+    NoSuchOrder,
+    NotAuthorized,
+    PriceOutOfBand,
+    QuantityOutOfRange,
+    ScoreTooLow,
+    TooManyOrders,
+)
+from energy.market import keys, state
+from energy.market.clearing import BookOrder
+from energy.market.life import Step, require_step
+from energy.records import save
+from energy.registry import Registry
+from energy.units import QUANTITY_MAX_MWH, amount_of, require_range, slot_energy_mWh, stored
+from ibc_core.host import Context, event
+
+
+def place_order(registry: Registry, ctx: Context, msg: tx.MsgPlaceOrder) -> tx.MsgPlaceOrderResponse:
+    """Add an order to a slot's book; raises what section 7 of the slot protocol lists."""
+    record = state.slot_record(ctx, msg.slot)
+    require_step(record, Step.PLACE)
+    cell = _trader(registry, ctx, msg.cell)
+    order = BookOrder(msg.side, msg.price_e4, record.next_seq, cell.number, cell.bus, msg.quantity_mWh)
+    escrow = _check_order(ctx, record, cell, order)
+    state.move(ctx, from_bech32(msg.cell), state.ESCROW, escrow)
+    _write(ctx, record, order)
+    _emit(ctx, "order_placed", record, msg.cell, order)
+    return tx.MsgPlaceOrderResponse(seq=order.seq, escrow=str(escrow))
+
+
+def cancel_order(registry: Registry, ctx: Context, msg: tx.MsgCancelOrder) -> tx.MsgCancelOrderResponse:
+    """Take an order back while the slot is BIDDING; its whole escrow returns."""
+    record = state.slot_record(ctx, msg.slot)
+    require_step(record, Step.CANCEL)
+    cell = registry.cell_at(ctx, msg.cell)
+    order = state.book_order(ctx, msg.slot, cell.number, msg.seq) if cell is not None else None
+    if order is None:
+        raise NoSuchOrder(f"{msg.cell} has no order {msg.seq} in slot {msg.slot}")
+    refund = state.escrow_of(record.prices, order)
+    ctx.app.delete(keys.book_key(record.slot, order.side, order.price_e4, order.seq))
+    ctx.app.delete(keys.order_key(record.slot, order.cell, order.seq))
+    _count(record, order, -1)
+    state.save_slot(ctx, record)
+    state.move(ctx, state.ESCROW, from_bech32(msg.cell), refund)
+    _emit(ctx, "order_cancelled", record, msg.cell, order)
+    return tx.MsgCancelOrderResponse(refund=str(refund))
+
+
+def collateral_required(params: pb.Params, cell: registry_pb.Cell) -> int:
+    """Base units that a cell has to hold to place orders: every live slot at full import and the highest penalty."""
+    pen_e4 = params.penalty_permille * params.cap_e4 // 1000
+    return amount_of(params.up_e4 + pen_e4, slot_energy_mWh(cell.max_import_W)) * params.max_live_slots
+
+
+def _trader(registry: Registry, ctx: Context, address: str) -> registry_pb.Cell:
+    cell = registry.cell_at(ctx, address)
+    if cell is None:
+        raise NotAuthorized(f"orders are placed by registered cells, {address} is none")
+    if cell.status != registry_pb.STATUS_ACTIVE:
+        raise CellNotActive(f"{cell.id} has to be ACTIVE, is {registry_pb.Status.Name(cell.status)}")
+    if stored(cell.arrears):
+        raise CellNotActive(f"{cell.id} is suspended until its arrears of {cell.arrears} are paid by MsgDeposit")
+    return cell
+
+
+def _check_order(ctx: Context, record: pb.Slot, cell: registry_pb.Cell, order: BookOrder) -> int:
+    if order.side not in (keys.BID, keys.ASK):
+        raise InvalidRequest(f"side has to be SIDE_BID or SIDE_ASK, got {order.side}")
+    band = record.prices.floor_e4, record.prices.cap_e4
+    require_range(order.price_e4, band, "price_e4", PriceOutOfBand)
+    require_range(order.quantity_mWh, (1, QUANTITY_MAX_MWH), "quantity_mWh", QuantityOutOfRange)
+    _check_cell_total(ctx, record, cell, order)
+    _check_standing(record.params, cell, order.side)
+    escrow = state.escrow_of(record.prices, order)
+    held = state.held(ctx, from_bech32(cell.address))
+    if held < escrow:
+        raise InsufficientBalance(f"an escrow of {escrow}{record.params.denom} is needed, {cell.address} holds {held}")
+    return escrow
+
+
+def _check_cell_total(ctx: Context, record: pb.Slot, cell: registry_pb.Cell, order: BookOrder) -> None:
+    others = state.orders_of(ctx, record.slot, cell.number)
+    if len(others) >= record.params.max_orders_per_cell:
+        raise TooManyOrders(f"a cell has at most {record.params.max_orders_per_cell} orders a slot, has {len(others)}")
+    if record.orders >= record.params.max_orders_per_slot:
+        raise TooManyOrders(f"a slot has at most {record.params.max_orders_per_slot} orders, has {record.orders}")
+    rating_W = cell.max_import_W if order.side == keys.BID else cell.max_export_W
+    total = order.quantity_mWh + sum(other.quantity_mWh for other in others if other.side == order.side)
+    if total > slot_energy_mWh(rating_W):
+        raise QuantityOutOfRange(
+            f"orders of a side may add up to the rating, {slot_energy_mWh(rating_W)} mWh, would be {total}"
+        )
+
+
+def _check_standing(params: pb.Params, cell: registry_pb.Cell, side: int) -> None:
+    if cell.missed >= params.missed_before_suspension:
+        raise CellNotActive(f"{cell.id} missed the readings of {cell.missed} slots in a row; a reading lifts this")
+    if side == keys.ASK and cell.score_permille < params.min_score_permille:
+        raise ScoreTooLow(f"asks need a score of {params.min_score_permille}, {cell.id} has {cell.score_permille}")
+    needed, has = collateral_required(params, cell), stored(cell.collateral)
+    if has < needed:
+        raise InsufficientCollateral(f"collateral has to be at least {needed}{params.denom}, {cell.id} has {has}")
+
+
+def _write(ctx: Context, record: pb.Slot, order: BookOrder) -> None:
+    entry = pb.BookEntry(cell=order.cell, bus=order.bus, quantity_mWh=order.quantity_mWh)
+    save(ctx, keys.book_key(record.slot, order.side, order.price_e4, order.seq), entry)
+    ref = pb.OrderRef(side=pb.Side.ValueType(order.side), price_e4=order.price_e4)
+    save(ctx, keys.order_key(record.slot, order.cell, order.seq), ref)
+    record.next_seq += 1
+    _count(record, order, 1)
+    state.save_slot(ctx, record)
+
+
+def _count(record: pb.Slot, order: BookOrder, sign: int) -> None:
+    record.orders += sign
+    record.escrow = str(stored(record.escrow) + sign * state.escrow_of(record.prices, order))
+    if order.side == keys.BID:
+        record.bid_mWh += sign * order.quantity_mWh
+    else:
+        record.ask_mWh += sign * order.quantity_mWh
+
+
+def _emit(ctx: Context, kind: str, record: pb.Slot, cell: str, order: BookOrder) -> None:
+    ctx.events.emit(
+        event(
+            kind,
+            slot=record.slot,
+            seq=order.seq,
+            cell=cell,
+            side="bid" if order.side == keys.BID else "ask",
+            price_e4=order.price_e4,
+            quantity_mWh=order.quantity_mWh,
+        )
+    )

@@ -1,0 +1,104 @@
+"""Answers of `bsmg.market.v1.Query`."""
+
+from __future__ import annotations
+
+from cosmos_wire.errors import InvalidRequest, NotFound
+from cosmos_wire.protos import market as pb
+from cosmos_wire.protos import market_query as query
+from energy.errors import NoSuchOrder
+from energy.market import keys, state
+from energy.market.clearing import BookOrder
+from energy.records import load, u64
+from energy.registry import Registry
+from ibc_core.host import Context
+from ibc_core.paginate import paginate, paginate_items
+
+
+def params(_registry: Registry, ctx: Context, _request: query.QueryParamsRequest) -> query.QueryParamsResponse:
+    """Parameters of slots that open from now on."""
+    return query.QueryParamsResponse(params=state.params(ctx))
+
+
+def slots(_registry: Registry, ctx: Context, request: query.QuerySlotsRequest) -> query.QuerySlotsResponse:
+    """Records of live slots, or of all that are kept, ascending."""
+    if request.live:
+        numbers = [entry.slot for entry in state.live(ctx).slots]
+        found = [(u64(slot), ctx.app.get(keys.slot_key(slot)) or b"") for slot in numbers]
+        items, page = paginate_items(found, request.pagination)
+    else:
+        items, page = paginate(ctx.app, keys.SLOTS, request.pagination)
+    return query.QuerySlotsResponse(slots=[pb.Slot.FromString(raw) for _, raw in items], pagination=page)
+
+
+def slot(_registry: Registry, ctx: Context, request: query.QuerySlotRequest) -> query.QuerySlotResponse:
+    """One slot's record or summary."""
+    return query.QuerySlotResponse(slot=state.slot_record(ctx, request.slot))
+
+
+def book(registry: Registry, ctx: Context, request: query.QueryBookRequest) -> query.QueryBookResponse:
+    """One side of a slot's book in clearing order."""
+    if request.side not in (keys.BID, keys.ASK):
+        raise InvalidRequest(f"side has to be SIDE_BID or SIDE_ASK, got {request.side}")
+    record, orders = state.slot_record(ctx, request.slot), []
+    items, page = paginate(ctx.app, keys.book_prefix(request.slot, request.side), request.pagination)
+    for tail, raw in items:
+        price_e4, seq = keys.price_seq_of(tail, request.side)
+        entry = pb.BookEntry.FromString(raw)
+        found = BookOrder(request.side, price_e4, seq, entry.cell, entry.bus, entry.quantity_mWh)
+        orders.append(_order(registry, ctx, record, found))
+    return query.QueryBookResponse(orders=orders, pagination=page)
+
+
+def orders(registry: Registry, ctx: Context, request: query.QueryOrdersRequest) -> query.QueryOrdersResponse:
+    """A cell's orders in a slot."""
+    cell, record = registry.find_cell(ctx, request.cell), state.slot_record(ctx, request.slot)
+    found = state.orders_of(ctx, request.slot, cell.number)
+    return query.QueryOrdersResponse(orders=[_order(registry, ctx, record, order) for order in found])
+
+
+def fill(registry: Registry, ctx: Context, request: query.QueryFillRequest) -> query.QueryFillResponse:
+    """What an order got, derived from the clearing; walks the slot's orders until it finds the sequence."""
+    record = state.slot_record(ctx, request.slot)
+    found = next((order for order in state.all_orders(ctx, request.slot) if order.seq == request.seq), None)
+    if found is None:
+        raise NoSuchOrder(f"slot {request.slot} keeps no order {request.seq}")
+    return query.QueryFillResponse(
+        order=_order(registry, ctx, record, found), fill_mWh=state.order_fill_mWh(record, found)
+    )
+
+
+def statement(registry: Registry, ctx: Context, request: query.QueryStatementRequest) -> query.QueryStatementResponse:
+    """A cell's account of a settled slot, kept until the next slot closes."""
+    cell = registry.find_cell(ctx, request.cell)
+    found = load(ctx, keys.statement_key(request.slot, cell.number), pb.Statement)
+    if found is None:
+        raise NotFound(f"no statement of {request.cell} for slot {request.slot} is kept")
+    return query.QueryStatementResponse(statement=found)
+
+
+def pools(_registry: Registry, ctx: Context, _request: query.QueryPoolsRequest) -> query.QueryPoolsResponse:
+    """What the market's accounts hold, and what is owed both ways."""
+    totals = state.pool_totals(ctx)
+    return query.QueryPoolsResponse(
+        escrow=str(state.held(ctx, state.ESCROW)),
+        balancing=str(state.held(ctx, state.BALANCING)),
+        incentive=str(state.held(ctx, state.INCENTIVE)),
+        fees=str(state.held(ctx, state.FEES)),
+        collateral=str(state.held(ctx, state.COLLATERAL)),
+        owed=totals.owed or "0",
+        arrears=totals.arrears or "0",
+    )
+
+
+def _order(registry: Registry, ctx: Context, record: pb.Slot, order: BookOrder) -> pb.Order:
+    result = pb.Order(
+        slot=record.slot,
+        seq=order.seq,
+        cell=registry.cell(ctx, order.cell).address,
+        price_e4=order.price_e4,
+        quantity_mWh=order.quantity_mWh,
+        bus=order.bus,
+        escrow=str(state.escrow_of(record.prices, order)),
+    )
+    result.side = pb.SIDE_BID if order.side == keys.BID else pb.SIDE_ASK
+    return result

@@ -1,0 +1,144 @@
+"""The market's records on the store, and the pools of money that it keeps in module accounts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from cosmos_wire.protos import market as pb
+from energy.errors import UnknownSlot
+from energy.market import keys
+from energy.market.clearing import BookOrder, Rules, fill_mWh
+from energy.records import load, load_or_new, save
+from energy.units import amount_of, stored
+from ibc_core import bank
+from ibc_core.host import Context
+
+ESCROW_NAME = "market/escrow"
+BALANCING_NAME = "market/balancing"
+INCENTIVE_NAME = "market/incentive"
+FEES_NAME = "market/fees"
+COLLATERAL_NAME = "market/collateral"
+POOL_NAMES = (ESCROW_NAME, BALANCING_NAME, INCENTIVE_NAME, FEES_NAME, COLLATERAL_NAME)
+
+ESCROW = bank.module_address(ESCROW_NAME)
+BALANCING = bank.module_address(BALANCING_NAME)
+INCENTIVE = bank.module_address(INCENTIVE_NAME)
+FEES = bank.module_address(FEES_NAME)
+COLLATERAL = bank.module_address(COLLATERAL_NAME)
+
+
+def params(ctx: Context) -> pb.Params:
+    """Parameters of slots that open from now on."""
+    return load_or_new(ctx, keys.PARAMS, pb.Params)
+
+
+def find_slot(ctx: Context, slot: int) -> pb.Slot | None:
+    """A slot's record or summary, None when there is none."""
+    return load(ctx, keys.slot_key(slot), pb.Slot) if slot < 2**64 else None
+
+
+def slot_record(ctx: Context, slot: int) -> pb.Slot:
+    """A slot's record or summary; raises UnknownSlot."""
+    found = find_slot(ctx, slot)
+    if found is None:
+        raise UnknownSlot(f"slot {slot} isn't open and isn't kept; last opened is {last_opened(ctx)}")
+    return found
+
+
+def save_slot(ctx: Context, record: pb.Slot) -> None:
+    """Write a slot's record back."""
+    save(ctx, keys.slot_key(record.slot), record)
+
+
+def last_opened(ctx: Context) -> int:
+    """The last slot that opened; before the first one, the slot before `first_slot` (so -1 is possible)."""
+    raw = ctx.app.get(keys.LAST_OPENED)
+    return params(ctx).first_slot - 1 if raw is None else int(raw)
+
+
+def live(ctx: Context) -> pb.Live:
+    """The live slots with their next gates, ascending."""
+    return load_or_new(ctx, keys.LIVE, pb.Live)
+
+
+def save_live(ctx: Context, value: pb.Live) -> None:
+    """Write the live slots back."""
+    save(ctx, keys.LIVE, value)
+
+
+def pool_totals(ctx: Context) -> pb.PoolTotals:
+    """Sums over cells of what is owed, in arrears, and held as collateral."""
+    return load_or_new(ctx, keys.POOLS, pb.PoolTotals)
+
+
+def add_totals(ctx: Context, *, owed: int = 0, arrears: int = 0, collateral: int = 0) -> None:
+    """Change the sums; base units, negative to lower them."""
+    totals = pool_totals(ctx)
+    totals.owed = str(stored(totals.owed) + owed)
+    totals.arrears = str(stored(totals.arrears) + arrears)
+    totals.collateral = str(stored(totals.collateral) + collateral)
+    save(ctx, keys.POOLS, totals)
+
+
+def move(ctx: Context, sender: bytes, recipient: bytes, amount: int) -> None:
+    """Move base units of the microgrid's token between accounts; nothing happens for 0."""
+    if amount:
+        bank.send(ctx, sender, recipient, (params(ctx).denom, amount))
+
+
+def held(ctx: Context, address: bytes) -> int:
+    """Base units of the microgrid's token that an account holds."""
+    return bank.balance(ctx, address, params(ctx).denom)
+
+
+def rules_of(record: pb.Slot) -> Rules:
+    """What the slot's auction follows: parameters and band frozen in its record."""
+    return Rules(
+        mechanism=record.params.mechanism,
+        k_num=record.params.k_num,
+        k_den=record.params.k_den,
+        floor_e4=record.prices.floor_e4,
+        cap_e4=record.prices.cap_e4,
+    )
+
+
+def escrow_of(prices: pb.FrozenPrices, order: BookOrder) -> int:
+    """What an order has to hold for its own worst case: a bid unused, an ask undelivered. Base units."""
+    if order.side == keys.BID:
+        price_e4 = order.price_e4 + prices.fee_e4 + prices.pen_e4
+    else:
+        price_e4 = prices.up_e4 - order.price_e4 + prices.fee_e4 + prices.pen_e4
+    return amount_of(price_e4, order.quantity_mWh)
+
+
+def book_order(ctx: Context, slot: int, cell: int, seq: int) -> BookOrder | None:
+    """An order of a cell, None when there is none."""
+    ref = load(ctx, keys.order_key(slot, cell, seq), pb.OrderRef)
+    if ref is None:
+        return None
+    entry = load(ctx, keys.book_key(slot, ref.side, ref.price_e4, seq), pb.BookEntry)
+    assert entry is not None  # the two keys of an order are written and removed together
+    return BookOrder(ref.side, ref.price_e4, seq, entry.cell, entry.bus, entry.quantity_mWh)
+
+
+def orders_of(ctx: Context, slot: int, cell: int) -> list[BookOrder]:
+    """A cell's orders in a slot, by sequence."""
+    prefix = keys.orders_prefix(slot, cell)
+    seqs = [int.from_bytes(key[len(prefix) :], "big") for key, _ in ctx.app.iterate(prefix)]
+    found = (book_order(ctx, slot, cell, seq) for seq in seqs)
+    return [order for order in found if order is not None]
+
+
+def all_orders(ctx: Context, slot: int) -> Iterator[BookOrder]:
+    """Every order of a slot, by cell."""
+    prefix = keys.orders_prefix(slot)
+    for key, _ in ctx.app.iterate(prefix):
+        cell, seq = int.from_bytes(key[len(prefix) : len(prefix) + 4], "big"), int.from_bytes(key[-8:], "big")
+        order = book_order(ctx, slot, cell, seq)
+        assert order is not None
+        yield order
+
+
+def order_fill_mWh(record: pb.Slot, order: BookOrder) -> int:
+    """What an order got in its slot; 0 while the slot isn't cleared."""
+    return fill_mWh(order, record.clearing, record.factor_permille) if record.HasField("clearing") else 0

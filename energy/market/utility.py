@@ -1,0 +1,72 @@
+"""What the utility cell may say about a slot: its forecast, and caps when the network check fails."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from cosmos_wire.protos import market as pb
+from cosmos_wire.protos import market_tx as tx
+from energy.errors import AttemptsUsed, CapsMalformed, NotAuthorized, PriceOutOfBand, QuantityOutOfRange
+from energy.market import keys, state
+from energy.market.life import Step, require_step
+from energy.records import keys_of, save
+from energy.units import QUANTITY_MAX_MWH, U16_MAX, require_range
+from ibc_core.host import Context, event
+
+BUSES_MAX = 1_000
+
+
+def post_forecast(ctx: Context, msg: tx.MsgPostForecast) -> tx.MsgPostForecastResponse:
+    """Narrow the slot's price band and state the buses' baselines, while the slot awaits its forecast.
+
+    A later post replaces an earlier one. Without any the tariff band holds. Raises NotAuthorized, UnknownSlot,
+    WrongState, PriceOutOfBand (band not inside the parameters'), QuantityOutOfRange (buses).
+    """
+    _require_utility(ctx, msg.utility)
+    record = state.slot_record(ctx, msg.slot)
+    require_step(record, Step.FORECAST)
+    tariff = record.params
+    if not tariff.floor_e4 <= msg.floor_e4 <= msg.cap_e4 <= tariff.cap_e4:
+        raise PriceOutOfBand(
+            f"{tariff.floor_e4} <= floor <= cap <= {tariff.cap_e4} is expected, got {msg.floor_e4}, {msg.cap_e4}"
+        )
+    _check_buses(msg.buses)
+    record.prices.floor_e4, record.prices.cap_e4 = msg.floor_e4, msg.cap_e4
+    state.save_slot(ctx, record)
+    for key in keys_of(ctx.app, keys.baseline_prefix(record.slot), BUSES_MAX):
+        ctx.app.delete(key)
+    for bus in msg.buses:
+        save(ctx, keys.baseline_key(record.slot, bus.bus), pb.Baseline(p_mWh=bus.p_mWh, q_mvarh=bus.q_mvarh))
+    ctx.events.emit(event("forecast_posted", slot=record.slot, floor_e4=msg.floor_e4, cap_e4=msg.cap_e4))
+    return tx.MsgPostForecastResponse()
+
+
+def propose_caps(ctx: Context, msg: tx.MsgProposeCaps) -> tx.MsgProposeCapsResponse:
+    """Refused in every state of this build: no schedule fails a network check, so no slot is in RECLEAR or BALLOT."""
+    _require_utility(ctx, msg.utility)
+    record = state.slot_record(ctx, msg.slot)
+    if not 1 <= msg.attempt <= record.params.max_reclear:
+        raise AttemptsUsed(f"attempt has to be 1..{record.params.max_reclear}, got {msg.attempt}")
+    places = [(cap.bus, cap.side) for cap in msg.caps]
+    if places != sorted(dict.fromkeys(places)) or any(side not in (keys.BID, keys.ASK) for _, side in places):
+        raise CapsMalformed(f"caps have to ascend by (bus, side), each once, got {places[:8]}")
+    require_step(record, Step.CAPS)
+    return tx.MsgProposeCapsResponse()
+
+
+def _check_buses(buses: Sequence[tx.BusBaseline]) -> None:
+    require_range(len(buses), (0, BUSES_MAX), "number of buses", QuantityOutOfRange)
+    before = -1
+    for bus in buses:
+        require_range(bus.bus, (before + 1, U16_MAX), "bus, ascending and each once,", QuantityOutOfRange)
+        for energy in (bus.p_mWh, bus.q_mvarh):
+            require_range(
+                energy, (-QUANTITY_MAX_MWH, QUANTITY_MAX_MWH), f"baseline of bus {bus.bus}", QuantityOutOfRange
+            )
+        before = bus.bus
+
+
+def _require_utility(ctx: Context, sender: str) -> None:
+    expected = state.params(ctx).utility
+    if sender != expected:
+        raise NotAuthorized(f"the utility cell {expected} is expected, got {sender}")
