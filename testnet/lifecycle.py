@@ -1,0 +1,194 @@
+"""A testnet's life: up, down, status, logs; kill, freeze, restart of one node."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any as Json
+
+from cosmos_wire.errors import ToolError
+from testnet import document, links, ports, ready
+from testnet.control import ask, end_leftovers, is_running, launch, matching
+from testnet.files import Home, ProcessSpec, read_json, read_specs, write_specs
+from testnet.nodes import COMETBFT, MadeChain, all_specs, make_chains
+from testnet.topology import Topology
+
+ATTEMPTS = 3  # another program may take a port between lease and listen
+DEFAULT_HOME = Path("build/testnet")
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What `up` is asked for."""
+
+    home: Home
+    topology: Topology
+    say: Say
+
+
+async def up(request: Request) -> dict[str, Json]:
+    """Bring a testnet up, or the one that this home already holds up again; returns testnet.json."""
+    home = request.home
+    check_home(home)
+    if home.testnet.exists():
+        return await _guarded(request, _resume(request))
+    for attempt in range(1, ATTEMPTS + 1):
+        home.path.mkdir(parents=True, exist_ok=True)
+        write_specs(home, [])  # from now on the folder is ours
+        try:
+            return await _guarded(request, _fresh(request))
+        except ready.Died as error:
+            if not error.port_taken or attempt == ATTEMPTS:
+                raise
+            request.say("a port was taken by another program; starting again with others")
+            _clear(home)
+    raise ToolError("testnet: expected free ports, got none")
+
+
+async def _guarded(request: Request, work: Json) -> dict[str, Json]:
+    """Whatever ends a start before its end also ends what was started."""
+    try:
+        return dict(await work)
+    except BaseException:
+        stop(request.home)
+        raise
+
+
+def check_home(home: Home) -> None:
+    """Refuse a folder in which a testnet runs, or with files that aren't ours."""
+    if is_running(home):
+        raise ToolError(f"testnet {home.path}: expected none that runs, got one; `bsmg testnet down` ends it")
+    if home.path.exists() and not home.specs.exists() and any(home.path.iterdir()):
+        raise ToolError(f"{home.path}: expected a new or empty folder, or a testnet's, got other files")
+    if not COMETBFT.exists():
+        raise ToolError(f"{COMETBFT}: expected CometBFT, got nothing; run `make setup`")
+
+
+def _clear(home: Home) -> None:
+    """Back to an empty folder; leases stay, so that the next attempt gets other ports."""
+    for item in home.path.iterdir():
+        shutil.rmtree(item) if item.is_dir() else item.unlink()
+
+
+async def _fresh(request: Request) -> dict[str, Json]:
+    home, topology = request.home, request.topology
+    end_leftovers(home)
+    made = make_chains(home, topology, int(time.time() * 1000))
+    specs = all_specs(made)
+    write_specs(home, specs)
+    doc = document.testnet_doc(home, [document.chain_doc(home, item) for item in made])
+    request.say(f"{len(made)} chains, {sum(len(item.nodes) for item in made)} nodes in {home.path}")
+    await _start_nodes(home, specs, made)
+    await ready.unless_one_dies(home, _chains_work(doc))
+    request.say("every chain makes blocks")
+    if topology.relayer.count and topology.links:
+        doc = await ready.unless_one_dies(home, _link(request, made, doc))
+        request.say("every channel is open")
+    return document.save(home, doc, ask(home, "status")["processes"])
+
+
+async def _start_nodes(home: Home, specs: Sequence[ProcessSpec], made: Sequence[MadeChain]) -> None:
+    """Applications first; the rest once they listen, because CometBFT waits three seconds between its attempts."""
+    launch(home)
+    applications = [spec.name for spec in specs if spec.name.endswith("/app")]
+    ask(home, "start", names=applications)
+    nodes = [node for item in made for node in item.nodes]
+    await ready.unless_one_dies(home, ready.applications_listen(nodes))
+    ask(home, "start", names=[spec.name for spec in specs if spec.name not in applications])
+
+
+async def _chains_work(doc: dict[str, Json]) -> None:
+    await asyncio.gather(*(ready.nodes_work(chain["nodes"], chain["denom"]) for chain in doc["chains"]))
+
+
+async def _link(request: Request, made: Sequence[MadeChain], doc: dict[str, Json]) -> dict[str, Json]:
+    """Open the links, check the gates against the blocks' real pace, start the relayers."""
+    home = request.home
+    ids = await links.open_links(home, request.topology, made)
+    await _check_gates(request.topology, doc)
+    relayers = links.write_relayers(home, request.topology, made, ids)
+    write_specs(home, [*read_specs(home), *(spec for spec, _ in relayers)])
+    ask(home, "start", names=[spec.name for spec, _ in relayers])
+    docs = [{"name": spec.node, "pid": 0, "metrics": url, "config": spec.argv[-1]} for spec, url in relayers]
+    return {**doc, "relayers": docs, "links": links.link_docs(ids)}
+
+
+async def _check_gates(topology: Topology, doc: dict[str, Json]) -> None:
+    trading = {end for link in topology.links if "trade" in link.channels for end in (link.a, link.b)}
+    for chain in [chain for chain in doc["chains"] if chain["chain_id"] in trading]:
+        interval_ms = await ready.block_interval_ms(chain["nodes"][0]["rpc"])
+        chain["block_interval_ms"] = interval_ms
+        ready.check_gates(chain["chain_id"], chain["gates_ms"], chain["slot_ms"], interval_ms)
+
+
+async def _resume(request: Request) -> dict[str, Json]:
+    """Start the processes of a testnet that was stopped."""
+    home = request.home
+    end_leftovers(home)
+    doc = dict(read_json(home.testnet))
+    launch(home)
+    names = [spec.name for spec in read_specs(home)]
+    ask(home, "start", names=[name for name in names if name.endswith("/app")])
+    ask(home, "start", names=names)
+    await ready.unless_one_dies(home, _chains_work(doc))
+    return document.save(home, doc, ask(home, "status")["processes"])
+
+
+def stop(home: Home) -> int:
+    """End every process of a home; returns how many a dead supervisor had left behind."""
+    if is_running(home):
+        ask(home, "stop")
+    return end_leftovers(home)
+
+
+def down(home: Home, *, purge: bool = False) -> None:
+    """Stop what `up` started, and nothing else; with `purge` also delete the folder."""
+    if not home.specs.exists():
+        raise ToolError(
+            f"{home.path}: expected a testnet's folder, got {'other files' if home.path.exists() else 'none'}"
+        )
+    stop(home)
+    if purge:
+        shutil.rmtree(home.path)
+    ports.release(home.path)
+
+
+def signal_node(home: Home, name: str, number: int) -> list[str]:
+    """Kill, freeze or thaw a node or one of its processes; returns their names."""
+    table = ask(home, "status")["processes"]
+    names = matching(list(table), name)
+    ask(home, "signal", names=names, signal=number)
+    return names
+
+
+def kill(home: Home, name: str) -> list[str]:
+    """SIGKILL."""
+    return signal_node(home, name, signal.SIGKILL)
+
+
+def freeze(home: Home, name: str) -> list[str]:
+    """SIGSTOP: the process is there and does nothing."""
+    return signal_node(home, name, signal.SIGSTOP)
+
+
+def restart(home: Home, name: str) -> list[str]:
+    """Thaw what is frozen and start what has ended; new pids go into testnet.json."""
+    names = matching([spec.name for spec in read_specs(home)], name)
+    table = ask(home, "status")["processes"]
+    ask(home, "signal", names=[n for n in names if n in table and table[n]["alive"]], signal=signal.SIGCONT)
+    table = ask(home, "start", names=names)["processes"]
+    document.refresh(home, table)
+    return names
+
+
+def home_of(path: Path | None) -> Home:
+    """The home of a flag, of BSMG_TESTNET, or build/testnet."""
+    chosen = path or Path(os.environ.get("BSMG_TESTNET", DEFAULT_HOME))
+    return Home(chosen.resolve())

@@ -1,0 +1,115 @@
+"""Opens a testnet's links and writes what its relayers are started with."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any as Json
+
+from ibc_relayer.config import load_config
+from ibc_relayer.handshake import PathIds
+from ibc_relayer.supervisor import Parties, resolve
+from testnet.files import Home, ProcessSpec
+from testnet.keys import account_file
+from testnet.nodes import RELAYER_ROUND, MadeChain, hash_seed
+from testnet.ports import LOOPBACK, lease
+from testnet.topology import Link, Relayers, Topology
+
+HASH_SEED_BASE = 1 << 16  # above those of the nodes
+
+
+def relayer_config(home: Home, made: Sequence[MadeChain], number: int, port: int, relayers: Relayers) -> str:
+    """Head and chains of relayer `number`'s file; each relayer has an account and a node of its own."""
+    head = f'[relayer]\nmetrics = "{LOOPBACK}:{port}"\nclear_interval_s = {relayers.clear_interval_s}\n'
+    return head + "".join(_chain_table(home, item, number, relayers.max_msgs) for item in made)
+
+
+def _chain_table(home: Home, made: MadeChain, number: int, max_msgs: int) -> str:
+    node = made.nodes[number % len(made.nodes)]
+    price = made.chain.min_gas_price
+    return f"""
+[[chain]]
+id = "{made.chain.id}"
+kind = "{made.chain.kind}"
+rpc = "http://{node.at("rpc")}"
+grpc = "{node.at("grpc")}"
+key = "{account_file(home.keys(made.chain.id), f"relayer-{number}")}"
+bech32_prefix = "bsmg"
+gas_price = "{price if price.strip("0.") == "" or price[-1].isalpha() else price + made.chain.denom}"
+max_msgs = {max_msgs}
+"""
+
+
+def _new_path(link: Link) -> str:
+    channels = ", ".join(f'"{name}"' for name in link.channels)
+    return f'\n[[path]]\na = "{link.a}"\nb = "{link.b}"\ncreate = true\nchannels = [{channels}]\n'
+
+
+def _open_path(ids: PathIds) -> str:
+    channels = ",\n    ".join(
+        f'{{ a_port = "{a.port}", b_port = "{b.port}", a_channel = "{a.channel}", b_channel = "{b.channel}", '
+        f'version = "{spec.version}", ordered = {str(spec.ordered).lower()} }}'
+        for (a, b), spec in zip(ids.channels, ids.specs, strict=True)
+    )
+    return f"""
+[[path]]
+a = "{ids.chains[0]}"
+b = "{ids.chains[1]}"
+a_client = "{ids.clients[0]}"
+b_client = "{ids.clients[1]}"
+a_connection = "{ids.connections[0]}"
+b_connection = "{ids.connections[1]}"
+channels = [
+    {channels},
+]
+"""
+
+
+async def open_links(home: Home, topology: Topology, made: Sequence[MadeChain]) -> list[PathIds]:
+    """Clients, connections and channels of every link, with relayer 0's keys; links of different chains at once."""
+    path = home.relayer(0) / "create.toml"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = relayer_config(home, made, 0, 0, topology.relayer)
+    path.write_text(text + "".join(_new_path(link) for link in topology.links), encoding="utf-8")
+    config = load_config(path)
+    parties = Parties(config)
+    try:
+        for chain in config.chains:
+            await parties.party(chain.id)
+        both = [(await parties.party(p.chains[0]), await parties.party(p.chains[1])) for p in config.paths]
+        pairs = zip(both, config.paths, strict=True)
+        return list(await asyncio.gather(*(resolve(pair, item) for pair, item in pairs)))
+    finally:
+        await parties.close()
+
+
+def write_relayers(
+    home: Home, topology: Topology, made: Sequence[MadeChain], ids: Sequence[PathIds]
+) -> list[tuple[ProcessSpec, str]]:
+    """Every relayer's file, process and metrics address."""
+    relayers = []
+    for number in range(topology.relayer.count):
+        (port,) = lease(home.path, 1)
+        path = home.relayer(number) / "relayer.toml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        text = relayer_config(home, made, number, port, topology.relayer)
+        path.write_text(text + "".join(map(_open_path, ids)), encoding="utf-8")
+        relayers.append((_spec(number, path), f"http://{LOOPBACK}:{port}/metrics"))
+    return relayers
+
+
+def _spec(number: int, path: Path) -> ProcessSpec:
+    return ProcessSpec(
+        name=f"relayer-{number}/relayer",
+        argv=(sys.executable, "-m", "ibc_relayer", "--config", str(path)),
+        env=hash_seed(HASH_SEED_BASE + number),
+        log=str(path.with_name("relayer.log")),
+        stop_round=RELAYER_ROUND,
+    )
+
+
+def link_docs(ids: Sequence[PathIds]) -> list[dict[str, Json]]:
+    """Links as testnet.json writes them."""
+    return [dict(item.doc()) for item in ids]
