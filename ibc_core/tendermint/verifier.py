@@ -22,7 +22,8 @@ from ibc_core.tendermint.validators import Validator, ValidatorSet
 BLOCK_PROTOCOL = 11
 CHAIN_ID_BYTES_MAX = 50
 SIGNATURES_MAX = 200  # bounds the work that one header can ask for
-SIGNATURE_BYTES_MAX = 3_309  # CometBFT's largest (ML-DSA-65); ed25519 and secp256k1 need 64
+SIGNATURE_BYTES_MAX = 3_309  # CometBFT's largest (ML-DSA-65), for entries that are not looked at
+SIGNATURE_BYTES = 64  # ed25519 and secp256k1
 COMMIT, NIL = cmt_validator.BLOCK_ID_FLAG_COMMIT, cmt_validator.BLOCK_ID_FLAG_NIL
 ABSENT = cmt_validator.BLOCK_ID_FLAG_ABSENT
 
@@ -346,6 +347,9 @@ def _judge(chain_id: str, commit: cmt_types.Commit, signers: Iterable[Signer | I
     for signer in signers:
         if isinstance(signer, Invalid):
             return signer
+        size = len(commit.signatures[signer.index].signature)
+        if size != SIGNATURE_BYTES:
+            return Invalid(f"signature #{signer.index}: expected {SIGNATURE_BYTES} bytes, got {size}")
         power += signer.validator.voting_power
         taken.append(signer)
         if power > needed:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 
 from cosmos_wire import canonical, ed25519
 from cosmos_wire.protos import Timestamp, cmt_keys, cmt_types, cmt_validator, cmt_version
@@ -26,8 +27,13 @@ def seed_of(name: str) -> bytes:
     return hashlib.sha256(b"testgen/" + name.encode()).digest()
 
 
+@cache
+def key_of(name: str) -> bytes:
+    return ed25519.public_key(seed_of(name))
+
+
 def validator_of(name: str, power: int = POWER) -> cmt_validator.Validator:
-    key = ed25519.public_key(seed_of(name))
+    key = key_of(name)
     return cmt_validator.Validator(
         address=canonical.validator_address(key), pub_key=cmt_keys.PublicKey(ed25519=key), voting_power=power
     )
