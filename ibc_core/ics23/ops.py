@@ -101,13 +101,27 @@ def check_inner(op: ics23.InnerOp, spec: ics23.ProofSpec, layer: int) -> None:
         raise BadInner(f"expected a prefix of {inner.min_prefix_length} to {longest} bytes, got {len(op.prefix)}")
     if len(op.suffix) % inner.child_size:
         raise BadInner(f"expected a suffix of whole children ({inner.child_size} bytes), got {len(op.suffix)}")
+    # Stricter than Go, which looks at this for neighbours only: a node with both sides filled (the BSC bridge,
+    # October 2022), or with room for more than a node has, proves nothing.
+    if branch_of(inner, op) is None:
+        raise BadInner(f"expected one child to be open, got {len(op.prefix)} and {len(op.suffix)} bytes beside it")
+
+
+def is_branch(inner: ics23.InnerSpec, step: ics23.InnerOp, branch: int) -> bool:
+    """Whether prefix and suffix have the lengths of this branch."""
+    place = list(inner.child_order).index(branch)
+    before, after = place * inner.child_size, (len(inner.child_order) - 1 - place) * inner.child_size
+    fits = before + inner.min_prefix_length <= len(step.prefix) <= before + inner.max_prefix_length
+    return fits and len(step.suffix) == after
+
+
+def branch_of(inner: ics23.InnerSpec, step: ics23.InnerOp) -> int | None:
+    """The child that the step leaves open; None when its lengths fit no child."""
+    return next((b for b in range(len(inner.child_order)) if is_branch(inner, step, b)), None)
 
 
 def check_iavl_prefix(prefix: bytes, layer: int) -> None:
-    """Height, size and version of an IAVL node, then nothing (leaf) or exactly one side (inner): BadIavlPrefix.
-
-    An inner node with both sides filled by its proof is how the BSC bridge was robbed (October 2022).
-    """
+    """Height, size and version of an IAVL node, then nothing (leaf) or what precedes a child: BadIavlPrefix."""
     at, values = 0, []
     for _ in range(3):
         value, at = _read_varint(prefix, at)

@@ -16,7 +16,7 @@ from ibc_core.ics23.errors import (
     WrongRoot,
     WrongValue,
 )
-from ibc_core.ics23.ops import apply_inner, apply_leaf, check_inner, check_leaf, digest
+from ibc_core.ics23.ops import apply_inner, apply_leaf, branch_of, check_inner, check_leaf, digest, is_branch
 from ibc_core.ics23.specs import DEPTH_MAX, check_spec
 
 HASH_BYTES_MIN = 32
@@ -109,13 +109,13 @@ Path = Sequence[ics23.InnerOp]
 
 def is_left_most(inner: ics23.InnerSpec, path: Path) -> bool:
     """Whether no leaf lies left of the path; empty placeholders don't count."""
-    return all(_is_branch(inner, step, 0) or _empty_on_left(inner, step) for step in path)
+    return all(is_branch(inner, step, 0) or _empty_on_left(inner, step) for step in path)
 
 
 def is_right_most(inner: ics23.InnerSpec, path: Path) -> bool:
     """Whether no leaf lies right of the path; empty placeholders don't count."""
     last = len(inner.child_order) - 1
-    return all(_is_branch(inner, step, last) or _empty_on_right(inner, step) for step in path)
+    return all(is_branch(inner, step, last) or _empty_on_right(inner, step) for step in path)
 
 
 def are_neighbours(inner: ics23.InnerSpec, left: Path, right: Path) -> bool:
@@ -125,7 +125,7 @@ def are_neighbours(inner: ics23.InnerSpec, left: Path, right: Path) -> bool:
         depth += 1
     if depth > min(len(left), len(right)):
         return False  # one path ends where the other goes on: not two leaves of one tree
-    fork_left, fork_right = _branch_of(inner, left[-depth]), _branch_of(inner, right[-depth])
+    fork_left, fork_right = branch_of(inner, left[-depth]), branch_of(inner, right[-depth])
     if fork_left is None or fork_right is None or fork_right != fork_left + 1:
         return False
     return is_right_most(inner, left[: len(left) - depth]) and is_left_most(inner, right[: len(right) - depth])
@@ -135,20 +135,8 @@ def _same(one: ics23.InnerOp, other: ics23.InnerOp) -> bool:
     return one.prefix == other.prefix and one.suffix == other.suffix
 
 
-def _is_branch(inner: ics23.InnerSpec, step: ics23.InnerOp, branch: int) -> bool:
-    """Whether prefix and suffix have the lengths of this branch."""
-    place = list(inner.child_order).index(branch)
-    before, after = place * inner.child_size, (len(inner.child_order) - 1 - place) * inner.child_size
-    fits = before + inner.min_prefix_length <= len(step.prefix) <= before + inner.max_prefix_length
-    return fits and len(step.suffix) == after
-
-
-def _branch_of(inner: ics23.InnerSpec, step: ics23.InnerOp) -> int | None:
-    return next((b for b in range(len(inner.child_order)) if _is_branch(inner, step, b)), None)
-
-
 def _empty_on_left(inner: ics23.InnerSpec, step: ics23.InnerOp) -> bool:
-    branch = _branch_of(inner, step)
+    branch = branch_of(inner, step)
     if not branch:
         return False
     start = len(step.prefix) - branch * inner.child_size
@@ -156,7 +144,7 @@ def _empty_on_left(inner: ics23.InnerSpec, step: ics23.InnerOp) -> bool:
 
 
 def _empty_on_right(inner: ics23.InnerSpec, step: ics23.InnerOp) -> bool:
-    branch = _branch_of(inner, step)
+    branch = branch_of(inner, step)
     if branch is None:
         return False
     count = len(inner.child_order) - 1 - branch
