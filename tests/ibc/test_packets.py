@@ -33,10 +33,10 @@ class World:
         return app
 
 
-def world(ordering: int = UNORDERED, **send: int) -> World:
+def world(ordering: int = UNORDERED, timeout_ns: int = HOUR_NS, timeout_height: int = 0) -> World:
     net = Coordinator("mga-1", "mgb-1", apps={"mock": MockApp})
     path = net.mock_path(ordering)
-    return World(net, path, path.a.send(**send))
+    return World(net, path, path.a.send(timeout_ns=timeout_ns, timeout_height=timeout_height))
 
 
 def drop(end: str, key: Callable[[str, str], bytes]) -> Callable[[World], None]:
