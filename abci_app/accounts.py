@@ -15,6 +15,7 @@ from ibc_core.host import Context
 
 ACCOUNT, MODULE, NEXT_NUMBER = b"ac/a/", b"ac/m/", b"ac/n"
 BALANCE = b"bk/b/"  # u8 length, address, denom: the coin ledger's
+BLOCKED = b"bk/x/"  # address -> name of a module account that can't be paid: the coin ledger's
 
 
 def find(ctx: Context, address: bytes) -> auth.BaseAccount | None:
@@ -71,7 +72,11 @@ def create_for_balances(ctx: Context, written: Sequence[bytes]) -> None:
     """
     for address in _holders(written):
         if ctx.app.get(ACCOUNT + address) is None:
-            create(ctx, address)
+            name = ctx.app.get(BLOCKED + address)
+            if name is None:
+                create(ctx, address)
+            else:
+                create_module(ctx, address, name.decode())
 
 
 def _holders(written: Sequence[bytes]) -> Iterator[bytes]:

@@ -7,7 +7,7 @@ when a later step refuses.
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from hashlib import sha256
@@ -26,7 +26,7 @@ from cosmos_wire.errors import (
     UnknownAddress,
     WrongSequence,
 )
-from cosmos_wire.protos import auth, signing, tx
+from cosmos_wire.protos import Message, auth, signing, tx
 from cosmos_wire.tx import DecodedTx, check_limits, public_key_of, sign_doc
 from ibc_core import bank
 from ibc_core.host import Context, MessageRoute, event
@@ -38,6 +38,8 @@ FEE_COLLECTOR_TEXT = to_bech32(FEE_COLLECTOR_ADDRESS)
 SIGNATURE_FIELD_BYTES, FEE_FIELD_BYTES = secp256k1.SIGNATURE_BYTES + 2, 100
 SIMULATED_KEY = secp256k1.public_key(b"\x01" * secp256k1.SECRET_BYTES)  # as long as the one that will come
 SIMULATED_FEE_GAS = 4 * (gas.READ_FLAT + gas.READ_BYTE * 200) + 2 * (gas.WRITE_FLAT + gas.WRITE_BYTE * 200)
+
+RefuseRedundant = Callable[[Context, Iterable[Message]], None]  # raises a ChainError
 
 
 class Mode(Enum):
@@ -56,6 +58,7 @@ class Ante:
     routes: Mapping[str, MessageRoute]
     min_gas_prices: tuple[coins.GasPrice, ...]  # the node's own, asked in CHECK only
     signatures: SignatureCache
+    refuse_redundant: RefuseRedundant | None = None  # CheckTx: packets that another relayer has brought already
 
     def run(self, ctx: Context, decoded: DecodedTx, mode: Mode) -> None:
         """Raise the first refusal (`sdk` codes), or charge the fee, count the sequence up and emit the events."""
@@ -69,6 +72,8 @@ class Ante:
             self.check_gas_price(decoded.auth_info.fee.gas_limit, fee)
         deduct_fee(ctx, signers, fee, mode)
         self.check_signers(ctx, decoded, signers, mode)
+        if self.refuse_redundant is not None and mode is not Mode.DELIVER:
+            self.refuse_redundant(ctx, [message for _, message in decoded.messages])
 
     def signers(self, decoded: DecodedTx) -> tuple[bytes, ...]:
         """Addresses that have to sign: of the messages in order, then a fee payer of its own."""

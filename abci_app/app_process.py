@@ -24,7 +24,12 @@ LOG = logging.getLogger("abci_app")
 def build(state: State, operator: Operator) -> Application:
     """The state machine over a state."""
     modules = compose()
-    ante = Ante(routes=modules.messages, min_gas_prices=operator.gas_prices, signatures=SignatureCache())
+    ante = Ante(
+        routes=modules.messages,
+        min_gas_prices=operator.gas_prices,
+        signatures=SignatureCache(),
+        refuse_redundant=modules.refuse_redundant,
+    )
     return Application(state, modules, Executor(ante), retain_blocks=operator.retain_blocks)
 
 

@@ -5,11 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
+from abci_app.ante import RefuseRedundant
 from abci_app.auth_module import AuthModule
 from abci_app.bank_module import BankModule
 from abci_app.errors import GenesisError
+from abci_app.forwarding import TRADE_PORT, TransferForwarder
 from abci_app.host_modules import ConsensusModule, StakingModule, UpgradeModule
+from energy.market.module import Market
+from energy.meter.module import Meter
+from energy.registry.module import Registry
+from energy.trade.module import Trade
+from ibc_core.core import IbcCore
 from ibc_core.host import Context, MessageRoute, Module, QueryRoute
+from ibc_core.router import IbcModule
+from ibc_core.tendermint.client import TendermintClient
+from ibc_core.transfer import Transfer
+from ibc_core.transfer.ledger import PORT
 
 R = TypeVar("R")
 
@@ -17,8 +28,9 @@ R = TypeVar("R")
 class Modules:
     """Routes of all modules; hooks run in the order of `parts`."""
 
-    def __init__(self, parts: Sequence[Module]) -> None:
+    def __init__(self, parts: Sequence[Module], refuse_redundant: RefuseRedundant | None = None) -> None:
         self.parts = tuple(parts)
+        self.refuse_redundant = refuse_redundant
         self.messages: Mapping[str, MessageRoute] = _joined([part.messages() for part in parts])
         self.queries: Mapping[str, QueryRoute] = _joined([part.queries() for part in parts])
 
@@ -41,9 +53,22 @@ class Modules:
             part.end_block(ctx)
 
 
+def base_parts() -> tuple[Module, ...]:
+    """Accounts and coins first, for the others' genesis needs them."""
+    return AuthModule(), BankModule(), StakingModule(), ConsensusModule(), UpgradeModule()
+
+
 def compose() -> Modules:
-    """The chain's modules: accounts and coins first, for the others' genesis needs them."""
-    return Modules([AuthModule(), BankModule(), StakingModule(), ConsensusModule(), UpgradeModule()])
+    """The chain's modules."""
+    router: dict[str, IbcModule] = {}
+    core = IbcCore({TendermintClient.type_url: TendermintClient()}, router)
+    transfer = Transfer(core)
+    registry = Registry()
+    market = Market(registry)
+    trade = Trade(core, forwarder=TransferForwarder(transfer))
+    router.update({PORT: transfer, TRADE_PORT: trade})
+    energy: tuple[Module, ...] = (registry, market, Meter(market, registry), trade)
+    return Modules([*base_parts(), core, transfer, *energy], core.refuse_redundant)
 
 
 def _joined(tables: Sequence[Mapping[str, R]]) -> dict[str, R]:

@@ -37,7 +37,12 @@ class QueryServer:
 
     def __init__(self, history: History, rpc: CometRpc, operator: Operator) -> None:
         modules = compose()
-        ante = Ante(routes=modules.messages, min_gas_prices=(), signatures=SignatureCache())
+        ante = Ante(
+            routes=modules.messages,
+            min_gas_prices=(),
+            signatures=SignatureCache(),
+            refuse_redundant=modules.refuse_redundant,
+        )
         self.state = StateQueries(history, modules.queries)
         self._simulator = Simulator(self.state, Executor(ante))
         self._abci = AbciQueries(history, self.state, self._simulator)
