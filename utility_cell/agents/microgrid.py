@@ -1,0 +1,138 @@
+"""One microgrid's agents with their keys and lanes, made from testnet.json."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any as Json
+
+from bsmg.client.chain import ChainClient
+from bsmg.client.keys import Key, key_from_mnemonic
+from bsmg.client.lane import FeePolicy, SigningLane, parse_gas_price
+from bsmg.client.testnet_file import ChainInfo, LinkEnd, TestnetFile
+from cosmos_wire.errors import ToolError
+from utility_cell.agents.cell import CellAgent, CellIdentity
+from utility_cell.agents.utility import TieLine, UtilityAgent, UtilitySetup
+from utility_cell.fleet import CellSpec, Fleet, load_fleet
+from utility_cell.profiles import Profiles
+from utility_cell.world import Calendar, net_mWh, tie_line_mWh
+
+GAS_LIMIT = 2_000_000  # the largest message here, a forecast of a thousand buses, takes less
+TRADE_PORT = "trade"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Day:
+    """What is simulated: profiles, the day, and the seed of the cells' moods."""
+
+    profiles: Profiles
+    first_quarter: int
+    seed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Microgrid:
+    """The agents of one chain, each with the lane of its own key."""
+
+    chain: ChainClient
+    cells: Sequence[tuple[CellAgent, SigningLane]]
+    utility: UtilityAgent
+    utility_lane: SigningLane
+
+
+def fleet_of(info: ChainInfo) -> Fleet:
+    """The cells that genesis registered, in order, with the assets that the fleet gives them."""
+    own = {cell.name: cell for cell in load_fleet(str(info.doc["profile"])).cells}
+    return Fleet(name=str(info.doc["profile"]), cells=tuple(_spec(own, item["name"]) for item in _cell_docs(info)))
+
+
+def _cell_docs(info: ChainInfo) -> list[Mapping[str, Json]]:
+    return [item for item in info.doc["accounts"] if item.get("device_key")]
+
+
+def _spec(own: Mapping[str, CellSpec], name: str) -> CellSpec:
+    """A cell of the fleet; `home-01.2` is the second copy of `home-01`."""
+    spec = own.get(name) or own.get(name.rpartition(".")[0])
+    if spec is None:
+        raise ToolError(f"cell {name!r}: expected one of {', '.join(sorted(own))} or a copy of it")
+    return CellSpec(name=name, bus=spec.bus, loads=spec.loads, sources=spec.sources)
+
+
+def calendar_of(info: ChainInfo, day: Day) -> Calendar:
+    """The chain's first slot stands for the day's first quarter hour."""
+    return Calendar(first_slot=info.first_slot, first_quarter=day.first_quarter)
+
+
+def tie_line_of(net: TestnetFile, day: Day) -> TieLine:
+    """The wires between microgrids: a seller's surplus, up to what it sold."""
+    places = {info.chain_id: (fleet_of(info), calendar_of(info, day)) for info in net.chains if _cell_docs(info)}
+
+    def flow(seller: str, slot: int, contracted_mWh: int) -> int:
+        fleet, calendar = places[seller]
+        nets = [net_mWh(day.profiles, cell, calendar.quarter(slot)) for cell in fleet.cells]
+        return tie_line_mWh(nets, contracted_mWh)
+
+    return flow
+
+
+def neighbours_of(net: TestnetFile, chain_id: str) -> list[tuple[str, str]]:
+    """(trade channel of this chain, chain behind it) of every link."""
+    found: list[tuple[LinkEnd, LinkEnd]] = []
+    for link in net.links:
+        found += [(link.a, link.b)] if link.a.chain_id == chain_id else []
+        found += [(link.b, link.a)] if link.b.chain_id == chain_id else []
+    return [(near.channels[TRADE_PORT].channel_id, far.chain_id) for near, far in found if TRADE_PORT in near.channels]
+
+
+def make_microgrid(net: TestnetFile, info: ChainInfo, chain: ChainClient, day: Day) -> Microgrid:
+    """Agents of all cells and of the utility cell."""
+    fleet, calendar = fleet_of(info), calendar_of(info, day)
+    docs = _cell_docs(info)
+    utility_key = key_from_mnemonic(info.account("utility-cell").mnemonic)
+    near = neighbours_of(net, info.chain_id)
+    setup = UtilitySetup(
+        address=utility_key.address(info.bech32_prefix),
+        channels=tuple(channel for channel, _ in near),
+        neighbours=tuple(chain_id for _, chain_id in near),
+    )
+    utility = UtilityAgent(
+        chain=chain,
+        setup=setup,
+        fleet=fleet,
+        calendar=calendar,
+        profiles=day.profiles,
+        tie_line=tie_line_of(net, day),
+    )
+    return Microgrid(
+        chain=chain,
+        cells=[_cell(info, chain, (spec, doc), (calendar, day)) for spec, doc in zip(fleet.cells, docs, strict=True)],
+        utility=utility,
+        utility_lane=_lane(info, chain, utility_key),
+    )
+
+
+def _cell(
+    info: ChainInfo, chain: ChainClient, who: tuple[CellSpec, Mapping[str, Json]], when: tuple[Calendar, Day]
+) -> tuple[CellAgent, SigningLane]:
+    (spec, doc), (calendar, day) = who, when
+    key = key_from_mnemonic(str(doc["mnemonic"]))
+    identity = CellIdentity(
+        chain_id=info.chain_id,
+        address=key.address(info.bech32_prefix),
+        device=str(doc["device"]),
+        device_seed=bytes.fromhex(Path(str(doc["device_key"])).read_text(encoding="utf-8").strip()),
+    )
+    agent = CellAgent(spec=spec, identity=identity, calendar=calendar, profiles=day.profiles, seed=day.seed)
+    return agent, _lane(info, chain, key)
+
+
+def _lane(info: ChainInfo, chain: ChainClient, key: Key) -> SigningLane:
+    price, denom = parse_gas_price(str(info.doc.get("min_gas_price", "0")))
+    return chain.lane(key, FeePolicy(price=price, denom=denom or info.denom, fixed_gas=0 if price else GAS_LIMIT))
+
+
+def dump_settings(day: Day) -> str:
+    """One line for the log: what a second run needs to make the same market."""
+    return json.dumps({"first_quarter": day.first_quarter, "seed": day.seed})

@@ -1,0 +1,164 @@
+"""Runs the agents of every microgrid of a testnet until told to stop.
+
+    python -m utility_cell.agents.run --testnet DIR/testnet.json [--day 2016-04-26] [--quarter 0] [--seed 1]
+
+One line of log for what was refused; SIGTERM ends it cleanly.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import signal
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable
+from contextlib import suppress
+from datetime import date
+from pathlib import Path
+
+from bsmg.client.chain import ChainClient
+from bsmg.client.errors import NodeError, TxExpired
+from bsmg.client.lane import SigningLane
+from bsmg.client.testnet_file import load_testnet
+from cosmos_wire.errors import ToolError
+from cosmos_wire.protos import Message, market, market_query, market_tx, registry_query
+from energy.market.orders import collateral_required
+from utility_cell.agents.cell import CellAgent
+from utility_cell.agents.microgrid import Day, Microgrid, dump_settings, make_microgrid
+from utility_cell.agents.view import MarketView, read_market, read_orders, read_totals
+from utility_cell.profiles import first_quarter, load_profiles
+
+log = logging.getLogger("agents")
+DEFAULT_DAY = date(2016, 4, 26)  # sun at noon, wind at night: trades both ways
+SUBMIT_TRIES = 3
+
+
+class Runner:
+    """Submits what agents decide; `outcomes` counts codes by message."""
+
+    def __init__(self, grid: Microgrid) -> None:
+        self.grid = grid
+        self.outcomes: Counter[tuple[str, str, int]] = Counter()
+        self.tasks: set[asyncio.Task[None]] = set()
+
+    def start(self, lane: SigningLane, messages: Iterable[Message]) -> None:
+        """Each message as a transaction of its own: one that is refused takes no other with it."""
+        for message in messages:
+            task = asyncio.create_task(self._submit(lane, message))
+            self.tasks.add(task)
+            task.add_done_callback(self.tasks.discard)
+
+    async def _submit(self, lane: SigningLane, message: Message) -> None:
+        name = message.DESCRIPTOR.name
+        for attempt in range(1, SUBMIT_TRIES + 1):
+            try:
+                outcome = await lane.submit([message])
+            except TxExpired as error:
+                log.warning("%s %s: %s", self.grid.chain.chain_id, name, error)
+                return
+            except NodeError as error:
+                log.warning("%s %s, attempt %d: %s", self.grid.chain.chain_id, name, attempt, error)
+                continue
+            self.outcomes[name, outcome.codespace, outcome.code] += 1
+            if outcome.code:
+                log.warning("%s %s refused: %s", self.grid.chain.chain_id, name, outcome.log)
+            return
+
+    async def prepare(self) -> None:
+        """Collateral of every cell, and the totals that the chain knows of its meter."""
+        await asyncio.gather(*(self._prepare_cell(agent, lane) for agent, lane in self.grid.cells))
+
+    async def _prepare_cell(self, agent: CellAgent, lane: SigningLane) -> None:
+        chain = self.grid.chain
+        agent.meter.import_mWh, agent.meter.export_mWh = await read_totals(chain, agent.identity.device)
+        await self._recall(agent)
+        request = registry_query.QueryCellRequest(cell=lane.address)
+        cell = (await chain.query("/bsmg.registry.v1.Query/Cell", request, registry_query.QueryCellResponse)).cell
+        params = await chain.query(
+            "/bsmg.market.v1.Query/Params", market_query.QueryParamsRequest(), market_query.QueryParamsResponse
+        )
+        missing = 2 * collateral_required(params.params, cell) - int(cell.collateral or 0)
+        if missing > 0:  # twice what is asked for: penalties are paid from it
+            outcome = await lane.submit([market_tx.MsgDeposit(cell=lane.address, amount=str(missing))])
+            if not outcome.ok:
+                raise ToolError(f"collateral of {cell.id}: expected the deposit to be taken, got {outcome.log}")
+
+    async def _recall(self, agent: CellAgent) -> None:
+        """What an earlier run has done: a slot gets no second order, and a slot under way no second reading."""
+        chain = self.grid.chain
+        view = await read_market(chain, await chain.head())
+        agent.metered |= {slot.slot for slot in view.in_state(market.SLOT_STATE_METERING)}
+        for slot in view.in_state(market.SLOT_STATE_BIDDING):
+            if await read_orders(chain, agent.identity.address, slot.slot):
+                agent.ordered.add(slot.slot)
+
+    async def act(self, view: MarketView) -> None:
+        """One round of all agents on one block."""
+        for agent, lane in self.grid.cells:
+            self.start(lane, agent.orders(view))
+            self.start(lane, agent.readings(view))
+        utility, lane = self.grid.utility, self.grid.utility_lane
+        self.start(lane, utility.forecasts(view))
+        self.start(lane, utility.offers(view))
+        self.start(lane, await _all(utility.locks(view)))
+        self.start(lane, await _all(utility.readings(view)))
+
+    async def run(self) -> None:
+        """Act on every block until cancelled; a node that is away is waited for."""
+        feed = self.grid.chain.feed
+        head = await self.grid.chain.head()
+        while True:
+            try:
+                await self.act(await read_market(self.grid.chain, head))
+            except ToolError as error:
+                log.warning("%s at block %d: %s", self.grid.chain.chain_id, head.height, error)
+            head = await feed.wait_above(head.height)
+
+
+async def _all(messages: AsyncIterator[Message]) -> list[Message]:
+    return [message async for message in messages]
+
+
+async def run(testnet: Path, day: Day) -> None:
+    """Agents of every chain of the testnet that has cells."""
+    net = load_testnet(testnet)
+    # Agents use the chain's second node where there is one: the first is what people watch.
+    clients = [ChainClient.of(info, min(1, len(info.nodes) - 1)) for info in net.chains]
+    try:
+        for client in clients:
+            await client.connect()
+        runners = [
+            Runner(make_microgrid(net, info, client, day)) for info, client in zip(net.chains, clients, strict=True)
+        ]
+        await asyncio.gather(*(runner.prepare() for runner in runners))
+        log.info("ready: %d microgrids, %s", len(runners), dump_settings(day))
+        await asyncio.gather(*(runner.run() for runner in runners))
+    finally:
+        await asyncio.gather(*(client.close() for client in clients))
+
+
+async def _until_told(testnet: Path, day: Day) -> None:
+    task = asyncio.create_task(run(testnet, day))
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    with suppress(asyncio.CancelledError):
+        await task
+
+
+def main() -> None:
+    """Parse the flags and run."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--testnet", type=Path, required=True)
+    parser.add_argument("--day", type=date.fromisoformat, default=DEFAULT_DAY)
+    parser.add_argument("--quarter", type=int, default=0, help="quarter hour of the day that the first slot stands for")
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    start = first_quarter(options.day) + options.quarter
+    day = Day(profiles=load_profiles(), first_quarter=start, seed=options.seed)
+    asyncio.run(_until_told(options.testnet, day))
+
+
+if __name__ == "__main__":
+    main()
