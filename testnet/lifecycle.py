@@ -7,7 +7,7 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any as Json
@@ -39,23 +39,25 @@ async def up(request: Request) -> dict[str, Json]:
     check_home(home)
     if home.testnet.exists():
         return await _guarded(request, _resume(request))
+    ports.release(home.path)  # of a start that came to nothing
     for attempt in range(1, ATTEMPTS + 1):
         home.path.mkdir(parents=True, exist_ok=True)
+        end_leftovers(home)
+        _clear(home)
         write_specs(home, [])  # from now on the folder is ours
         try:
             return await _guarded(request, _fresh(request))
-        except ready.Died as error:
+        except ready.ProcessDiedError as error:
             if not error.port_taken or attempt == ATTEMPTS:
                 raise
             request.say("a port was taken by another program; starting again with others")
-            _clear(home)
     raise ToolError("testnet: expected free ports, got none")
 
 
-async def _guarded(request: Request, work: Json) -> dict[str, Json]:
+async def _guarded(request: Request, work: Awaitable[dict[str, Json]]) -> dict[str, Json]:
     """Whatever ends a start before its end also ends what was started."""
     try:
-        return dict(await work)
+        return await work
     except BaseException:
         stop(request.home)
         raise
@@ -79,7 +81,6 @@ def _clear(home: Home) -> None:
 
 async def _fresh(request: Request) -> dict[str, Json]:
     home, topology = request.home, request.topology
-    end_leftovers(home)
     made = make_chains(home, topology, int(time.time() * 1000))
     specs = all_specs(made)
     write_specs(home, specs)

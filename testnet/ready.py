@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import statistics
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from itertools import pairwise
 from typing import Any as Json
 from typing import TypeVar
 
@@ -28,7 +30,7 @@ INTERVALS_BETWEEN_GATES = 5
 IN_USE = ("address already in use", "EADDRINUSE")
 
 
-class Died(ToolError):
+class ProcessDiedError(ToolError):
     """A process ended while the testnet was starting; the text carries its last lines."""
 
     @property
@@ -38,14 +40,14 @@ class Died(ToolError):
 
 
 async def unless_one_dies(home: Home, work: Awaitable[T], timeout_s: float = UP_TIMEOUT_S) -> T:
-    """Result of `work`; raises Died as soon as a process of the testnet ends, ToolError after `timeout_s`."""
+    """Result of `work`; raises ProcessDiedError as soon as a process ends, ToolError after `timeout_s`."""
     task, watch = asyncio.ensure_future(work), asyncio.ensure_future(_first_death(home))
     try:
         done, _ = await asyncio.wait({task, watch}, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
         if task in done:
             return task.result()
         if watch in done:
-            raise Died(watch.result())
+            raise ProcessDiedError(watch.result())
         raise ToolError(f"testnet: expected it to be ready within {timeout_s:.0f} s; look at `bsmg testnet status`")
     finally:
         for item in (task, watch):
@@ -53,24 +55,28 @@ async def unless_one_dies(home: Home, work: Awaitable[T], timeout_s: float = UP_
         await asyncio.gather(task, watch, return_exceptions=True)
 
 
-async def deaths(home: Home) -> asyncio.StreamReader:
+@asynccontextmanager
+async def deaths(home: Home) -> AsyncIterator[asyncio.StreamReader]:
     """Stream of the supervisor's reports; the first line is the table of processes."""
     client = connect(home)
     client.setblocking(False)
     reader, writer = await asyncio.open_unix_connection(sock=client, limit=4 << 20)
     writer.write(b'{"do": "watch"}\n')
     await writer.drain()
-    return reader
+    try:
+        yield reader
+    finally:
+        writer.close()
 
 
 async def _first_death(home: Home) -> str:
-    reader = await deaths(home)
-    table = json.loads(await reader.readline())
-    gone = [name for name, item in table["processes"].items() if not item["alive"]]
-    if gone:
-        return f"{', '.join(gone)} ended; look at its log in {home.path}"
-    line = await reader.readline()
-    return str(json.loads(line)["text"]) if line else f"the supervisor ended; look at {home.log}"
+    async with deaths(home) as reader:
+        table = json.loads(await reader.readline() or b'{"processes": {}}')
+        gone = [name for name, item in table["processes"].items() if not item["alive"]]
+        if gone:
+            return f"{', '.join(gone)} ended; look at its log in {home.path}"
+        line = await reader.readline()
+        return str(json.loads(line)["text"]) if line else f"the supervisor ended; look at {home.log}"
 
 
 async def accepts(address: str) -> None:
@@ -108,8 +114,8 @@ async def _node_works(node: Mapping[str, Json], denom: str) -> None:
         await queries.close()
 
 
-async def _until(check: Json) -> None:
-    while not await check():
+async def _until(check: Callable[[], Awaitable[bool]]) -> None:
+    while not await check():  # noqa: ASYNC110  (another process's state has no event)
         await asyncio.sleep(POLL_S)
 
 
@@ -135,7 +141,7 @@ async def block_interval_ms(rpc_url: str) -> int:
         top = (await rpc.status()).height
         heights = range(max(1, top - BLOCKS_MEASURED), top + 1)
         times = [(await rpc.header(height)).time.ToNanoseconds() for height in heights]
-    gaps = [after - before for before, after in zip(times, times[1:], strict=False)]
+    gaps = [after - before for before, after in pairwise(times)]
     return int(statistics.median(gaps)) // 1_000_000 if gaps else 0
 
 
@@ -151,6 +157,7 @@ def check_gates(chain_id: str, gates: Mapping[str, int], slot_ms: int, interval_
     for name, (before, distance_ms) in waits.items():
         if distance_ms < INTERVALS_BETWEEN_GATES * interval_ms:
             raise ToolError(
-                f"{chain_id}: gate {name} waits for a packet: expected at least {INTERVALS_BETWEEN_GATES} block intervals "
-                f"of {interval_ms} ms after {before}, got {distance_ms} ms; lengthen gates.window_min_ms or slot_s"
+                f"{chain_id}: gate {name} waits for a packet: expected at least {INTERVALS_BETWEEN_GATES} block "
+                f"intervals of {interval_ms} ms after {before}, got {distance_ms} ms; "
+                "lengthen gates.window_min_ms or slot_s"
             )

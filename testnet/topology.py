@@ -133,10 +133,16 @@ CHAIN_KEYS = (
 )  # fmt: skip
 
 
-def load_topology(path: Path | None) -> Topology:
-    """Read a topology file, or the default topology; raises ToolError naming the file and the place in it."""
-    if path is None:
-        return parse_topology(DEFAULT, "default topology")
+def load_topology(path: Path | None, relayers: int | None = None) -> Topology:
+    """Read a topology file, or the default topology; raises ToolError naming the file and the place in it.
+
+    `relayers` takes the place of the file's `relayer.count`.
+    """
+    found = parse_topology(DEFAULT, "default topology") if path is None else _read_topology(path)
+    return found if relayers is None else replace(found, relayer=replace(found.relayer, count=relayers))
+
+
+def _read_topology(path: Path) -> Topology:
     try:
         return parse_topology(path.read_text(encoding="utf-8"), str(path))
     except OSError as error:

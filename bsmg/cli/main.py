@@ -1,0 +1,84 @@
+"""`bsmg`: one group or command a module, imported only when it is used.
+
+To add a command: write `bsmg/cli/NAME.py` with a click command `command`, and add its line to COMMANDS.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from collections.abc import Mapping
+
+import click
+
+from bsmg.cli.output import fail
+from cosmos_wire.errors import BsmgError
+
+# name -> (module, one line of help); the module is imported when the command is used
+COMMANDS: Mapping[str, tuple[str, str]] = {
+    "testnet": ("bsmg.cli.testnet", "Bring whole networks up and down."),
+    "keys": ("bsmg.cli.keys", "Mnemonics, addresses, key files."),
+    "query": ("bsmg.cli.query", "Ask a chain, by gRPC."),
+    "tx": ("bsmg.cli.tx", "Sign and send transactions."),
+    "relayer": ("bsmg.cli.relayer", "Carry packets between chains."),
+    "slot": ("bsmg.cli.slot", "Show the market's slots."),
+    "cell": ("bsmg.cli.cell", "Join a microgrid, show its cells."),
+    "faucet": ("bsmg.cli.faucet", "Pay an address out of a testnet's faucet."),
+    "doctor": ("bsmg.cli.doctor", "Check tools, ports, disk and versions."),
+    "explain": ("bsmg.cli.explain", "Say what a transaction did and what its code means."),
+    "demo": ("bsmg.cli.demo", "The main job: two microgrids trade a day."),
+    "audit": ("bsmg.cli.audit", "Recompute clearings, settlements and supply from public RPC."),
+    "trace": ("bsmg.cli.trace", "Follow a contract's packets on both chains."),
+    "verify-proof": ("bsmg.cli.verify_proof", "Check a proof offline."),
+    "bill": ("bsmg.cli.bill", "What a cell paid and got."),
+}
+INTERRUPTED = 130
+
+
+class Lazy(click.Group):
+    """A group whose commands are imported one by one."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """In the order of the table, those that this version has."""
+        del ctx  # the same for every call
+        return [name for name, (module, _) in COMMANDS.items() if importlib.util.find_spec(module)]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the command's module."""
+        if cmd_name not in self.list_commands(ctx):
+            return None
+        module = importlib.import_module(COMMANDS[cmd_name][0])
+        command = module.command
+        assert isinstance(command, click.Command), f"{module.__name__}.command has to be a click command"
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list of `bsmg --help`, without importing anything."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, COMMANDS[name][1]) for name in self.list_commands(ctx)])
+
+
+@click.command(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="bsmg")
+def cli() -> None:
+    """Blockchain-secured microgrids: testnets, keys, queries, transactions, relayers."""
+
+
+def main() -> None:
+    """Entry point: usage errors end with 2, everything that a person can put right with 1 and one line."""
+    try:
+        cli.main(standalone_mode=False)
+    except click.exceptions.Abort:
+        sys.exit(INTERRUPTED)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    except BsmgError as error:
+        fail(error)
+
+
+if __name__ == "__main__":
+    main()
