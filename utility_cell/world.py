@@ -16,6 +16,11 @@ class Calendar:
 
     first_slot: int
     first_quarter: int
+    slots: int = 0  # how many slots are traded; 0: no end
+
+    def covers(self, slot: int) -> bool:
+        """Whether the slot belongs to what is traded."""
+        return slot >= self.first_slot and (self.slots == 0 or slot < self.first_slot + self.slots)
 
     def quarter(self, slot: int) -> int:
         """Profile row of a slot; the day repeats."""

@@ -39,7 +39,7 @@ class ChainLog:
 
 
 async def follow(chain: ChainClient, log: ChainLog, to_height: int) -> None:
-    """Read the blocks after `log.height` up to `to_height`; a block whose results are not stored yet ends the reading."""
+    """Read the blocks after `log.height` up to `to_height`, or up to the first whose results are not stored yet."""
     for height in range(log.height + 1, to_height + 1):
         try:
             results = await chain.rpc.block_results(height)

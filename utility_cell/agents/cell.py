@@ -56,7 +56,7 @@ class CellAgent:
     def orders(self, view: MarketView) -> Iterator[Message]:
         """An order for each slot that takes orders and has none of this cell."""
         for slot in view.in_state(market.SLOT_STATE_BIDDING):
-            if slot.slot in self.ordered:
+            if slot.slot in self.ordered or not self.calendar.covers(slot.slot):
                 continue
             self.ordered.add(slot.slot)
             made = self.wish(slot)
@@ -84,7 +84,7 @@ class CellAgent:
     def readings(self, view: MarketView) -> Iterator[Message]:
         """A signed reading for each slot that is being metered, oldest first: totals have to continue."""
         for slot in view.in_state(market.SLOT_STATE_METERING):
-            if slot.slot in self.metered:
+            if slot.slot in self.metered or not self.calendar.covers(slot.slot):
                 continue
             self.metered.add(slot.slot)
             yield meter_tx.MsgSubmitReadings(sender=self.identity.address, readings=[self._reading(slot.slot)])

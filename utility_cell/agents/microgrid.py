@@ -30,6 +30,7 @@ class Day:
     profiles: Profiles
     first_quarter: int
     seed: int
+    slots: int = 0  # how many are traded; 0: no end
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +63,7 @@ def _spec(own: Mapping[str, CellSpec], name: str) -> CellSpec:
 
 def calendar_of(info: ChainInfo, day: Day) -> Calendar:
     """The chain's first slot stands for the day's first quarter hour."""
-    return Calendar(first_slot=info.first_slot, first_quarter=day.first_quarter)
+    return Calendar(first_slot=info.first_slot, first_quarter=day.first_quarter, slots=day.slots)
 
 
 def tie_line_of(net: TestnetFile, day: Day) -> TieLine:
@@ -135,4 +136,4 @@ def _lane(info: ChainInfo, chain: ChainClient, key: Key) -> SigningLane:
 
 def dump_settings(day: Day) -> str:
     """One line for the log: what a second run needs to make the same market."""
-    return json.dumps({"first_quarter": day.first_quarter, "seed": day.seed})
+    return json.dumps({"first_quarter": day.first_quarter, "seed": day.seed, "slots": day.slots})

@@ -1,6 +1,6 @@
 """Runs the agents of every microgrid of a testnet until told to stop.
 
-    python -m utility_cell.agents.run --testnet DIR/testnet.json [--day 2016-04-26] [--quarter 0] [--seed 1]
+    python -m utility_cell.agents.run --testnet FILE [--day 2016-04-26] [--quarter 0] [--slots 96] [--seed 1]
 
 One line of log for what was refused; SIGTERM ends it cleanly.
 """
@@ -152,11 +152,12 @@ def main() -> None:
     parser.add_argument("--testnet", type=Path, required=True)
     parser.add_argument("--day", type=date.fromisoformat, default=DEFAULT_DAY)
     parser.add_argument("--quarter", type=int, default=0, help="quarter hour of the day that the first slot stands for")
+    parser.add_argument("--slots", type=int, default=0, help="how many slots are traded; 0: no end")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     start = first_quarter(options.day) + options.quarter
-    day = Day(profiles=load_profiles(), first_quarter=start, seed=options.seed)
+    day = Day(profiles=load_profiles(), first_quarter=start, seed=options.seed, slots=options.slots)
     asyncio.run(_until_told(options.testnet, day))
 
 

@@ -55,7 +55,7 @@ class UtilityAgent:
     def forecasts(self, view: MarketView) -> Iterator[Message]:
         """The baseline of every bus for each slot that awaits its forecast."""
         for slot in view.in_state(market.SLOT_STATE_FORECAST):
-            if slot.slot in self.forecast:
+            if slot.slot in self.forecast or not self.calendar.covers(slot.slot):
                 continue
             self.forecast.add(slot.slot)
             yield market_tx.MsgPostForecast(
@@ -78,7 +78,8 @@ class UtilityAgent:
     def offers(self, view: MarketView) -> Iterator[Message]:
         """One offer a slot: the surplus that the own auction left, or none as a sign of life."""
         for slot in view.in_state(market.SLOT_STATE_RESIDUAL):
-            if slot.slot in self.offered or not self.setup.channels:
+            done = slot.slot in self.offered or not self.calendar.covers(slot.slot)
+            if done or not self.setup.channels:
                 continue
             self.offered.add(slot.slot)
             self.needed_mWh[slot.slot] = max(0, slot.residual_mWh)

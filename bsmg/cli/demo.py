@@ -1,0 +1,41 @@
+"""`bsmg demo`: the main job."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from bsmg.demo.report import tables
+from bsmg.demo.run import Options, run
+from cosmos_wire.errors import ToolError
+from utility_cell.profiles import first_quarter
+
+SLOTS_MAX = 96
+
+
+@click.command("demo")
+@click.option("--slots", type=click.IntRange(1, SLOTS_MAX), default=SLOTS_MAX, help="Quarter hours to trade.")
+@click.option("--day", type=click.DateTime(["%Y-%m-%d"]), default="2016-04-26", help="Day of 2016 to replay.")
+@click.option("--seed", type=int, default=1, help="Seed of the cells' prices.")
+@click.option("--folder", type=click.Path(path_type=Path), default=Path("demo"), help="Where the report goes.")
+@click.option("--topology", type=click.Path(path_type=Path, exists=True), help="Another testnet than the default.")
+@click.option("--keep", is_flag=True, help="Leave the testnet running.")
+def command(  # noqa: PLR0913  (one parameter a flag)
+    *, slots: int, day: datetime, seed: int, folder: Path, topology: Path | None, keep: bool
+) -> None:
+    """Two microgrids trade a real day, with proofs; ends with tables and FOLDER/report.html."""
+    console = Console()
+    first_quarter(day.date())  # refuses a day without profiles before anything is started
+    options = Options(folder=folder, topology=topology, day=day.date(), slots=slots, seed=seed, keep=keep)
+    done = asyncio.run(run(options, console))
+    for table in tables(done):
+        console.print(table)
+    if done.refusal is not None:
+        console.print(f"A forged proof was refused: {done.refusal.codespace}/{done.refusal.code}: {done.refusal.log}")
+    console.print(f"{done.wall_s} s; report: {folder / 'report.html'}, {folder / 'report.json'}")
+    if not done.conserved:
+        raise ToolError("supply: expected it conserved on every chain, got a difference; see the report")

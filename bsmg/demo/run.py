@@ -1,0 +1,207 @@
+"""The main job, from nothing to the report: testnet up, agents trade, outage, refusal, report, everything down."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import time
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import date
+from pathlib import Path
+
+from rich.console import Console
+
+from bsmg.demo import assemble, outage, refusal, report
+from bsmg.demo.assemble import Span
+from bsmg.demo.collect import packet_rows, packets
+from bsmg.demo.day import DayReport, Outage, Refusal
+from bsmg.demo.progress import Progress
+from bsmg.demo.scene import Scene, open_scene
+from bsmg.demo.tokens import moved
+from cosmos_wire.errors import ToolError
+from cosmos_wire.protos import trade
+from testnet import lifecycle
+from testnet.files import Home, tail
+from testnet.topology import load_topology
+from utility_cell.profiles import QUARTERS_PER_DAY
+
+SHORT_DAY_QUARTER = 66  # a few slots only: late afternoon of the default day, where the direction of trade turns
+OUTAGE_AFTER = 3  # the outage comes after a third of the day
+TOKENS = 25 * 10**10
+PATIENCE_MS = 90_000  # beyond the last contract's T_close
+READ_EVERY_S = 1.0
+TRANSFER_TIMEOUT_MS = 600_000
+OPEN_CONTRACTS = (trade.BUYER_STATE_LOCKED, trade.BUYER_STATE_CONFIRMED, trade.BUYER_STATE_COMMITTED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What a person can choose."""
+
+    folder: Path
+    topology: Path | None
+    day: date
+    slots: int
+    seed: int
+    keep: bool  # leave the testnet running
+
+    @property
+    def first_quarter(self) -> int:
+        """A whole day begins at midnight."""
+        return 0 if self.slots >= QUARTERS_PER_DAY else SHORT_DAY_QUARTER
+
+
+async def run(options: Options, console: Console) -> DayReport:
+    """Everything; whatever fails, what was started is ended."""
+    started, home = time.monotonic(), Home((options.folder / "testnet").resolve())
+    if home.specs.exists():
+        lifecycle.down(home, purge=True)
+    console.log("starting two microgrids of four validators each")
+    request = lifecycle.Request(home=home, topology=load_topology(options.topology), say=console.log)
+    try:
+        await lifecycle.up(request)
+        async with open_scene(home.testnet) as scene:
+            day = await _trade(scene, home, options, console)
+    finally:
+        if not options.keep:
+            lifecycle.down(home)
+    day = replace(day, wall_s=round(time.monotonic() - started))
+    _write(options.folder, day)
+    return day
+
+
+async def _trade(scene: Scene, home: Home, options: Options, console: Console) -> DayReport:
+    info = scene.net.chains[0]
+    span = Span(first_slot=info.first_slot, slots=options.slots, first_quarter=options.first_quarter)
+    agents = await _start_agents(home, options)
+    try:
+        with Progress(console=console, scene=scene, span=span) as progress:
+            work = asyncio.create_task(_events(scene, home, progress))
+            await _watch(progress, agents, work)
+            suffered = outage.with_refunds(scene, await work)
+            progress.say("a packet with one bit of its proof changed")
+            refused = await refusal.refuse(scene, home)
+            progress.say(f"refused: code {refused.code} of code space {refused.codespace}: {refused.log}")
+            await _settle_down(progress)
+    finally:
+        await _end_agents(agents)
+    return await _report(scene, options, span, (suffered, refused))
+
+
+async def _start_agents(home: Home, options: Options) -> asyncio.subprocess.Process:
+    log = (home.path / "agents.log").open("ab")
+    try:
+        return await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "utility_cell.agents.run", "--testnet", str(home.testnet)),
+            *("--day", options.day.isoformat(), "--quarter", str(options.first_quarter)),
+            *("--slots", str(options.slots), "--seed", str(options.seed)),
+            stdout=log,
+            stderr=log,
+        )
+    finally:
+        log.close()
+
+
+async def _end_agents(agents: asyncio.subprocess.Process) -> None:
+    with suppress(ProcessLookupError):
+        agents.terminate()
+    await agents.wait()
+
+
+async def _events(scene: Scene, home: Home, progress: Progress) -> Outage:
+    """Transfers there and back, and the outage at its time."""
+    await _round_trip(scene, progress)
+    info = scene.net.chains[0]
+    third = info.first_slot + progress.span.slots // OUTAGE_AFTER
+    # A short day has its outage before the first slot's trades, so that it still has trades.
+    if progress.span.slots >= QUARTERS_PER_DAY // 4:
+        await scene.until(info.chain_id, third * int(info.doc["slot_ms"]))
+    progress.say("the relayer is killed; a transfer runs into its timeout")
+    suffered = await outage.suffer(scene, home)
+    progress.say("the relayer is back")
+    return suffered
+
+
+async def _round_trip(scene: Scene, progress: Progress) -> None:
+    """Tokens of each chain go to the other."""
+    for near, far in ((scene.link.a, scene.link.b), (scene.link.b, scene.link.a)):
+        timeout_ms = await scene.time_ms(far.chain_id) + TRANSFER_TIMEOUT_MS
+        amount = (scene.net.chain(near.chain_id).denom, TOKENS)
+        outcome = await scene.send(near.chain_id, amount, timeout_ms)
+        if not outcome.ok:
+            raise ToolError(f"transfer on {near.chain_id}: expected code 0, got {outcome.code}: {outcome.log}")
+    progress.say("tokens of each chain are on their way to the other")
+
+
+async def _watch(progress: Progress, agents: asyncio.subprocess.Process, work: asyncio.Task[Outage]) -> None:
+    """Until every slot is closed and every contract ended."""
+    scene, span = progress.scene, progress.span
+    info = scene.net.chains[0]
+    last_ms = (span.first_slot + span.slots) * int(info.doc["slot_ms"])
+    limit_ms = last_ms + int(info.gates_ms["T_close"]) + PATIENCE_MS
+    while not await _finished(scene, span):
+        await scene.read()
+        progress.show()
+        if agents.returncode is not None:
+            log = Path(scene.net.home) / "agents.log"
+            raise ToolError(f"agents ended with {agents.returncode}:\n" + "\n".join(tail(log, 10)))
+        if work.done():
+            work.result()  # a failure there ends the day here
+        if await scene.time_ms(info.chain_id) > limit_ms:
+            raise ToolError(f"expected every slot closed by {limit_ms}: {progress.line()}")
+        await asyncio.sleep(READ_EVERY_S)
+
+
+async def _finished(scene: Scene, span: Span) -> bool:
+    for log in scene.logs.values():
+        closed = {int(seen.attributes["slot"]) for seen in log.of("slot_closed")}
+        if any(slot not in closed for slot in range(span.first_slot, span.first_slot + span.slots)):
+            return False
+    for chain in scene.chains.values():
+        sold, bought = await assemble.contracts(chain)
+        if any(item.state in (trade.SELLER_STATE_RESERVED, trade.SELLER_STATE_ACTIVE) for item in sold):
+            return False
+        if any(item.state in OPEN_CONTRACTS for item in bought):
+            return False
+    return True
+
+
+async def _settle_down(progress: Progress) -> None:
+    """Until no packet is in flight."""
+    scene = progress.scene
+    first = scene.net.chains[0].chain_id
+    limit_ms = await scene.time_ms(first) + PATIENCE_MS
+    while True:
+        await scene.read()
+        progress.show()
+        lives = packets(scene.logs, scene.channel_ends()).values()
+        if all(life.acknowledged_ms is not None or life.timed_out_ms is not None for life in lives):
+            return
+        if await scene.time_ms(first) > limit_ms:
+            raise ToolError(f"expected no packet in flight, got: {progress.traffic()}")
+        await asyncio.sleep(READ_EVERY_S)
+
+
+async def _report(scene: Scene, options: Options, span: Span, told: tuple[Outage, Refusal]) -> DayReport:
+    rows = [await assemble.chain_row(scene, info, span) for info in scene.net.chains]
+    return DayReport(
+        day=options.day.isoformat(),
+        seed=options.seed,
+        slot_s=int(scene.net.chains[0].slot_s),
+        slots=options.slots,
+        wall_s=0,
+        chains=tuple(rows),
+        contracts=await assemble.contract_rows(scene, span),
+        packets=packet_rows(packets(scene.logs, scene.channel_ends())),
+        tokens_moved=moved(scene.logs),
+        outage=outage.with_refunds(scene, told[0]),
+        refusal=told[1],
+    )
+
+
+def _write(folder: Path, day: DayReport) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "report.json").write_text(json.dumps(day.document(), indent=1) + "\n", encoding="utf-8")
+    (folder / "report.html").write_text(report.html(day), encoding="utf-8")

@@ -1,0 +1,94 @@
+"""A running testnet with everything that the day needs at hand: watching clients, the faucets' lanes, logs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from bsmg.client.chain import ChainClient
+from bsmg.client.keys import key_from_mnemonic
+from bsmg.client.lane import FeePolicy, SigningLane, TxOutcome
+from bsmg.client.testnet_file import LinkInfo, TestnetFile, load_testnet
+from bsmg.demo.collect import ChainLog, follow
+from cosmos_wire.protos import coin, transfer_tx
+
+GAS_LIMIT = 5_000_000
+TRANSFER_PORT = "transfer"
+MS, NS_PER_MS = 1_000, 1_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scene:
+    """Chains by id."""
+
+    net: TestnetFile
+    chains: Mapping[str, ChainClient]
+    faucets: Mapping[str, SigningLane]
+    logs: dict[str, ChainLog]
+
+    @property
+    def link(self) -> LinkInfo:
+        """The one link of the demo."""
+        return self.net.links[0]
+
+    def channel_ends(self) -> dict[tuple[str, str], str]:
+        """(chain, channel) -> the chain behind it, for every channel."""
+        ends: dict[tuple[str, str], str] = {}
+        for link in self.net.links:
+            for near, far in ((link.a, link.b), (link.b, link.a)):
+                ends |= {(near.chain_id, info.channel_id): far.chain_id for info in near.channels.values()}
+        return ends
+
+    async def read(self) -> None:
+        """Bring every log up to its chain's head."""
+        await asyncio.gather(*(self._read(chain_id) for chain_id in self.chains))
+
+    async def _read(self, chain_id: str) -> None:
+        head = await self.chains[chain_id].head()
+        await follow(self.chains[chain_id], self.logs[chain_id], head.height)
+
+    async def send(self, source: str, amount: tuple[str, int], timeout_ms: int) -> TxOutcome:
+        """ICS-20 from faucet to faucet; `timeout_ms` is block time of the receiving chain."""
+        near, far = (self.link.a, self.link.b) if self.link.a.chain_id == source else (self.link.b, self.link.a)
+        message = transfer_tx.MsgTransfer(
+            source_port=TRANSFER_PORT,
+            source_channel=near.channels[TRANSFER_PORT].channel_id,
+            token=coin.Coin(denom=amount[0], amount=str(amount[1])),
+            sender=self.faucets[source].address,
+            receiver=self.faucets[far.chain_id].address,
+            timeout_timestamp=timeout_ms * NS_PER_MS,
+        )
+        return await self.faucets[source].submit([message])
+
+    async def time_ms(self, chain_id: str) -> int:
+        """Time of a chain's newest block."""
+        return (await self.chains[chain_id].head()).time_ns // NS_PER_MS
+
+    async def until(self, chain_id: str, time_ms: int) -> None:
+        """Wait for a block of that time."""
+        feed, head = self.chains[chain_id].feed, await self.chains[chain_id].head()
+        while head.time_ns // NS_PER_MS < time_ms:
+            head = await feed.wait_above(head.height)
+
+
+@asynccontextmanager
+async def open_scene(testnet: Path) -> AsyncIterator[Scene]:
+    """Connect to the first node of every chain; closes all at the end."""
+    net = load_testnet(testnet)
+    chains = {info.chain_id: ChainClient.of(info) for info in net.chains}
+    try:
+        for client in chains.values():
+            await client.connect()
+        faucets = {
+            info.chain_id: chains[info.chain_id].lane(
+                key_from_mnemonic(info.account("faucet").mnemonic), FeePolicy(fixed_gas=GAS_LIMIT)
+            )
+            for info in net.chains
+        }
+        logs = {chain_id: ChainLog(chain_id=chain_id) for chain_id in chains}
+        yield Scene(net=net, chains=chains, faucets=faucets, logs=logs)
+    finally:
+        await asyncio.gather(*(client.close() for client in chains.values()))
