@@ -76,12 +76,16 @@ def inner_prefix(height: int, size: int) -> bytes:
     return b"%b%b\x02\x20" % (_uv(2 * height), _uv(2 * size))
 
 
+_HEADS = {(height, size): inner_prefix(height, size) for height in range(1, 16) for size in range(2, 256)}
+
+
 def join(mid: int, left: Node, right: Node) -> Inner:
     """Node above two others; height and size are the true ones, as verifiers check the height."""
-    height = (left.height if left.height > right.height else right.height) + 1
-    size = left.size + right.size
-    data = b"%b%b\x02\x20%b\x20%b" % (_uv(2 * height), _uv(2 * size), left.hash, right.hash)
-    return Inner(mid, sha256(data).digest(), height, size, left, right)
+    height = (left[2] if left[2] > right[2] else right[2]) + 1
+    size = left[3] + right[3]
+    head = _HEADS.get((height, size)) or inner_prefix(height, size)
+    digest = sha256(b"%b%b\x20%b" % (head, left[1], right[1])).digest()
+    return tuple.__new__(Inner, (mid, digest, height, size, left, right))  # half the time of Inner(...)
 
 
 class Page:

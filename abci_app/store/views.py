@@ -8,7 +8,7 @@ from typing import NoReturn, cast
 
 import lmdb
 
-from abci_app.store.disk import KEY_BYTES_MAX, Disk, read
+from abci_app.store.disk import KEY_BYTES_MAX, Disk
 from abci_app.store.errors import ReadOnly
 from abci_app.store.tree import Tree
 
@@ -28,16 +28,21 @@ class _Reading:
 class LatestStore(_Reading):
     """The last committed version of one store, always the newest at the time of the call."""
 
-    def __init__(self, table: lmdb._Database, begin: Callable[[], AbstractContextManager[lmdb.Transaction]]) -> None:
+    def __init__(
+        self,
+        table: lmdb._Database,
+        begin: Callable[[], AbstractContextManager[lmdb.Transaction]],
+        get: Callable[[lmdb._Database, bytes], bytes | None],
+    ) -> None:
         self._table = table
         self._begin = begin
+        self._get = get
 
     def get(self, key: bytes) -> bytes | None:
         """Value or None."""
         if not 0 < len(key) <= KEY_BYTES_MAX:
             return None
-        with self._begin() as txn:
-            return read(txn, self._table, key)
+        return self._get(self._table, key)
 
     def iterate(self, prefix: bytes, start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
         """Ascending pairs; read in chunks, so that no transaction is open while the caller works."""
