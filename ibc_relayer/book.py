@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from ibc_relayer.events import Acked, Closed, Fact, Finished, Received, Sent
+from ibc_relayer.events import Acked, Closed, Fact, Finished, Opened, Received, Sent
 from ibc_relayer.plan import ChannelState, End, EndView, Packet
 
 
@@ -81,9 +81,9 @@ class Book:
 
     def apply(self, side: int, fact: Fact) -> None:
         """Fold in what a chain said."""
-        if isinstance(fact, Closed):
+        if isinstance(fact, Opened | Closed):
             if fact.end == self.ends[side]:
-                self.states[side] = ChannelState.CLOSED
+                self.states[side] = ChannelState.OPEN if isinstance(fact, Opened) else ChannelState.CLOSED
         elif isinstance(fact, Sent):
             if fact.packet.source == self.ends[side]:
                 self.flows[side].sent_one(fact.packet)

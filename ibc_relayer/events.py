@@ -45,6 +45,13 @@ class Finished:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """channel_open_ack or channel_open_confirm."""
+
+    end: End
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Closed:
     """channel_close_init, channel_close_confirm, or the closing of an ordered channel by a timeout."""
 
@@ -60,7 +67,7 @@ class ClientUpdated:
     header: bytes
 
 
-Fact = Sent | Received | Acked | Finished | Closed | ClientUpdated
+Fact = Sent | Received | Acked | Finished | Opened | Closed | ClientUpdated
 PACKET_EVENTS = ("send_packet", "recv_packet", "write_acknowledgement", "acknowledge_packet", "timeout_packet")
 
 
@@ -86,6 +93,8 @@ def _fact(kind: str, known: dict[str, str]) -> Fact | None:
         return ClientUpdated(
             client_id=known["client_id"], height=parse_height(known["consensus_height"]), header=header
         )
+    if kind in ("channel_open_ack", "channel_open_confirm"):
+        return Opened(end=End(known["port_id"], known["channel_id"]))
     if kind in ("channel_close_init", "channel_close_confirm", "channel_close"):
         return Closed(end=End(known["port_id"], known["channel_id"]))
     return None

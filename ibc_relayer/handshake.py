@@ -91,6 +91,8 @@ def next_step(states: tuple[ChannelState, ChannelState], what: str) -> tuple[str
 
 async def connection_end(chain: Chain, connection_id: str) -> connection.ConnectionEnd | None:
     """A connection end as of now, None when there is none."""
+    if not connection_id:
+        return None
     request = connection_query.QueryConnectionRequest(connection_id=connection_id)
     try:
         answer = await chain.query(CONNECTION + "Connection", request, connection_query.QueryConnectionResponse)
@@ -369,7 +371,8 @@ async def _channel_round(turn: _Round, works: Sequence[_ChannelWork]) -> dict[in
 
 def _with_new_ids(side: int, works: Sequence[_ChannelWork], outcome: TxOutcome) -> dict[int, Ids]:
     made = {}
-    fresh = {kind: iter(_event_values(outcome, f"channel_open_{kind}", "channel_id")) for kind in ("init", "try")}
+    making = sorted({work.kind for work in works if work.kind in ("init", "try")})
+    fresh = {kind: iter(_event_values(outcome, f"channel_open_{kind}", "channel_id")) for kind in making}
     for work in works:
         new = work.kind in fresh and not work.ids.sides[side]
         made[work.at] = work.ids.with_side(side, next(fresh[work.kind])) if new else work.ids
