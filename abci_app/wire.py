@@ -6,6 +6,7 @@ same form (`abci/types/messages.go`).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TypeVar
 
 from cosmos_wire.errors import ToolError
@@ -28,19 +29,22 @@ class FrameReader:
         self._limit = frame_bytes_max
         self._buffer = bytearray()
 
-    def feed(self, data: bytes) -> list[bytes]:
-        """Frames that are complete now, in order; raises WireError for a bad or too great length."""
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """Frames that are complete now, in order; raises WireError for a bad or too great length, after those before.
+
+        The iterator has to be used up before the next call.
+        """
         self._buffer += data
-        frames: list[bytes] = []
         at = 0
-        while (found := self._length_at(at)) is not None:
-            length, start = found
-            if len(self._buffer) < start + length:
-                break
-            frames.append(bytes(self._buffer[start : start + length]))
-            at = start + length
-        del self._buffer[:at]
-        return frames
+        try:
+            while (found := self._length_at(at)) is not None:
+                length, start = found
+                if len(self._buffer) < start + length:
+                    break
+                at = start + length
+                yield bytes(self._buffer[start:at])
+        finally:
+            del self._buffer[:at]
 
     def _length_at(self, at: int) -> tuple[int, int] | None:
         """(frame length, where the frame starts), None when the length is not complete yet."""

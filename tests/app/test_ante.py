@@ -1,0 +1,237 @@
+"""Every refusal before a transaction's messages: one line a case, in the order the code checks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import ecdsa
+import pytest
+from ecdsa.util import sigencode_string, sigencode_string_canonize
+
+from abci_app.memory_state import MemoryState
+from abci_app.settings import Operator
+from cosmos_wire import secp256k1
+from cosmos_wire.protos import Any, bank_tx, coin, secp256k1_keys, signing, tx
+from cosmos_wire.tx import TX_BYTES_MAX, body_of, pack, sign_doc
+from tests.app.chain import ALICE, BOB, CHAIN, DENOM, GAS, STRANGER, Draft, Key, Node, send_message, send_tx
+
+
+@pytest.fixture
+def node() -> Node:
+    started = Node(MemoryState())
+    started.block()
+    return started
+
+
+def _signed(raw: tx.TxRaw, key: Key = ALICE) -> bytes:
+    doc = sign_doc(raw.body_bytes, raw.auth_info_bytes, CHAIN, key.number)
+    del raw.signatures[:]
+    raw.signatures.append(secp256k1.sign(key.secret, doc))
+    return raw.SerializeToString()
+
+
+def _body(change: Callable[[tx.TxBody], object]) -> bytes:
+    raw = tx.TxRaw.FromString(send_tx(0))
+    body = tx.TxBody.FromString(raw.body_bytes)
+    change(body)
+    raw.body_bytes = body.SerializeToString()
+    return _signed(raw)
+
+
+def _auth(change: Callable[[tx.AuthInfo], object]) -> bytes:
+    raw = tx.TxRaw.FromString(send_tx(0))
+    info = tx.AuthInfo.FromString(raw.auth_info_bytes)
+    change(info)
+    raw.auth_info_bytes = info.SerializeToString()
+    return _signed(raw)
+
+
+def _signature(change: Callable[[bytes], bytes]) -> bytes:
+    raw = tx.TxRaw.FromString(send_tx(0))
+    raw.signatures[0] = change(raw.signatures[0])
+    return raw.SerializeToString()
+
+
+def _high_s(signature: bytes) -> bytes:
+    order = ecdsa.SECP256k1.order
+    return signature[:32] + (order - int.from_bytes(signature[32:], "big")).to_bytes(32, "big")
+
+
+UNKNOWN_FIELD = b"\x9a\x06\x01z"  # field 99, critical
+NON_CRITICAL = b"\x82\x40\x01z"  # field 1024: its bit 11 says that it may be ignored
+
+
+def _with_raw_body(extra: bytes) -> bytes:
+    raw = tx.TxRaw.FromString(send_tx(0))
+    raw.body_bytes += extra
+    return _signed(raw)
+
+
+def _nested_unknown() -> bytes:
+    raw = tx.TxRaw.FromString(send_tx(0))
+    message = send_message(ALICE, BOB.text).SerializeToString() + UNKNOWN_FIELD
+    raw.body_bytes = tx.TxBody(
+        messages=[Any(type_url="/cosmos.bank.v1beta1.MsgSend", value=message)]
+    ).SerializeToString()
+    return _signed(raw)
+
+
+def _set_mode(info: tx.AuthInfo) -> None:
+    info.signer_infos[0].mode_info.single.mode = signing.SIGN_MODE_LEGACY_AMINO_JSON
+
+
+def _other_key(info: tx.AuthInfo) -> None:
+    info.signer_infos[0].public_key.CopyFrom(pack(secp256k1_keys.PubKey(key=BOB.public)))
+
+
+OTHERS_FUNDS = bank_tx.MsgSend(
+    from_address=BOB.text, to_address=ALICE.text, amount=[coin.Coin(denom=DENOM, amount="1")]
+)
+
+REFUSED = [
+    ("empty", lambda: b"", 2, "invalid empty tx"),
+    ("rubbish", lambda: b"\xff" * 40, 2, "tx parse error"),
+    ("vote bundle", lambda: b"\x00bsmg/votes/1", 2, "tx parse error"),
+    ("over 1 MiB", lambda: bytes(TX_BYTES_MAX + 1), 21, "tx too large"),
+    ("bytes behind", lambda: send_tx(0) + UNKNOWN_FIELD, 2, "errUnknownField TxRaw: field number 99"),
+    ("other encoding", lambda: send_tx(0)[:1] + b"\x80" + send_tx(0)[1:], 2, "tx parse error"),
+    ("unknown in body", lambda: _with_raw_body(UNKNOWN_FIELD), 2, "errUnknownField TxBody: field number 99"),
+    ("unknown in message", _nested_unknown, 2, "errUnknownField /cosmos.bank.v1beta1.MsgSend"),
+    ("unknown message", lambda: _body(lambda b: b.messages.append(Any(type_url="/x.Y"))), 2, "unable to resolve"),
+    ("no message", lambda: send_tx(0, messages=()), 18, "at least one message"),
+    ("extension", lambda: _body(lambda b: b.extension_options.append(Any(type_url="/x.Y"))), 31, "extension options"),
+    ("unordered", lambda: _body(lambda b: setattr(b, "unordered", True)), 18, "unordered"),
+    ("memo", lambda: send_tx(0, memo="m" * 257), 12, "maximum number of characters is 256 but received 257"),
+    ("no signature", lambda: tx.TxRaw(body_bytes=body_of([OTHERS_FUNDS])).SerializeToString(), 15, "no signatures"),
+    ("gas over int64", lambda: send_tx(0, gas=2**63), 18, "invalid gas supplied"),
+    ("granter", lambda: _auth(lambda i: setattr(i.fee, "granter", BOB.text)), 18, "fee grants"),
+    ("timeout height", lambda: send_tx(0, timeout_height=1), 30, "block height: 2, timeout height: 1"),
+    ("no gas", lambda: send_tx(0, gas=0), 11, "out of gas in location: txSize; gasWanted: 0"),
+    ("little gas", lambda: send_tx(0, gas=5_000), 11, "out of gas"),
+    ("bad fee denom", lambda: _auth(lambda i: i.fee.amount.add(denom="!", amount="1")), 10, "invalid denom"),
+    ("negative fee", lambda: _auth(lambda i: setattr(i.fee.amount[0], "amount", "-1")), 10, "decimal"),
+    ("fee beyond balance", lambda: send_tx(0, fee=10**16), 5, "insufficient funds"),
+    ("no account", lambda: Draft(key=STRANGER, messages=(send_message(STRANGER, BOB.text),)).bytes(), 9, "exist"),
+    ("fewer infos", lambda: _auth(lambda i: i.signer_infos.pop()), 18, "one signer info a signature"),
+    ("others' signer", lambda: send_tx(0, messages=(OTHERS_FUNDS,)), 8, "pubKey does not match signer address"),
+    (
+        "two signers",
+        lambda: send_tx(0, messages=(send_message(ALICE, BOB.text), OTHERS_FUNDS)),
+        4,
+        "expected: 2, got 1",
+    ),
+    ("amino mode", lambda: _auth(_set_mode), 37, "expected SIGN_MODE_DIRECT"),
+    ("other's key", lambda: _auth(_other_key), 8, "does not match"),
+    ("no key", lambda: _auth(lambda i: i.signer_infos[0].ClearField("public_key")), 8, "pubkey on account is not set"),
+    ("sequence ahead", lambda: send_tx(1), 32, "account sequence mismatch, expected 0, got 1: incorrect account sequ"),
+    ("other chain", lambda: send_tx(0, chain_id="mgb-1"), 4, "account number (1), sequence (0) and chain-id (mga-1)"),
+    ("other number", lambda: send_tx(0, number=7), 4, "signature verification failed"),
+    ("flipped bit", lambda: _signature(lambda s: bytes([s[0] ^ 1]) + s[1:]), 4, "signature verification failed"),
+    ("high s", lambda: _signature(_high_s), 4, "signature verification failed"),
+    ("short signature", lambda: _signature(lambda s: s[:63]), 4, "signature verification failed"),
+    ("zero signature", lambda: _signature(lambda _: bytes(64)), 4, "signature verification failed"),
+]
+
+
+@pytest.mark.parametrize(("make", "code", "log"), [case[1:] for case in REFUSED], ids=[case[0] for case in REFUSED])
+def test_refused_by_mempool_and_block_alike(node: Node, make: Callable[[], bytes], code: int, log: str) -> None:
+    data = make()
+    checked = node.check(data)
+    (result,) = node.block(data)
+    for found in (checked, result):
+        assert (found.codespace, found.code) == ("sdk", code), found.log
+        assert log in found.log
+    assert not node.check(send_tx(0)).code  # and nothing was charged
+
+
+def test_good_transaction_and_what_it_says(node: Node) -> None:
+    data = send_tx(0, memo="m" * 256)
+    assert not node.check(data).code
+    (result,) = node.block(data)
+    assert (result.code, result.log, result.gas_wanted) == (0, "", GAS)
+    assert 0 < result.gas_used < GAS
+    kinds = [event.type for event in result.events]
+    assert kinds == [
+        *("coin_spent", "coin_received", "transfer", "message", "tx", "tx", "tx"),  # fee, sequence, signature
+        *("message", "coin_spent", "coin_received", "transfer", "message"),
+    ]
+    for event in result.events[7:]:
+        assert event.attributes[-1].key == "msg_index"
+        assert event.attributes[-1].value == "0"
+    assert all(attribute.index for event in result.events for attribute in event.attributes)
+
+
+def test_non_critical_unknown_field_of_the_body_is_let_through(node: Node) -> None:
+    (result,) = node.block(_with_raw_body(NON_CRITICAL))
+    assert not result.code
+
+
+def test_the_independent_signer_is_accepted(node: Node) -> None:
+    raw = tx.TxRaw.FromString(send_tx(0))
+    doc = sign_doc(raw.body_bytes, raw.auth_info_bytes, CHAIN, ALICE.number)
+    other = ecdsa.SigningKey.from_string(ALICE.secret, ecdsa.SECP256k1, __import__("hashlib").sha256)
+    raw.signatures[0] = other.sign_deterministic(doc, sigencode=sigencode_string_canonize)
+    assert not node.check(raw.SerializeToString()).code
+    assert len(other.sign(doc, sigencode=sigencode_string)) == secp256k1.SIGNATURE_BYTES
+
+
+def test_minimum_gas_price_is_asked_by_the_mempool_only() -> None:
+    node = Node(MemoryState(), Operator(min_gas_price="0.0005bmga"))
+    node.block()
+    assert node.check(send_tx(0, fee=99)).log.startswith("insufficient fees; got: 99bmga required: 100bmga")
+    assert node.check(send_tx(0, fee=99)).code == 13
+    assert not node.check(send_tx(0, fee=100)).code
+    assert not node.block(send_tx(0, fee=0))[0].code
+
+
+def test_check_state_runs_ahead_and_recheck_starts_over(node: Node) -> None:
+    txs = [send_tx(n) for n in range(3)]
+    assert [node.check(data).code for data in txs] == [0, 0, 0]
+    node.block(txs[0])
+    assert [node.check(data, again=True).code for data in txs[1:]] == [0, 0]
+    assert not node.check(send_tx(3)).code
+    node.block()
+    assert node.check(txs[2], again=True).code == 32  # without the second one it has no place
+
+
+def test_fee_and_sequence_stay_when_a_message_fails(node: Node) -> None:
+    poor = send_tx(0, messages=(send_message(ALICE, BOB.text, 5), send_message(ALICE, BOB.text, 10**16)))
+    failed, good = node.block(poor, send_tx(1))
+    assert (failed.codespace, failed.code) == ("sdk", 5)
+    assert failed.log.startswith("failed to execute message; message index: 1: spendable balance")
+    assert [event.type for event in failed.events][-1] == "tx"
+    assert not good.code
+    (late,) = node.block(send_tx(0))
+    assert late.code == 32
+
+
+def test_whoever_receives_first_has_an_account(node: Node) -> None:
+    node.block(send_tx(0, messages=(send_message(ALICE, STRANGER.text, 10**6),)))
+    newcomer = Key(secret=STRANGER.secret, number=10)
+    numbers = {
+        item: node.check(Draft(key=newcomer, number=item, messages=(send_message(STRANGER, BOB.text),)).bytes())
+        for item in range(1, 30)
+    }
+    assert [item for item, found in numbers.items() if not found.code]
+
+
+def test_module_accounts_can_not_be_paid(node: Node) -> None:
+    from abci_app.ante import FEE_COLLECTOR_TEXT
+
+    (result,) = node.block(send_tx(0, messages=(send_message(ALICE, FEE_COLLECTOR_TEXT),)))
+    assert (result.codespace, result.code) == ("sdk", 4)
+    assert "fee_collector is not allowed to receive funds" in result.log
+
+
+def test_multi_send(node: Node) -> None:
+    def message(paid: int) -> bank_tx.MsgMultiSend:
+        made = bank_tx.MsgMultiSend()
+        made.inputs.add(address=ALICE.text, coins=[coin.Coin(denom=DENOM, amount="5")])
+        made.outputs.add(address=BOB.text, coins=[coin.Coin(denom=DENOM, amount=str(paid))])
+        made.outputs.add(address=STRANGER.text, coins=[coin.Coin(denom=DENOM, amount="2")])
+        return made
+
+    good, bad = node.block(send_tx(0, messages=(message(3),)), send_tx(1, messages=(message(4),)))
+    assert not good.code
+    assert bad.code == 18
+    assert "sum inputs != sum outputs: 5bmga, 6bmga" in bad.log
