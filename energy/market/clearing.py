@@ -1,8 +1,8 @@
 """The auction of a slot, cleared by the chain itself: a merge of two sorted sides in one pass, no sort.
 
-Uniform k-double auction: trade while bid >= ask; L = max(last traded ask, first bid not filled), U = min(last traded bid,
-first ask not filled); price = L + k_num * (U - L) // k_den. Where a side has no such order the slot's band stands in:
-floor for L, cap for U. At the money the short side fills, the long side by sequence.
+Uniform k-double auction: trade while bid >= ask; L = max(last traded ask, first bid not filled), U = min(last traded
+bid, first ask not filled); price = L + k_num * (U - L) // k_den. Where a side has no such order the slot's band
+stands in: floor for L, cap for U. At the money the short side fills, the long side by sequence.
 Trade reduction (McAfee): p0 = mean of the first orders that don't trade; inside [last traded ask, last traded bid] and
 with both marginal orders filled, all trade at p0, else the marginal orders go, buyers pay the marginal bid, sellers get
 the marginal ask. Pay as bid: the same fills, everybody at the own price. What buyers pay above what sellers get goes to
@@ -216,8 +216,10 @@ def _marginal(trade: Trade) -> pb.Marginal:
 
 
 def schedule_hash(bids: list[Trade], asks: list[Trade]) -> bytes:
-    """SHA-256 of `bsmg/schedule/1` and, bids then asks in book order: side u8, price u32, seq u64, cell u32, bus u16,
-    fill u64 of every order that trades (27 bytes each, big-endian; fills at factor 1000).
+    """Hash of all orders that trade, at factor 1000.
+
+    SHA-256 of `bsmg/schedule/1` and, bids then asks in book order, 27 bytes each, big-endian: side u8, price u32,
+    seq u64, cell u32, bus u16, fill u64.
     """
     parts = [SCHEDULE_DOMAIN]
     for order, fill in (*bids, *asks):
@@ -226,8 +228,9 @@ def schedule_hash(bids: list[Trade], asks: list[Trade]) -> bytes:
 
 
 def seal_root(chain_id: str, record: pb.Slot) -> bytes:
-    """What SEAL publishes: SHA-256 of `bsmg/seal/1`, length u16 and text of the chain id, slot u64, factor u16, voided u8,
-    schedule hash.
+    """What SEAL publishes.
+
+    SHA-256 of `bsmg/seal/1`, length u16 and text of the chain id, slot u64, factor u16, voided u8, schedule hash.
     """
     name = chain_id.encode()
     head = SEAL_DOMAIN + u16(len(name)) + name + u64(record.slot)

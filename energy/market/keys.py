@@ -4,7 +4,7 @@ mk/p                                       Params for slots that open from now o
 mk/next                                    last opened slot, decimal
 mk/live                                    Live: the live slots with their next gates
 mk/s/<slot>                                Slot; a summary after CLOSE, kept for 35,136 slots
-mk/o/<slot>/<side>/<pkey>/<seq>            BookEntry, in clearing order: pkey is the price of an ask, 2^32-1-price of a bid
+mk/o/<slot>/<side>/<pkey>/<seq>            BookEntry, in clearing order: pkey = price of an ask, 2^32-1-price of a bid
 mk/oc/<slot>/<cell>/<seq>                  OrderRef: the cell's orders
 mk/m/<slot>/<bus>/<side>                   Cut: cap of a bus and side (written by the network check, a later part)
 mk/b/<slot>/<bus>                          Baseline that the utility cell forecast

@@ -1,4 +1,4 @@
-"""Placing and cancelling orders. An order escrows its own worst case when it is placed; a cancel gives all of it back."""
+"""Placing and cancelling orders. An order escrows its own worst case when it is placed; a cancel returns all of it."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 from cosmos_wire.address import from_bech32
 from cosmos_wire.errors import InvalidRequest
@@ -63,7 +64,7 @@ def _check_gates(params: pb.Params) -> None:
         if params.gates[gate].blocks_min:
             raise InvalidRequest(f"{gate.name} waits for nothing: blocks_min 0, got {params.gates[gate].blocks_min}")
     times = [gate_ms(params, 0, gate) for gate in Gate]
-    for gate, (before, after) in zip(Gate, zip(times, times[1:], strict=False), strict=False):
+    for gate, (before, after) in zip(Gate, pairwise(times), strict=False):
         if after < before:
             raise InvalidRequest(
                 f"{Gate(gate + 1).name} has to come after {gate.name}, got {before} ms, then {after} ms"

@@ -7,7 +7,7 @@
     catch-up g       up * g or down * |g|              as above: energy of slots without a reading, no penalty
     penalty          (permille * price // 1000) * max(0, |d| - |c| * tol // 1000)      cell -> incentive
     network fee      fee * (bought + sold)             cell -> fees
-Charges are paid from what the escrow holds for the cell (rest of its orders' escrow, and proceeds), then from collateral;
+Charges are paid from what the escrow holds for the cell (rest of its orders' escrow, proceeds), then from collateral;
 the rest is arrears. What is paid goes to balancing first, then fees, then incentive.
 
 Without all readings of a cell m is the worst that it may have done: max(what is known, c if it bought, else 0).

@@ -28,6 +28,7 @@ from ibc_core.host import Context, event
 BATCH_MAX = 500
 SIGNATURE_GAS = 600
 RATING_NUM, RATING_DEN = 12, 10  # a meter may show 1.2 x the rating
+GAP_MAX_MWH = 10**13  # of one device at once; sums over all devices of a slot stay below 2^63
 ROOT_BYTES = (0, 32)
 OWN_SPACES = ("meter", "market")
 
@@ -157,7 +158,7 @@ def _check_totals(reading: tx.Reading, before: pb.Totals | None, cell: registry_
         raise TotalsDoNotContinue(f"the next reading has to be of a slot after {before.slot}, got {reading.slot}")
     gaps, missed = _gap(reading, before), reading.slot - before.slot - 1
     for what, gap, rating_W in zip(("import", "export"), gaps, (cell.max_import_W, cell.max_export_W), strict=True):
-        most = missed * _most_mWh(rating_W)
+        most = min(missed * _most_mWh(rating_W), GAP_MAX_MWH)
         if not 0 <= gap <= most:
             raise TotalsDoNotContinue(
                 f"the {what} counter may run 0..{most} mWh ahead for {missed} slots without a reading, runs {gap}"
