@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import sys
 from typing import Any as Json
-from typing import NoReturn
 
 import click
 from google.protobuf import json_format
@@ -16,11 +14,11 @@ from cosmos_wire.protos import Message
 FAILURE = 1
 
 
-def fail(error: BsmgError) -> NoReturn:
-    """One line on standard error, with the code if the chain has one; exit code 1."""
+def fail(error: BsmgError) -> int:
+    """One line on standard error, with the code if the chain has one; returns the exit code."""
     code = f"{error.codespace}/{error.code}: " if isinstance(error, ChainError) else ""
     click.echo(f"error: {code}{error}", err=True)
-    sys.exit(FAILURE)
+    return FAILURE
 
 
 def show(doc: Json) -> None:

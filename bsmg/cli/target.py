@@ -1,0 +1,129 @@
+"""Which chain a command talks to: one of a testnet, or any node by its addresses."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any as Json
+from typing import TypeVar
+
+import click
+
+from bsmg.client.chain import ChainClient, Endpoints
+from bsmg.client.keys import Key, key_from_mnemonic, read_key_file
+from bsmg.client.lane import FeePolicy, parse_gas_price
+from bsmg.client.rpc import Rpc
+from bsmg.client.testnet_file import FILE_NAME, ChainInfo, load_testnet
+from cosmos_wire.address import PREFIX
+from cosmos_wire.errors import ToolError
+from testnet.lifecycle import DEFAULT_HOME
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """The flags that name a chain."""
+
+    home: Path
+    chain_id: str
+    node: int
+    rpc: str
+    grpc: str
+    prefix: str
+
+    def info(self) -> ChainInfo | None:
+        """The chain in testnet.json, None when it is named by addresses."""
+        if self.rpc:
+            return None
+        found = load_testnet(self.home / FILE_NAME)
+        return found.chain(self.chain_id) if self.chain_id else found.chains[0]
+
+    @property
+    def denom(self) -> str:
+        """The chain's own token, empty when unknown."""
+        info = self.info()
+        return info.denom if info else ""
+
+    @asynccontextmanager
+    async def client(self) -> AsyncIterator[ChainClient]:
+        """A connected client."""
+        client = await self._client()
+        try:
+            yield await client.connect()
+        finally:
+            await client.close()
+
+    async def _client(self) -> ChainClient:
+        info = self.info()
+        if info is None:
+            async with Rpc(self.rpc) as rpc:
+                chain_id = self.chain_id or (await rpc.status()).chain_id
+            return ChainClient(chain_id, Endpoints(rpc=self.rpc, grpc=self.grpc, prefix=self.prefix))
+        if self.node >= len(info.nodes):
+            raise ToolError(f"--node: expected 0 to {len(info.nodes) - 1}, got {self.node}")
+        return ChainClient.of(info, self.node)
+
+    def key(self, who: str) -> Key:
+        """Key of an account's name in testnet.json, or of a key file."""
+        info = self.info()
+        names = [account.name for account in info.accounts] if info else []
+        if info and who in names:
+            return key_from_mnemonic(info.account(who).mnemonic)
+        if Path(who).is_file():
+            return read_key_file(Path(who))
+        raise ToolError(f"--from: expected a key file or one of {', '.join(names) or 'none'}, got {who!r}")
+
+    def address(self, text: str) -> str:
+        """An account's name or a cell's identity becomes its address; anything else stays."""
+        info = self.info()
+        for account in info.accounts if info else ():
+            if text in (account.name, account.identity):
+                return account.address
+        return text
+
+    def fees(self, gas_price: str) -> FeePolicy:
+        """How fees are paid."""
+        price, denom = parse_gas_price(gas_price)
+        return FeePolicy(price=price, denom=denom or self.denom)
+
+
+OPTIONS = (
+    click.option(
+        "--home", "target_home", type=click.Path(path_type=Path), help="The testnet's folder; default $BSMG_TESTNET."
+    ),
+    click.option("--chain", "chain_id", default="", help="Chain id; default the testnet's first."),
+    click.option("--node", default=0, type=click.IntRange(0), help="Which of the chain's nodes is asked."),
+    click.option("--rpc", default="", help="A node's RPC, instead of a testnet."),
+    click.option("--grpc", default="", help="The same node's gRPC; without it queries go through the RPC."),
+    click.option("--prefix", default=PREFIX, show_default=True, help="Bech32 prefix of a chain given by --rpc."),
+)
+
+
+def with_target(function: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the flags that name a chain; it gets them as its first argument, a Target."""
+
+    @functools.wraps(function)
+    def wrapped(**flags: Json) -> None:
+        chosen = flags.pop("target_home") or Path(os.environ.get("BSMG_TESTNET", DEFAULT_HOME))
+        own = {name: flags.pop(name) for name in ("chain_id", "node", "rpc", "grpc", "prefix")}
+        function(Target(home=chosen, **own), **flags)
+
+    for option in reversed(OPTIONS):
+        wrapped = option(wrapped)
+    return wrapped
+
+
+def run(target: Target, work: Callable[[ChainClient], Awaitable[T]]) -> T:
+    """Run a coroutine with a connected client."""
+
+    async def connected() -> T:
+        async with target.client() as client:
+            return await work(client)
+
+    return asyncio.run(connected())
