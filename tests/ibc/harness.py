@@ -33,7 +33,7 @@ from cosmos_wire.protos import (
 from ibc_core import bank, paths
 from ibc_core.core import IbcCore
 from ibc_core.host import BlockEnv, Context, Event, EventLog, FreeGas, MemoryStore
-from ibc_core.light_client import Height
+from ibc_core.light_client import Height, LightClient
 from ibc_core.router import Outgoing
 from ibc_core.state import get_channel, revision_of
 from ibc_core.transfer import Transfer
@@ -70,7 +70,7 @@ class Chain:
         self.events: list[Event] = []  # of the last block
         self.light_client = MockClient(net.chains)
         self.router: dict[str, Whatever] = {}
-        self.core = IbcCore({STATE_URL: self.light_client}, self.router)
+        self.core = IbcCore(self.client_types(), self.router)
         self.transfer = Transfer(self.core)
         self.router["transfer"] = self.transfer
         self.modules: list[Whatever] = [self.core, self.transfer]
@@ -78,6 +78,33 @@ class Chain:
             self.router[port] = make(self.core)
             if hasattr(self.router[port], "messages"):
                 self.modules.append(self.router[port])
+
+    # what light clients elsewhere see of this chain; `real_chain.py` puts headers and Merkle proofs in their place
+
+    def client_types(self) -> Mapping[str, LightClient]:
+        return {STATE_URL: self.light_client}
+
+    def settle(self) -> None:
+        """Make the last state provable."""
+
+    def client_states(self) -> tuple[Any, Any]:
+        """Client and consensus state of a client that begins at the last block."""
+        height = str(self.height).encode()
+        return Any(type_url=STATE_URL, value=self.chain_id.encode()), Any(type_url=STATE_URL, value=height)
+
+    def header(self, trusted: Height) -> Any:  # noqa: ARG002  (the mock needs no trusted height)
+        """Client message that takes a client from `trusted` to the last block."""
+        return Any(type_url=HEADER_URL, value=str(self.height).encode())
+
+    def misbehaviour(self) -> Any:
+        """Client message that freezes a client."""
+        return Any(type_url=MISBEHAVIOUR_URL)
+
+    def prove(self, key: bytes) -> bytes:  # noqa: ARG002  (the mock's proofs are all alike)
+        """Proof of what the last block's header commits to at a key of the `ibc` store: there or absent."""
+        return GOOD_PROOF
+
+    # blocks
 
     def genesis(self, docs: Mapping[str, Mapping[str, object]]) -> None:
         ctx = self.context()
@@ -167,11 +194,12 @@ class Coordinator:
         *chain_ids: str,
         apps: Mapping[str, AppFactory] | None = None,
         genesis: Mapping[str, Mapping[str, object]] | None = None,
+        make: Callable[[str, Coordinator, Mapping[str, AppFactory]], Chain] | None = None,
     ) -> None:
         self.time_ns = START_NS
         self.chains: dict[str, Chain] = {}
         for chain_id in chain_ids:
-            self.chains[chain_id] = Chain(chain_id, self, apps or {})
+            self.chains[chain_id] = (make or Chain)(chain_id, self, apps or {})
         for chain in self.chains.values():
             chain.genesis(genesis or {})
 
@@ -246,27 +274,36 @@ class Endpoint:
     # client
 
     def create_client(self) -> str:
-        message = client_tx.MsgCreateClient(
-            client_state=Any(type_url=STATE_URL, value=self.other.chain.chain_id.encode()),
-            consensus_state=Any(type_url=STATE_URL, value=str(self.other.chain.height).encode()),
-            signer=RELAYER,
-        )
+        state, consensus = self.other.chain.client_states()
+        message = client_tx.MsgCreateClient(client_state=state, consensus_state=consensus, signer=RELAYER)
         self.client_id = self.chain.deliver(message)[0].client_id
         return self.client_id
 
     def header(self) -> client_tx.MsgUpdateClient:
-        height = str(self.other.chain.height).encode()
-        return client_tx.MsgUpdateClient(
-            client_id=self.client_id, client_message=Any(type_url=HEADER_URL, value=height), signer=RELAYER
-        )
+        trusted = self.chain.core.clients.route(self.client_id).latest_height(self.chain.view(), self.client_id)
+        header = self.other.chain.header(trusted)
+        return client_tx.MsgUpdateClient(client_id=self.client_id, client_message=header, signer=RELAYER)
 
     def misbehaviour(self) -> Any:
-        return Any(type_url=MISBEHAVIOUR_URL)
+        return self.other.chain.misbehaviour()
 
     def update(self) -> client.Height:
         """Update the client to the counterparty's last block; returns the height to prove at."""
+        self.other.chain.settle()
         self.chain.deliver(self.header())
         return height_message(self.chain.attributes("update_client")[-1]["consensus_height"])
+
+    def prove(self, key: bytes) -> bytes:
+        """The counterparty's proof at the height that `update` gave last."""
+        return self.other.chain.prove(key)
+
+    @property
+    def their_connection(self) -> bytes:
+        return paths.connection(self.other.connection_id)
+
+    @property
+    def their_channel(self) -> bytes:
+        return paths.channel(self.other.port, self.other.channel_id)
 
     # connection
 
@@ -296,7 +333,7 @@ class Endpoint:
             delay_period=theirs.delay_period,
             counterparty_versions=theirs.versions,
             proof_height=self.update(),
-            proof_init=GOOD_PROOF,
+            proof_init=self.prove(self.their_connection),
             signer=RELAYER,
         )
 
@@ -314,7 +351,7 @@ class Endpoint:
             counterparty_connection_id=self.other.connection_id,
             version=theirs.versions[0],
             proof_height=self.update(),
-            proof_try=GOOD_PROOF,
+            proof_try=self.prove(self.their_connection),
             signer=RELAYER,
         )
 
@@ -323,7 +360,10 @@ class Endpoint:
 
     def msg_conn_confirm(self) -> connection_tx.MsgConnectionOpenConfirm:
         return connection_tx.MsgConnectionOpenConfirm(
-            connection_id=self.connection_id, proof_ack=GOOD_PROOF, proof_height=self.update(), signer=RELAYER
+            connection_id=self.connection_id,
+            proof_height=self.update(),
+            proof_ack=self.prove(self.their_connection),
+            signer=RELAYER,
         )
 
     def conn_confirm(self) -> None:
@@ -354,8 +394,8 @@ class Endpoint:
             port_id=self.port,
             channel=self._channel(channel.STATE_TRYOPEN),
             counterparty_version=self.other.end.version,
-            proof_init=GOOD_PROOF,
             proof_height=self.update(),
+            proof_init=self.prove(self.their_channel),
             signer=RELAYER,
         )
 
@@ -369,8 +409,8 @@ class Endpoint:
             channel_id=self.channel_id,
             counterparty_channel_id=self.other.channel_id,
             counterparty_version=self.other.end.version,
-            proof_try=GOOD_PROOF,
             proof_height=self.update(),
+            proof_try=self.prove(self.their_channel),
             signer=RELAYER,
         )
 
@@ -381,8 +421,8 @@ class Endpoint:
         return channel_tx.MsgChannelOpenConfirm(
             port_id=self.port,
             channel_id=self.channel_id,
-            proof_ack=GOOD_PROOF,
             proof_height=self.update(),
+            proof_ack=self.prove(self.their_channel),
             signer=RELAYER,
         )
 
@@ -398,8 +438,8 @@ class Endpoint:
         return channel_tx.MsgChannelCloseConfirm(
             port_id=self.port,
             channel_id=self.channel_id,
-            proof_init=GOOD_PROOF,
             proof_height=self.update(),
+            proof_init=self.prove(self.their_channel),
             signer=RELAYER,
         )
 
@@ -461,7 +501,10 @@ class Endpoint:
 
     def msg_receive(self, packet: channel.Packet) -> channel_tx.MsgRecvPacket:
         return channel_tx.MsgRecvPacket(
-            packet=packet, proof_commitment=GOOD_PROOF, proof_height=self.update(), signer=RELAYER
+            packet=packet,
+            proof_height=self.update(),
+            proof_commitment=self.prove(paths.commitment(packet.source_port, packet.source_channel, packet.sequence)),
+            signer=RELAYER,
         )
 
     def receive(self, packet: channel.Packet) -> bytes:
@@ -472,18 +515,29 @@ class Endpoint:
 
     def msg_acknowledge(self, packet: channel.Packet, ack: bytes) -> channel_tx.MsgAcknowledgement:
         return channel_tx.MsgAcknowledgement(
-            packet=packet, acknowledgement=ack, proof_acked=GOOD_PROOF, proof_height=self.update(), signer=RELAYER
+            packet=packet,
+            acknowledgement=ack,
+            proof_height=self.update(),
+            proof_acked=self.prove(
+                paths.acknowledgement(packet.destination_port, packet.destination_channel, packet.sequence)
+            ),
+            signer=RELAYER,
         )
 
     def acknowledge(self, packet: channel.Packet, ack: bytes) -> int:
         """MsgAcknowledgement; returns the result type."""
         return int(self.chain.deliver(self.msg_acknowledge(packet, ack))[0].result)
 
+    def unreceived_key(self, packet: channel.Packet) -> bytes:
+        """What shows on the receiving chain that a packet did not arrive."""
+        place = (packet.destination_port, packet.destination_channel)
+        return paths.next_sequence_recv(*place) if self.ordering == ORDERED else paths.receipt(*place, packet.sequence)
+
     def msg_timeout(self, packet: channel.Packet) -> channel_tx.MsgTimeout:
         return channel_tx.MsgTimeout(
             packet=packet,
-            proof_unreceived=GOOD_PROOF,
             proof_height=self.update(),
+            proof_unreceived=self.prove(self.unreceived_key(packet)),
             next_sequence_recv=self.other.next_sequence_recv(),
             signer=RELAYER,
         )
@@ -494,9 +548,9 @@ class Endpoint:
     def msg_timeout_on_close(self, packet: channel.Packet) -> channel_tx.MsgTimeoutOnClose:
         return channel_tx.MsgTimeoutOnClose(
             packet=packet,
-            proof_unreceived=GOOD_PROOF,
-            proof_close=GOOD_PROOF,
             proof_height=self.update(),
+            proof_unreceived=self.prove(self.unreceived_key(packet)),
+            proof_close=self.prove(self.their_channel),
             next_sequence_recv=self.other.next_sequence_recv(),
             signer=RELAYER,
         )
