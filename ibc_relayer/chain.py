@@ -67,8 +67,8 @@ class Prover(Protocol):
     async def first_states(self, height: int) -> tuple[Message, Message]:
         """Client state and consensus state of a new client at a height."""
 
-    async def conflict(self, header: bytes) -> Any | None:
-        """Misbehaviour that the chain's real header at that height proves against a submitted one, if they differ."""
+    async def conflict(self, client_id: str, header: bytes) -> Any | None:
+        """Misbehaviour for a client that the chain's real header proves against a submitted one, if they differ."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

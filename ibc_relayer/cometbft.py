@@ -150,7 +150,7 @@ class CometProver:
         state = client_state(self.chain_id, self.height(height), unbonding.seconds * NS + unbonding.nanos)
         return state, build.consensus_state(header)
 
-    async def conflict(self, header: bytes) -> Any | None:
+    async def conflict(self, client_id: str, header: bytes) -> Any | None:
         """Misbehaviour against a submitted header that is not the chain's own."""
         submitted = parse_header(header)
         number = submitted.signed_header.header.height
@@ -159,7 +159,7 @@ class CometProver:
             return None
         trusted = Height(submitted.trusted_height.revision_number, submitted.trusted_height.revision_height)
         own = tendermint_client.Header.FromString((await self.header(number, trusted)).value)
-        return pack(build.misbehaviour("", submitted, own))
+        return pack(build.misbehaviour(client_id, submitted, own))
 
 
 def parse_header(data: bytes) -> tendermint_client.Header:

@@ -49,7 +49,7 @@ class Watch:
     async def _check(self, side: int, update: ClientUpdated) -> None:
         host, subject, client_id = self.parties[side], self.parties[1 - side], self.clients[side]
         try:
-            evidence = await subject.prover.conflict(update.header)
+            evidence = await subject.prover.conflict(client_id, update.header)
         except NodeError:
             raise  # asked again in the next turn
         except ToolError as error:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 
 from bsmg.client.errors import QueryNotFound
@@ -71,6 +71,7 @@ class PathWorker:
         self._holds: dict[object, _Hold] = {}
         self._failures: dict[object, int] = {}
         self._running: tuple[set[asyncio.Task[None]], set[asyncio.Task[None]]] = (set(), set())
+        self._chores: dict[str, asyncio.Task[None]] = {}
         self._checked = [-CHECK_BLOCKS, -CHECK_BLOCKS]
         self._cleared_ns = 0
 
@@ -95,7 +96,7 @@ class PathWorker:
 
     async def stop(self) -> None:
         """Cancel what is being delivered."""
-        tasks = [*self._running[0], *self._running[1]]
+        tasks = [*self._running[0], *self._running[1], *self._chores.values()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -114,8 +115,8 @@ class PathWorker:
 
     async def settled(self) -> None:
         """Wait until nothing is being delivered."""
-        while self._running[0] or self._running[1]:
-            await asyncio.gather(*self._running[0], *self._running[1], return_exceptions=True)
+        while tasks := [*self._running[0], *self._running[1], *self._chores.values()]:
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     def busy(self) -> bool:
         """Whether something is being delivered, searched for, or waits for its events."""
@@ -140,8 +141,25 @@ class PathWorker:
             await self._fold(heads)
         await self._recover()
         await self._check_clients(heads)
-        await self.watch.turn((heads[0].height, heads[1].height))
+        self._chore("watch", lambda: self.watch.turn((heads[0].height, heads[1].height)))
         return self._start(heads)
+
+    def _chore(self, name: str, work: Callable[[], Coroutine[None, None, None]]) -> None:
+        """Run something beside the turns that waits for transactions of its own, one of a name at a time."""
+        if name in self._chores:
+            return
+        task = self._chores[name] = asyncio.create_task(work())
+        task.add_done_callback(lambda done: self._chore_ended(name, done))
+
+    def _chore_ended(self, name: str, task: asyncio.Task[None]) -> None:
+        del self._chores[name]
+        if task.cancelled() or (error := task.exception()) is None:
+            return
+        self.metrics.errors.labels(self.spec.name).inc()
+        if isinstance(error, ToolError):
+            log.warning("path %s: %s: %s", self.spec.name, name, error)
+        else:
+            log.error("path %s: %s ended with a defect", self.spec.name, name, exc_info=error)
 
     def _stale(self, heads: tuple[Head, Head]) -> bool:
         behind = any(heads[side].height - 1 - self.synced[side] > GAP_BLOCKS_MAX for side in (0, 1))
@@ -271,7 +289,12 @@ class PathWorker:
             self._holds[step.ident] = _Hold(side=side, height=NEVER)
         task = asyncio.create_task(self._deliver(side, delivery, batch))
         self._running[side].add(task)
-        task.add_done_callback(self._running[side].discard)
+        task.add_done_callback(lambda done: self._ended(side, done))
+
+    def _ended(self, side: int, task: asyncio.Task[None]) -> None:
+        self._running[side].discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("path %s: delivery ended with a defect", self.spec.name, exc_info=error)
 
     async def _deliver(self, side: int, delivery: Delivery, batch: tuple[Step, ...]) -> None:
         results: dict[object, Result] = {}
@@ -321,7 +344,9 @@ class PathWorker:
         self.metrics.client_age.labels(host.chain.chain_id, client_id).set(age_ns / NS)
         self.metrics.balance.labels(host.chain.chain_id).set(await host.chain.spendable())
         if due:
-            await self._refresh(host, subject, client_id)
+            self._chore(
+                f"refresh of {client_id} on {host.chain.chain_id}", lambda: self._refresh(host, subject, client_id)
+            )
 
     async def _refresh(self, host: Party, subject: Party, client_id: str) -> None:
         base = await ground(host, subject, client_id)

@@ -111,6 +111,7 @@ class SimChain:
         self.routes = {url: route for module in self.modules for url, route in module.messages().items()}
         self.queries = {path: route for module in self.modules for path, route in module.queries().items()}
         self.mempool: list[Pending] = []
+        self.hooks: list[Callable[[Context], Whatever]] = []  # run by the next block, as an application's gates are
         self.events: dict[int, tuple[Event, ...]] = {}
         self.redundant = 0
         self.txs = 0
@@ -138,6 +139,9 @@ class SimChain:
         """The next header has the app hash of the state before it, as CometBFT's does."""
         self.light.next_block(self.db.app_hash, self.light.time_ns + step_ns)
         ctx = self.context()
+        hooks, self.hooks = self.hooks, []
+        for hook in hooks:
+            hook(ctx)
         waiting, self.mempool = self.mempool, []
         if rng is not None:
             rng.shuffle(waiting)
@@ -349,13 +353,13 @@ class SimParty:
         specs = (IAVL_SPEC, TENDERMINT_SPEC)
         return build.client_state(self.chain_id, height, terms, specs), self.sim.light.at(height).consensus
 
-    async def conflict(self, header: bytes) -> Any | None:
+    async def conflict(self, client_id: str, header: bytes) -> Any | None:
         submitted = tendermint_client.Header.FromString(Any.FromString(header).value)
         number = submitted.signed_header.header.height
         if submitted.signed_header.header == self.sim.light.at(number).header:
             return None
         own = self.sim.light.update(submitted.trusted_height.revision_height, number)
-        return pack(build.misbehaviour("", submitted, own))
+        return pack(build.misbehaviour(client_id, submitted, own))
 
 
 async def let_run(rounds: int = 400) -> None:
@@ -364,7 +368,7 @@ async def let_run(rounds: int = 400) -> None:
         await asyncio.sleep(0)
 
 
-def send_echo(sim: SimChain, channel_id: str, data: bytes, timeout_ns: int) -> int:
-    """A packet of the echo application, sent by a hook of a block of its own."""
+def send_echo(sim: SimChain, channel_id: str, data: bytes, timeout_ns: int) -> None:
+    """A packet of the echo application, sent by a hook of the next block."""
     outgoing = Outgoing(port_id="echo", channel_id=channel_id, data=data, timeout_ns=sim.light.time_ns + timeout_ns)
-    return int(sim.execute(lambda ctx: sim.core.send_packet(ctx, outgoing)))
+    sim.hooks.append(lambda ctx: sim.core.send_packet(ctx, outgoing))
