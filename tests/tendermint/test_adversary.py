@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import random
 from collections.abc import Callable
 
 import pytest
@@ -410,6 +412,12 @@ def unsigned(it: Misbehaviour) -> None:
         each.signature = bytes(64)
 
 
+def by_half(it: Misbehaviour) -> None:
+    """Enough for the trusted set, too few for its own."""
+    signed, members = it.header_2.signed_header, Members(dict.fromkeys("abcd", 10))
+    sign_commit("mga-1", signed.commit, members, signed.header.time, absent=members.names[2:])
+
+
 def chains_differ(it: Misbehaviour) -> None:
     it.header_2.signed_header.header.chain_id = "mgx-1"
     it.header_2.signed_header.CopyFrom(seal(it.header_2.signed_header.header, Members(dict.fromkeys("abcd", 10))))
@@ -450,27 +458,30 @@ def bad_client_id(it: Misbehaviour) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "expected"),
+    ("change", "expected", "why"),
     [
-        (by_strangers, errors.InvalidMisbehaviour),
-        (by_too_few, errors.InvalidMisbehaviour),
-        (unsigned, errors.InvalidMisbehaviour),
-        (chains_differ, errors.InvalidMisbehaviour),
-        (both_of_another_chain, errors.InvalidMisbehaviour),
-        (wrong_order, errors.InvalidMisbehaviour),
-        (no_trusted_height, tm.InvalidHeaderHeight),
-        (no_trusted_validators, tm.InvalidValidatorSet),
-        (only_one, tm.InvalidHeader),
-        (own_trust, tm.InvalidValidatorSet),
-        (unknown_height, errors.ConsensusStateNotFound),
-        (bad_client_id, errors.InvalidIdentifier),
+        (by_strangers, errors.InvalidMisbehaviour, "too much change"),
+        (by_too_few, errors.InvalidMisbehaviour, "too much change"),
+        (by_half, errors.InvalidMisbehaviour, "did not commit"),
+        (unsigned, errors.InvalidMisbehaviour, "wrong signature"),
+        (chains_differ, errors.InvalidMisbehaviour, "identical chainIDs"),
+        (both_of_another_chain, errors.InvalidMisbehaviour, "another chain"),
+        (wrong_order, errors.InvalidMisbehaviour, "less than Header2"),
+        (no_trusted_height, tm.InvalidHeaderHeight, "zero revision height"),
+        (no_trusted_validators, tm.InvalidValidatorSet, "cannot be empty"),
+        (only_one, tm.InvalidHeader, "cannot be nil"),
+        (own_trust, tm.InvalidValidatorSet, "do not hash"),
+        (unknown_height, errors.ConsensusStateNotFound, "1-2"),
+        (bad_client_id, errors.InvalidIdentifier, "client ID"),
     ],
 )
-def test_false_accusation_is_refused(change: Callable[[Misbehaviour], None], expected: type[ChainError]) -> None:
+def test_false_accusation_is_refused(
+    change: Callable[[Misbehaviour], None], expected: type[ChainError], why: str
+) -> None:
     _, host, message = accusation()
     change(message)
     before = host.dump()
-    with pytest.raises(expected):
+    with pytest.raises(expected, match=why):
         host.submit(message)
     assert host.dump() == before
 
@@ -480,6 +491,40 @@ def test_stale_accusation_is_refused() -> None:
     host.time_ns = chain.at(1).consensus.timestamp.seconds * SECOND_NS + TERMS.trusting_period_ns
     with pytest.raises(tm.TrustingPeriodExpired):
         host.submit(message)
+
+
+# --- torn bytes ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_torn_bytes_are_refused_or_mean_the_same(seed: int) -> None:
+    """Nothing but a refusal comes out; what is accepted (changes in what no hash covers) stores the true state."""
+    rng = random.Random(seed)
+    chain, host, evidence = accusation()
+    good = [pack(chain.update(1, TARGET)), pack(evidence)]
+    host.submit(good[0])
+    expected = host.dump()[b"consensusStates/1-4"]
+    for _ in range(250):
+        torn = Any()
+        torn.CopyFrom(rng.choice(good))
+        torn.value = torn_bytes(rng, torn.value)
+        fresh = Host(host.time_ns)
+        fresh.create(chain)
+        with contextlib.suppress(ChainError):
+            fresh.submit(torn)
+        assert fresh.dump().get(b"consensusStates/1-4", expected) == expected, f"seed {seed}"
+
+
+def torn_bytes(rng: random.Random, value: bytes) -> bytes:
+    at, size = rng.randrange(len(value)), rng.choice((1, 1, 1, 8, 40))
+    kind = rng.randrange(4)
+    if kind == 0:
+        return value[:at] + bytes([value[at] ^ 1 << rng.randrange(8)]) + value[at + 1 :]
+    if kind == 1:
+        return value[:at] + value[at + size :]
+    if kind == 2:
+        return value[:at] + rng.randbytes(size) + value[at:]
+    return value[:at] + value[at : at + size] * 2 + value[at + size :]
 
 
 # --- limits ----------------------------------------------------------------------------------------------------------

@@ -288,9 +288,10 @@ def test_two_blocks_at_one_height_freeze_the_client() -> None:
     assert (frozen.revision_number, frozen.revision_height) == (0, 1)
 
 
-def test_time_that_runs_backwards_freezes_the_client() -> None:
+@pytest.mark.parametrize("extra_s", [0, 1])  # block 4 is as late, or earlier
+def test_time_that_stands_or_runs_backwards_freezes_the_client(extra_s: int) -> None:
     chain, host = followed()
-    late = forked(chain, 1, 3, chain.time_ns)
+    late = forked(chain, 1, 3, GENESIS_NS + (3 + extra_s) * SECOND_NS)
     assert host.submit(build.misbehaviour(CLIENT_ID, chain.update(1, 4), late)) == ()
     assert is_frozen(host)
 
