@@ -37,7 +37,8 @@ FEE_COLLECTOR_TEXT = to_bech32(FEE_COLLECTOR_ADDRESS)
 # What a transaction gains between its simulation and its broadcast: a signature, a fee and a gas limit.
 SIGNATURE_FIELD_BYTES, FEE_FIELD_BYTES = secp256k1.SIGNATURE_BYTES + 2, 100
 SIMULATED_KEY = secp256k1.public_key(b"\x01" * secp256k1.SECRET_BYTES)  # as long as the one that will come
-SIMULATED_FEE_GAS = 4 * (gas.READ_FLAT + gas.READ_BYTE * 200) + 2 * (gas.WRITE_FLAT + gas.WRITE_BYTE * 200)
+BALANCE_BYTES = 100  # key and value of a balance, one of a voucher among them
+SIMULATED_FEE_GAS = 2 * (gas.READ_FLAT + gas.WRITE_FLAT + (gas.READ_BYTE + gas.WRITE_BYTE) * BALANCE_BYTES)
 
 RefuseRedundant = Callable[[Context, Iterable[Message]], None]  # raises a ChainError
 

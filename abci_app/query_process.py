@@ -9,6 +9,7 @@ import os
 from abci_app.comet_rpc import CometRpc
 from abci_app.grpc_edge import GrpcEdge
 from abci_app.query_server import QueryServer
+from abci_app.rest_edge import RestEdge
 from abci_app.server import UNIX, AbciServer
 from abci_app.settings import Settings
 from abci_app.state import open_history
@@ -34,14 +35,18 @@ async def _serve(settings: Settings, history: StateDb, stop: asyncio.Event) -> N
     rpc = CometRpc(settings.rpc)
     queries = QueryServer(history, rpc, settings.operator)
     sockets = AbciServer(f"{UNIX}{settings.query_socket}", queries.dispatch)
-    edge = GrpcEdge(settings.grpc, queries.ask, queries.services) if settings.grpc else None
+    edges: list[GrpcEdge | RestEdge] = []
+    if settings.rest:
+        edges.append(RestEdge(settings.rest, queries.ask, queries.methods))
+    if settings.grpc:  # last: its health says that all of them serve
+        edges.append(GrpcEdge(settings.grpc, queries.ask, queries.services))
     await sockets.start()
-    if edge is not None:
+    for edge in edges:
         await edge.start()
     LOG.info("event=ready grpc=%s rest=%s height=%d", settings.grpc, settings.rest, history.height)
     await stop.wait()
     await sockets.stop()
-    if edge is not None:
+    for edge in edges:
         await edge.stop()
     queries.close()
     await rpc.close()
