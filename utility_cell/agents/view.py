@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bsmg.client.chain import ChainClient
+from bsmg.client.errors import QueryNotFound
 from bsmg.client.feed import Head
 from cosmos_wire.protos import market, market_query, meter_query, pagination, trade, trade_query
 
@@ -34,9 +35,12 @@ async def read_market(chain: ChainClient, head: Head) -> MarketView:
 
 
 async def read_totals(chain: ChainClient, device: str) -> tuple[int, int]:
-    """(import, export) totals that the chain knows of a device, mWh."""
+    """(import, export) totals that the chain knows of a device, mWh; zeros before its first reading."""
     request = meter_query.QueryTotalsRequest(device=device)
-    answer = await chain.query("/bsmg.meter.v1.Query/Totals", request, meter_query.QueryTotalsResponse)
+    try:
+        answer = await chain.query("/bsmg.meter.v1.Query/Totals", request, meter_query.QueryTotalsResponse)
+    except QueryNotFound:
+        return 0, 0
     return answer.import_total_mWh, answer.export_total_mWh
 
 
