@@ -1,0 +1,96 @@
+from pathlib import Path
+
+import pytest
+
+from cosmos_wire.errors import ToolError
+from ibc_core.light_client import Height
+from ibc_relayer.config import load_config, parse_config
+from ibc_relayer.filter import PacketFilter, parse_ranges, transfer_lengths
+from ibc_relayer.plan import Action, End, Packet, Step
+
+CHAIN = {"id": "mga-1", "rpc": "http://127.0.0.1:1", "key": "a.key"}
+OTHER = {"id": "mgb-1", "rpc": "http://127.0.0.1:2", "grpc": "127.0.0.1:3", "key": "b.key", "gas_price": "0.5bmgb"}
+PATH = {"a": "mga-1", "b": "mgb-1", "create": True, "channels": ["transfer", "trade"]}
+
+
+def doc(**parts):
+    return {"chain": [CHAIN, OTHER], "path": [PATH], **parts}
+
+
+def test_defaults_and_values():
+    config = parse_config(doc(relayer={"clear_interval_s": 7}), Path("/etc/relayer"))
+    first, second = config.chains
+    assert (first.limits.max_msgs, first.limits.max_tx_bytes, first.bech32_prefix) == (50, 900_000, "bsmg")
+    assert first.key == Path("/etc/relayer/a.key")
+    assert first.fees.fixed_gas > 0, "free gas needs no dry run"
+    assert second.fees.fixed_gas == 0
+    assert second.fees.fee(1_001) == (("bmgb", 501),)
+    assert [item.spec.version for item in config.paths[0].channels] == ["ics20-1", "bsmg-trade-1"]
+    assert config.clear_interval_s == 7
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"chains": []}, "unknown key 'chains'; the nearest known one is 'chain'"),
+        ({"chain": [{**CHAIN, "rcp": "x"}, OTHER]}, "unknown key 'rcp'; the nearest known one is 'rpc'"),
+        ({"chain": [{"id": "mga-1", "key": "k"}, OTHER]}, "expected a key rpc"),
+        ({"chain": [{**CHAIN, "kind": "fabric"}, OTHER]}, "expected one of cometbft"),
+        ({"chain": [{**CHAIN, "gas_price": "cheap"}, OTHER]}, "expected a form like 0.025bmga"),
+        ({"chain": [{**CHAIN, "gas_price": "1"}, OTHER]}, "expected a form like 0.025bmga"),
+        ({"chain": [{**CHAIN, "max_msgs": 0}, OTHER]}, "expected more than 0"),
+        ({"chain": [{**CHAIN, "max_msgs": "50"}, OTHER]}, "expected int"),
+        ({"chain": [{**CHAIN, "gas_multiplier": 0.5}, OTHER]}, "expected at least 1"),
+        ({"chain": [CHAIN, CHAIN]}, "expected each id once"),
+        ({"chain": [CHAIN]}, "expected one of mga-1, got 'mgb-1'"),
+        ({"path": [{**PATH, "b": "mga-1"}]}, "expected two different chains"),
+        ({"path": [{**PATH, "create": False}]}, "or create = true"),
+        ({"path": [{**PATH, "channels": []}]}, "expected at least one channel"),
+        ({"path": [{**PATH, "filter": {"sequences": ["9-3"]}}]}, "lower bound first"),
+        ({"path": [{**PATH, "filter": {"sequence": ["9"]}}]}, "nearest known one is 'sequences'"),
+        ({"relayer": {"metric": ""}}, "nearest known one is 'metrics'"),
+    ],
+)
+def test_refusals_say_what_was_expected(change, expected):
+    with pytest.raises(ToolError) as caught:
+        parse_config(doc(**change), Path())
+    assert expected in str(caught.value)
+
+
+def test_files(tmp_path):
+    path = tmp_path / "relayer.toml"
+    path.write_text('[[chain]]\nid = "mga-1"\n')
+    with pytest.raises(ToolError, match="expected a key"):
+        load_config(path)
+    path.write_text("[[chain")
+    with pytest.raises(ToolError, match="expected TOML"):
+        load_config(path)
+    with pytest.raises(ToolError, match="expected a readable file"):
+        load_config(tmp_path / "none")
+
+
+def step(sequence=1, data=b"{}", port="transfer"):
+    ends = End(port, "channel-0"), End(port, "channel-9")
+    packet = Packet(
+        sequence=sequence, source=ends[0], destination=ends[1], data=data, timeout_height=Height(0, 0), timeout_ns=1
+    )
+    return Step(action=Action.RECV, side=1, end=ends[1], peer=ends[0], ordered=False, packet=packet)
+
+
+def test_filter():
+    assert PacketFilter().admits(step())
+    assert PacketFilter(channels=("transfer/*",)).admits(step())
+    assert not PacketFilter(channels=("trade/*",)).admits(step())
+    assert not PacketFilter(deny=("*/channel-9",)).admits(step())
+    ranges = PacketFilter(sequences=parse_ranges(["1-3", "7", "9-"]))
+    assert [n for n in range(1, 12) if ranges.admits(step(n))] == [1, 2, 3, 7, 9, 10, 11]
+
+
+def test_memo_and_receiver_limits_hold_for_transfers_only():
+    long = b'{"memo":"' + b"x" * 40_000 + b'"}'
+    assert not PacketFilter().admits(step(data=long))
+    assert PacketFilter().admits(step(data=long, port="trade"))
+    assert PacketFilter(memo_bytes_max=50_000).admits(step(data=long))
+    assert transfer_lengths(b'{"memo":"abc","receiver":"xy"}') == (3, 2)
+    assert transfer_lengths(b"\xff") == (0, 0)
+    assert transfer_lengths(b"[" * 100_000) == (0, 0)
