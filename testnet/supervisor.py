@@ -35,6 +35,7 @@ from testnet.control import listen
 from testnet.files import Home, ProcessSpec, read_specs, tail, write_json
 
 PATIENCE_S = 10.0  # between SIGTERM and SIGKILL
+ACT_POLL_S = 0.01
 LAST_LINES = 12
 LINE_BYTES_MAX = 4 << 20
 
@@ -100,15 +101,27 @@ class Supervisor:
             for queue in self.watchers:
                 queue.put_nowait(report)
 
-    def signal(self, names: Sequence[str], number: int) -> None:
-        """Send a signal to the named processes that run."""
+    async def signal(self, names: Sequence[str], number: int) -> None:
+        """Send a signal to the named processes that run, and wait for what it does to them."""
         for name in names:
-            running = self.running.get(name)
-            if running is None:
+            if name not in self.running:
                 raise ToolError(f"process: expected one of {', '.join(self.running)}, got {name!r}")
+        chosen = [self.running[name] for name in names if self.running[name].exit is None]
+        for running in chosen:
             running.expected = running.expected or number in (signal.SIGKILL, signal.SIGTERM)
-            if running.exit is None:
-                procfs.send(running.identity, number)
+            procfs.send(running.identity, number)
+        await asyncio.gather(*(self._acted(running, number) for running in chosen))
+
+    async def _acted(self, running: Running, number: int) -> None:
+        """Until a process has ended, stands still or runs again, as the signal wants."""
+        if number == signal.SIGKILL and running.reaper:
+            await running.reaper
+        if number not in (signal.SIGSTOP, signal.SIGCONT):
+            return
+        for _ in range(int(PATIENCE_S / ACT_POLL_S)):
+            if running.exit is not None or procfs.is_frozen(running.identity) == (number == signal.SIGSTOP):
+                return
+            await asyncio.sleep(ACT_POLL_S)
 
     async def stop(self) -> None:
         """Stop everything, a round after the other."""
@@ -168,7 +181,7 @@ class Supervisor:
                 case "start":
                     await self.start(request["names"])
                 case "signal":
-                    self.signal(request["names"], request["signal"])
+                    await self.signal(request["names"], request["signal"])
                 case "stop":
                     await self.stop()
                 case "status":

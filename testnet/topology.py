@@ -247,7 +247,7 @@ def _chain(table: Table, linked: bool) -> Chain:  # noqa: FBT001  (private, one 
         validators=table.integer("validators", 4, (1, VALIDATORS_MAX)),
         block_time_ms=table.integer("block_time_ms", 1000, BLOCK_TIME_MS),
         slot_ms=slot_ms,
-        denom=table.text("denom", "b" + chain_id.rpartition("-")[0], DENOM),
+        denom=table.text("denom", default_denom(chain_id.rpartition("-")[0]), DENOM),
         hosts=table.words("hosts", ("local",)),
         min_gas_price=table.text("min_gas_price", "0", PRICE),
         unbonding_s=table.integer("unbonding_s", 1_814_400, (1, 10 * 365 * 86_400)),
@@ -258,6 +258,11 @@ def _chain(table: Table, linked: bool) -> Chain:  # noqa: FBT001  (private, one 
         market=_market(table.table("market")),
         gates=_gates(table, slot_ms, linked=linked),
     )
+
+
+def default_denom(name: str) -> str:
+    """`b<name>`; a denomination has three characters at least."""
+    return f"b{name}" if len(name) > 1 else f"bsmg{name}"
 
 
 def _slot_ms(table: Table) -> int:

@@ -67,15 +67,14 @@ def find_service(word: str) -> ServiceDescriptor:
 
 
 def find_method(service: ServiceDescriptor, word: str) -> MethodDescriptor:
-    """A method by name, in any spelling (`DenomTrace`, `denom-trace`), or the end of one name only."""
+    """A method by name, in any spelling: `DenomTrace`, `denom-trace`, `denom_trace`."""
     wanted = word.replace("-", "").replace("_", "").lower()
     methods: list[MethodDescriptor] = list(service.methods)
     for method in methods:
         if method.name.lower() == wanted:
             return method
-    alike = [method for method in methods if wanted and method.name.lower().endswith(wanted)]
-    if len(alike) == 1:  # `balances` for `all-balances`
-        return alike[0]
+        if method.name.lower() == f"all{wanted}":  # `balances` is short for `all-balances`
+            return method
     raise nearest(word, [kebab(method.name) for method in methods], f"method of {service.full_name}")
 
 

@@ -1,0 +1,179 @@
+"""Genesis and configuration: their structure, and that the chain's own code accepts them."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from dataclasses import replace
+from pathlib import Path
+from typing import Any as Json
+
+import pytest
+
+from cosmos_wire.errors import ChainError, ToolError
+from cosmos_wire.protos import market, trade
+from energy.market.clock import Gate, gate_ms
+from testnet import document, ports
+from testnet.files import Home
+from testnet.genesis import ChainPlan, gates_ms, genesis_doc, market_params, market_trade_params
+from testnet.nodes import all_specs, make_chains, plan_chain
+from testnet.ready import check_gates
+from testnet.topology import load_topology, parse_topology
+
+START_MS = 1_767_225_600_123
+TOPOLOGY = load_topology(None)
+
+
+@pytest.fixture(scope="module")
+def plan() -> ChainPlan:
+    return plan_chain(TOPOLOGY.chains[0], "sunny", 1, START_MS)
+
+
+@pytest.fixture(scope="module")
+def doc(plan: ChainPlan) -> dict[str, Json]:
+    return genesis_doc(plan)
+
+
+def test_consensus_part(doc: dict[str, Json]) -> None:
+    assert doc["chain_id"] == "mga-1"
+    assert doc["genesis_time"] == "2026-01-01T00:00:00.123Z"
+    params = doc["consensus_params"]
+    assert params["block"] == {"max_bytes": str(4 << 20), "max_gas": "-1"}
+    assert params["abci"] == {"vote_extensions_enable_height": "1"}
+    assert params["evidence"]["max_age_duration"] == str(1_814_400 * 10**9)
+    assert [v["name"] for v in doc["validators"]] == ["mga-1-0", "mga-1-1", "mga-1-2", "mga-1-3"]
+
+
+def test_app_state_has_the_parts_of_every_module(doc: dict[str, Json]) -> None:
+    state = doc["app_state"]
+    assert set(state) == {"state_version", "auth", "bank", "staking", "ibc", "transfer", "registry", "market", "trade"}
+    assert state["state_version"] == 1
+    assert state["staking"]["unbonding_s"] == 1_814_400
+    assert len(state["registry"]["cells"]) == len(state["registry"]["devices"]) >= 12
+    assert state["registry"]["cells"][0]["id"].endswith("@mga")
+
+
+def test_accounts_are_funded_as_the_contract_says(doc: dict[str, Json], plan: ChainPlan) -> None:
+    held = {b["address"]: int(b["coins"][0]["amount"]) for b in doc["app_state"]["bank"]["balances"]}
+    assert len(held) == len(doc["app_state"]["bank"]["balances"])
+    assert held[plan.account("faucet").address] >= 10**15
+    names = [account.name for account in plan.accounts]
+    assert names[:4] == ["faucet", "relayer", "relayer-0", "utility-cell"]
+    assert all(held[account.address] >= 10**13 for account in plan.accounts)
+
+
+def test_fresh_keys_every_time(plan: ChainPlan) -> None:
+    other = plan_chain(TOPOLOGY.chains[0], "sunny", 1, START_MS)
+    assert {a.mnemonic for a in plan.accounts}.isdisjoint({a.mnemonic for a in other.accounts})
+    assert plan.validators[0][1].public != other.validators[0][1].public
+
+
+def test_the_first_slots_bids_come_after_the_chain_is_up(plan: ChainPlan) -> None:
+    params = market_params(plan.chain, plan.account("utility-cell").address, START_MS)
+    assert gate_ms(params, params.first_slot, Gate.BID) >= START_MS + 30_000
+    assert gate_ms(params, params.first_slot - 1, Gate.BID) < START_MS + 30_000
+
+
+def test_gates_are_measured_from_their_side_of_delivery(plan: ChainPlan) -> None:
+    made = params_of(plan)
+    gates = gates_ms(*made)
+    assert gates["OPEN"] == -120_000
+    assert gates["DELIVER"] == gates["METER"] == 0
+    assert gates["CLOSE"] == 48_000
+    assert (gates["T_lock"], gates["T_gate"], gates["T_act"]) == (-36_000, -33_600, -18_000)
+    assert (gates["T_meter"], gates["T_disp"], gates["T_close"]) == (20_000, 40_000, 60_000)
+
+
+def params_of(plan: ChainPlan) -> tuple[market.Params, trade.Params]:
+    utility = plan.account("utility-cell").address
+    made = market_params(plan.chain, utility, START_MS)
+    return made, market_trade_params(plan.chain, made, utility)
+
+
+def test_both_sides_of_a_link_share_the_terms_of_trade(plan: ChainPlan) -> None:
+    other = plan_chain(TOPOLOGY.chains[1], "windy", 1, START_MS)
+    a, b = params_of(plan)[1], params_of(other)[1]
+    for name in ("denom", "utility", "buyer_identity"):
+        a.ClearField(name)
+        b.ClearField(name)
+    assert a == b
+
+
+def test_a_gate_table_out_of_order_is_refused(plan: ChainPlan) -> None:
+    gates = replace(plan.chain.gates, offsets={"BID": -100})
+    with pytest.raises(ChainError, match="CLEAR has to come after BID"):
+        market_params(replace(plan.chain, gates=gates), plan.account("utility-cell").address, START_MS)
+
+
+def test_gates_that_leave_packets_too_few_blocks_are_refused_by_name(plan: ChainPlan) -> None:
+    gates = gates_ms(*params_of(plan))
+    check_gates("mga-1", gates, 4000, 1300)
+    with pytest.raises(ToolError, match=r"mga-1: gate T_act waits for a packet: .* of 4000 ms after T_gate, got 15600"):
+        check_gates("mga-1", gates, 4000, 4000)
+
+
+def test_market_keys_reach_the_parameters() -> None:
+    text = (
+        '[[chain]]\nid = "x-1"\nkind = "cometbft"\n[chain.market]\nmechanism = "PAY_AS_BID"\nk_den = 3\ncap_e4 = 120000'
+    )
+    plan = plan_chain(parse_topology(text, "t").chains[0], "windy", 0, START_MS)
+    params = params_of(plan)[0]
+    assert params.mechanism == market.MECHANISM_PAY_AS_BID
+    assert (params.k_den, params.cap_e4, params.up_e4) == (3, 120_000, 120_000)
+
+
+def test_more_cells_than_the_fleet_has_get_names_of_their_own() -> None:
+    text = '[[chain]]\nid = "x-1"\nkind = "cometbft"\ncells = 30'
+    plan = plan_chain(parse_topology(text, "t").chains[0], "sunny", 0, START_MS)
+    assert len({cell.account.identity for cell in plan.cells}) == 30
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    return Home(tmp_path_factory.mktemp("net"))
+
+
+def test_files_of_a_whole_testnet(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ports, "lease_file", lambda: home.path / "leases.json")
+    made = make_chains(home, TOPOLOGY, START_MS)
+    used = [port for item in made for node in item.nodes for port in node.ports.values()]
+    assert len(used) == len(set(used)) == 48
+    node = made[0].nodes[1]
+    config = tomllib.loads((node.home / "config" / "config.toml").read_text())
+    assert config["consensus"]["timeout_commit"] == "650ms"
+    assert config["consensus"]["timeout_propose"] == "1s"
+    assert config["rpc"]["laddr"].startswith("tcp://127.0.0.1:")
+    assert (config["p2p"]["addr_book_strict"], config["p2p"]["allow_duplicate_ip"]) == (False, True)
+    assert config["p2p"]["persistent_peers"].count("@") == 3
+    assert config["tx_index"]["indexer"] == "kv"
+    assert tomllib.loads((node.home / "config" / "app.toml").read_text())["versions_kept"] == 1000
+    for name in ("priv_validator_key.json", "node_key.json"):
+        assert (node.home / "config" / name).stat().st_mode & 0o077 == 0
+    assert json.loads((node.home / "config" / "genesis.json").read_text())["chain_id"] == "mga-1"
+
+
+def test_every_python_process_has_a_hash_seed_of_its_own(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ports, "lease_file", lambda: home.path / "leases.json")
+    specs = all_specs(make_chains(Home(home.path / "second"), TOPOLOGY, START_MS))
+    seeds = [dict(spec.env)["PYTHONHASHSEED"] for spec in specs if not spec.name.endswith("/cometbft")]
+    assert len(specs) == 24
+    assert len(set(seeds)) == len(seeds) == 16
+    assert all(0 < int(seed) <= 4_294_967_295 for seed in seeds)
+
+
+def test_testnet_json_has_what_programs_read(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ports, "lease_file", lambda: home.path / "leases.json")
+    place = Home(home.path / "third")
+    made = make_chains(place, TOPOLOGY, START_MS)
+    found = document.testnet_doc(place, [document.chain_doc(place, item) for item in made])
+    assert found["version"] == 1
+    assert (found["slot_s"], found["relayers"], found["links"]) == (4, [], [])
+    chain = found["chains"][0]
+    assert (chain["kind"], chain["bech32_prefix"], chain["denom"]) == ("cometbft", "bsmg", "bmga")
+    node = chain["nodes"][0]
+    assert node["rpc"].startswith("http://127.0.0.1:")
+    assert ":" in node["grpc"]
+    assert "//" not in node["grpc"]
+    cell = chain["accounts"][-1]
+    assert cell["identity"].endswith("@mga")
+    assert len(Path(cell["device_key"]).read_text().strip()) == 64

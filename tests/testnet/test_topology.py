@@ -1,0 +1,120 @@
+"""The topology file: defaults, every refusal, and what it says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cosmos_wire.errors import ToolError
+from testnet.topology import Topology, default_denom, load_topology, parse_topology
+
+CHAIN = '[[chain]]\nid = "mga-1"\nkind = "cometbft"\n'
+OTHER = '[[chain]]\nid = "mgb-1"\nkind = "cometbft"\n'
+LINK = '[[link]]\na = "mga-1"\nb = "mgb-1"\n'
+
+
+def parsed(text: str) -> Topology:
+    return parse_topology(text, "file")
+
+
+def test_the_default_is_two_linked_chains_of_four() -> None:
+    found = load_topology(None)
+    assert [chain.id for chain in found.chains] == ["mga-1", "mgb-1"]
+    assert [(link.a, link.b, link.channels) for link in found.links] == [("mga-1", "mgb-1", ("transfer", "trade"))]
+    assert found.relayer.count == 1
+    for chain in found.chains:
+        assert (chain.validators, chain.block_time_ms, chain.slot_ms) == (4, 1000, 4000)
+        assert (chain.hosts, chain.min_gas_price, chain.unbonding_s) == (("local",), "0", 1_814_400)
+        assert (chain.versions_kept, chain.indexer) == (1000, "kv")
+    assert [chain.denom for chain in found.chains] == ["bmga", "bmgb"]
+    assert default_denom("x") == "bsmgx"
+
+
+def test_relayers_may_be_given_instead_of_the_files() -> None:
+    assert load_topology(None, 0).relayer.count == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "window_ms", "close_ms"),
+    [
+        (CHAIN, 12_000, 60_000),
+        (CHAIN + OTHER + LINK, 120_000, 60_000),
+        (CHAIN + "slot_s = 900", 12_000, 84 * 3_600_000),
+        (CHAIN + "slot_ms = 900000", 12_000, 84 * 3_600_000),
+        (CHAIN + 'gates = "production"', 12_000, 84 * 3_600_000),
+        (CHAIN + "[chain.gates]\nwindow_min_ms = 24000", 24_000, 60_000),
+        (CHAIN + "[chain.gates]\nclose_ms = 90000", 12_000, 90_000),
+    ],
+)
+def test_gates(text: str, window_ms: int, close_ms: int) -> None:
+    gates = parsed(text).chains[0].gates
+    assert (gates.window_min_ms, gates.close_ms) == (window_ms, close_ms)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "expected 1 to 200 tables"),
+        ("x = [", "expected TOML"),
+        ("chian = 1", "unknown key 'chian'; nearest is 'chain'"),
+        ("chain = 1", "expected tables written"),
+        ('[[chain]]\nkind = "cometbft"', "id: expected, got nothing"),
+        ('[[chain]]\nid = "mga-1"', "kind: expected, got nothing"),
+        (CHAIN + "validater = 1", "unknown key 'validater'; nearest is 'validators'"),
+        (CHAIN + "validators = 0", "a whole number from 1 to 100, got 0"),
+        (CHAIN + "validators = true", "a whole number from 1 to 100, got True"),
+        (CHAIN + "block_time_ms = 1.5", "a whole number from 500"),
+        (CHAIN + "slot_ms = 4001", "a multiple of 1000, got 4001"),
+        (CHAIN + "slot_ms = 4000\nslot_s = 4", "one parameter"),
+        (CHAIN + 'indexer = "psql"', "one of kv, null, got 'psql'"),
+        (CHAIN + 'denom = "1x"', "denom: expected text"),
+        (CHAIN + 'min_gas_price = "cheap"', "min_gas_price: expected text"),
+        (CHAIN + "hosts = []", "hosts: expected a list of texts"),
+        (CHAIN + 'gates = "long"', "one of short, production"),
+        (CHAIN + "[chain.gates]\nwindow = 1", "unknown key 'window'; nearest is 'window_min_ms'"),
+        (CHAIN + "[chain.gates]\nclose_ms = 41000", "close_ms - 2 x max_skew_s"),
+        (CHAIN + "[chain.market]\nk_num = 3", "k_num <= k_den, got 3 / 2"),
+        (CHAIN + "[chain.market]\nfit_e4 = 90000", "fit_e4 <= cap_e4"),
+        (CHAIN + '[chain.market]\nmechanism = "VCG"', "one of UNIFORM_K"),
+        (CHAIN.replace("mga-1", "mga"), "id: expected text"),
+        (CHAIN.replace("mga-1", "mga-0"), "id: expected text"),
+        (CHAIN.replace("cometbft", "corda"), "one of cometbft, got 'corda'"),
+        (CHAIN + CHAIN, "differ by name, not by revision, got 'mga' twice"),
+        (CHAIN + CHAIN.replace("mga-1", "mga-2"), "differ by name, not by revision"),
+        (CHAIN + LINK, "no chain 'mgb-1'; nearest is 'mga-1'"),
+        (CHAIN + OTHER + LINK + LINK, "one link between mga-1 and mgb-1, got 2"),
+        (CHAIN + OTHER + LINK + 'channels = ["chat"]', "channels: expected of transfer, trade"),
+        (CHAIN + OTHER + LINK.replace("mgb-1", "mga-1"), "expected two chains, got mga-1 twice"),
+        (CHAIN + OTHER + "slot_s = 8\n" + LINK, "expected equal slot and window"),
+        (CHAIN + "[relayer]\ncount = 99", "count: expected a whole number from 0 to 16, got 99"),
+        (CHAIN + "[relayer]\nmax_msg = 1", "unknown key 'max_msg'; nearest is 'max_msgs'"),
+    ],
+)
+def test_a_bad_topology_is_refused_in_words(text: str, says: str) -> None:
+    with pytest.raises(ToolError) as caught:
+        parsed(text)
+    assert says in str(caught.value)
+    assert str(caught.value).startswith("file")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ToolError, match=r"nothing\.toml: expected a readable file"):
+        load_topology(tmp_path / "nothing.toml")
+
+
+def test_channels_open_in_one_order() -> None:
+    found = parsed(CHAIN + OTHER + LINK + 'channels = ["trade", "transfer"]')
+    assert found.links[0].channels == ("transfer", "trade")
+
+
+@given(st.text())
+def test_any_text_is_a_topology_or_a_tool_error(text: str) -> None:
+    try:
+        said = str(len(parsed(text).chains))
+    except ToolError as error:
+        said = str(error)
+    assert said
