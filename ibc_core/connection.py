@@ -84,7 +84,8 @@ class Connections:
         end = get_connection(ctx, msg.connection_id)
         _require_state(end, INIT)
         if not versions.is_supported(end.versions, msg.version):
-            raise InvalidConnectionState(f"counterparty selected version {msg.version}, INIT offered {end.versions}")
+            chosen, offered = versions.text([msg.version]), versions.text(end.versions)
+            raise InvalidConnectionState(f"counterparty selected version {chosen}, INIT offered {offered}")
         end.counterparty.connection_id = msg.counterparty_connection_id
         del end.versions[:]
         end.versions.append(msg.version)
@@ -135,7 +136,7 @@ def _offers(msg: connection_tx.MsgConnectionOpenInit) -> list[connection.Version
         return versions.supported()
     versions.require_valid(msg.version)
     if not versions.is_supported(versions.supported(), msg.version):
-        raise InvalidConnectionVersion(f"version is not supported: {msg.version}")
+        raise InvalidConnectionVersion(f"version is not supported: {versions.text([msg.version])}")
     return [msg.version]
 
 

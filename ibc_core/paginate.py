@@ -9,6 +9,7 @@ from cosmos_wire.errors import InvalidRequest
 from cosmos_wire.protos import pagination
 from ibc_core.host import Store
 
+OFFSET_MAX = 2**63 - 1  # no store holds more, and `islice` takes no more
 LIMIT_DEFAULT = 100  # the SDK's DefaultLimit; a request without a limit also gets the total
 
 Pair = tuple[bytes, bytes]
@@ -61,7 +62,7 @@ def _reached(key: bytes, request: pagination.PageRequest) -> bool:
 def _cut(pairs: Iterable[Pair], request: pagination.PageRequest) -> Page:
     limit = request.limit or LIMIT_DEFAULT
     rest = iter(pairs)
-    passed = 0 if request.key else sum(1 for _ in islice(rest, request.offset))
+    passed = 0 if request.key else sum(1 for _ in islice(rest, min(request.offset, OFFSET_MAX)))
     items: list[Pair] = []
     following = None
     for pair in rest:

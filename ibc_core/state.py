@@ -78,7 +78,7 @@ def connection_end(
         client_id=client_id, versions=versions, state=connection.State.ValueType(state), delay_period=delay_ns
     )
     end.counterparty.CopyFrom(counterparty)
-    end.counterparty.prefix.SetInParent()  # not nullable in gogoproto: written even when empty
+    end.counterparty.SetInParent()
     return end
 
 
@@ -101,7 +101,7 @@ def channel_end(
         version=version,
     )
     end.counterparty.port_id, end.counterparty.channel_id = counterparty
-    end.counterparty.SetInParent()
+    end.counterparty.SetInParent()  # not nullable in gogoproto: written even when empty
     return end
 
 

@@ -43,7 +43,7 @@ def pick(offers: Sequence[Version], theirs: Sequence[Version]) -> Version:
         common = [feature for feature in offer.features if other is not None and feature in other.features]
         if common:
             return Version(identifier=offer.identifier, features=common)
-    raise VersionNegotiationFailed(f"counterparty offers {_text(theirs)}, expected one of {_text(offers)}")
+    raise VersionNegotiationFailed(f"counterparty offers {text(theirs)}, expected one of {text(offers)}")
 
 
 def supports_order(version: Version, order: str) -> bool:
@@ -55,5 +55,6 @@ def _named(versions: Iterable[Version], identifier: str) -> Version | None:
     return next((version for version in versions if version.identifier == identifier), None)
 
 
-def _text(versions: Iterable[Version]) -> str:
+def text(versions: Iterable[Version]) -> str:
+    """For errors: bounded."""
     return str([(version.identifier, list(version.features)) for version in versions])[:200]

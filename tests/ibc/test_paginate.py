@@ -66,6 +66,12 @@ def test_filtered_items_do_not_count() -> None:
     assert (page.next_key, page.total) == (b"6", 5)
 
 
+def test_the_largest_offset_and_limit() -> None:
+    request = pagination.PageRequest(offset=2**64 - 1, limit=2**64 - 1, count_total=True)
+    items, page = paginate(store_of([b"1"]), b"p/", request)
+    assert (items, page.total) == ([], 1)
+
+
 def test_key_and_offset_are_refused() -> None:
     with pytest.raises(InvalidRequest, match="got both"):
         paginate(store_of([]), b"p/", pagination.PageRequest(key=b"1", offset=1))

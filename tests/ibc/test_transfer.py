@@ -130,6 +130,13 @@ def transfer(path: Path, **changes: object) -> transfer_tx.MsgTransfer:
     return message
 
 
+def test_the_packet_names_the_sender_in_one_way() -> None:
+    """Upper case is valid bech32; a packet that said so would be refunded to another text than the ledger's."""
+    path = opened()
+    path.a.chain.deliver(transfer(path, sender=address("alice").upper()))
+    assert data.decode(path.a.last_packet().data).sender == address("alice")
+
+
 @pytest.mark.parametrize(
     ("changes", "error"),
     [
