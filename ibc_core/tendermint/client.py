@@ -28,6 +28,7 @@ from ibc_core.tendermint.wire import (
 )
 
 FROZEN_HEIGHT = Height(0, 1)  # a mark, not a place: ibc-go writes the same whatever happened
+SIGNATURE_GAS = 600  # an ed25519 check, as the SDK counts it
 
 
 class TendermintClient:
@@ -51,9 +52,12 @@ class TendermintClient:
         states = ClientStates(ctx.ibc, client_id)
         if message.type_url == type_url(Misbehaviour):
             parsed = unpack(message, Misbehaviour, errors.InvalidClientType)
+            charge(ctx, parsed.header_1, parsed.header_2)
             misbehaviour.verify_misbehaviour(states, parsed, ctx.env.time_ns)
         else:
-            verify_header(states, unpack(message, Header, errors.InvalidClientType), ctx.env.time_ns)
+            header = unpack(message, Header, errors.InvalidClientType)
+            charge(ctx, header)
+            verify_header(states, header, ctx.env.time_ns)
 
     def check_for_misbehaviour(self, ctx: Context, client_id: str, message: Any) -> bool:
         """Whether a verified message proves that the counterparty's consensus broke its rules."""
@@ -121,6 +125,12 @@ class TendermintClient:
         """Check that it holds nothing at `path`."""
         client, root = _provable(ctx, client_id, proof.height)
         merkle.verify_non_membership(client.proof_specs, root, (proof.prefix, path), proof.data)
+
+
+def charge(ctx: Context, *headers: Header) -> None:
+    """Gas for the signatures that may have to be checked, before any is."""
+    count = sum(len(header.signed_header.commit.signatures) for header in headers)
+    ctx.gas.consume(count * SIGNATURE_GAS, "signatures of client message")
 
 
 def _provable(ctx: Context, client_id: str, height: Height) -> tuple[ClientState, bytes]:

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from cosmos_wire import canonical, ed25519
+from cosmos_wire import canonical, ed25519, secp256k1
 from cosmos_wire.errors import ChainError
-from cosmos_wire.protos import cmt_types, cmt_validator
-from ibc_core.tendermint import verifier
+from cosmos_wire.protos import cmt_keys, cmt_types, cmt_validator
+from ibc_core.tendermint import build, verifier
 from ibc_core.tendermint.times import time_ns
 from ibc_core.tendermint.validators import read_validator_set
 from ibc_core.tendermint.verifier import Invalid, LightBlock, NotEnoughTrust, Options, Step, Trusted, Valid, Verdict
@@ -21,7 +21,7 @@ from tests.tendermint.testgen import SECOND_NS, LightChain, resign, sign_commit
 
 NAMES = [f"v{number}" for number in range(12)]
 PERIOD_NS, DRIFT_NS = 3_600 * SECOND_NS, 10 * SECOND_NS
-CASES = 1_500
+CASES = 900
 
 
 def grown(rng: random.Random, blocks: int = 6) -> LightChain:
@@ -225,8 +225,7 @@ class Attempt:
                 resign(self.chain_id, commit, index, self.names[index])
 
 
-def attempt(rng: random.Random) -> Attempt:
-    chain = grown(rng)
+def attempt(rng: random.Random, chain: LightChain) -> Attempt:
     low, high = sorted(rng.sample(range(1, chain.height + 1), 2))
     base, block = chain.at(low), chain.at(high)
     signed, own = cmt_types.SignedHeader(), cmt_validator.ValidatorSet()
@@ -375,9 +374,9 @@ def word(verdict: Verdict) -> str:
 @pytest.mark.parametrize("seed", range(3))
 def test_verdicts_on_blocks_with_faults(cometbft: Path, seed: int) -> None:
     rng = random.Random(seed)
-    attempts = []
+    attempts, chains = [], [grown(rng) for _ in range(30)]
     for number in range(CASES // 3):
-        made = attempt(rng)
+        made = attempt(rng, rng.choice(chains))
         mutation = MUTATIONS[number % len(MUTATIONS)]
         mutation(made)
         attempts.append((mutation.__name__, made))
@@ -390,7 +389,7 @@ def test_verdicts_on_blocks_with_faults(cometbft: Path, seed: int) -> None:
     ]
     assert different == [], f"seed {seed}"
     counts = {kind: sum(word(each) == kind for each in mine) for kind in ("valid", "not enough trust", "error")}
-    assert min(counts.values()) > 20, counts
+    assert min(counts.values()) > 10, counts
 
 
 def test_commits_of_many_sizes_and_missing_votes(cometbft: Path) -> None:
@@ -416,3 +415,42 @@ def test_commits_of_many_sizes_and_missing_votes(cometbft: Path) -> None:
         mine.append(word(verifier.verify_own_set("mga-1", read_validator_set(wire), commit)))
     assert [each.out for each in oracle.ask(cometbft, questions)] == mine
     assert 20 < mine.count("valid") < 130
+
+
+def with_secp256k1(chain: LightChain, secret: bytes) -> tuple[cmt_validator.ValidatorSet, cmt_types.Commit]:
+    """The chain's first block under its own validators and one with a secp256k1 key."""
+    key = secp256k1.public_key(secret)
+    other = cmt_validator.Validator(
+        address=secp256k1.address(key), pub_key=cmt_keys.PublicKey(secp256k1=key), voting_power=100
+    )
+    block = chain.at(1)
+    commit = block.signed.commit
+    entry = commit.signatures.add(block_id_flag=verifier.COMMIT, validator_address=other.address)
+    entry.timestamp.CopyFrom(block.header.time)
+    message = canonical.precommit_sign_bytes(chain.chain_id, commit, len(commit.signatures) - 1)
+    entry.signature = secp256k1.sign(secret, message)
+    return build.validator_set([*block.members.validators, other]), commit
+
+
+def high_s(signature: bytes) -> bytes:
+    """The other signature of the same message, which is refused."""
+    order = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
+    return signature[:32] + (order - int.from_bytes(signature[32:], "big")).to_bytes(32, "big")
+
+
+def test_secp256k1_validators(cometbft: Path) -> None:
+    questions: list[oracle.Question] = []
+    mine: list[str] = []
+    for spoiled in (False, True):
+        wire, commit = with_secp256k1(LightChain("mga-1", "ab"), b"\x07" * 32)
+        if spoiled:
+            commit.signatures[-1].signature = high_s(commit.signatures[-1].signature)
+        signed, members = cmt_types.SignedHeader(commit=commit).SerializeToString(), wire.SerializeToString()
+        questions += [
+            {"op": "own_set", "chain_id": "mga-1", "signed": signed, "set": members},
+            {"op": "set_hash", "set": members},
+        ]
+        own = read_validator_set(wire)
+        mine += [word(verifier.verify_own_set("mga-1", own, commit)), own.hash.hex()]
+    assert [each.out for each in oracle.ask(cometbft, questions)] == mine
+    assert (mine[0], mine[2]) == ("valid", "error")

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cosmos_wire.errors import ChainError
+from cosmos_wire.errors import ChainError, OutOfGas
 from cosmos_wire.protos import Any
 from ibc_core import errors
 from ibc_core.host import MemoryStore
@@ -233,6 +233,30 @@ def test_one_expired_consensus_state_is_pruned_an_update() -> None:
     host.submit(chain.update(7, 8))
     assert b"consensusStates/1-2" not in host.dump()
     assert b"consensusStates/1-6" in host.dump()
+
+
+class Meter:
+    """Counts, and has a limit."""
+
+    def __init__(self, limit: int) -> None:
+        self.used, self.limit = 0, limit
+
+    def consume(self, amount: int, what: str) -> None:
+        self.used += amount
+        if self.used > self.limit:
+            raise OutOfGas(what)
+
+
+def test_signatures_are_paid_for_before_they_are_checked() -> None:
+    chain, host = followed()
+    update = chain.update(1, 3)
+    evidence = build.misbehaviour(CLIENT_ID, update, forked(chain, 1, 3))
+    for message, cost in ((pack(update), 4 * 600), (pack(evidence), 8 * 600)):
+        meter = Meter(cost)
+        host.client.verify_client_message(replace(host.ctx, gas=meter), CLIENT_ID, message)
+        assert meter.used == cost
+        with pytest.raises(OutOfGas):
+            host.client.verify_client_message(replace(host.ctx, gas=Meter(cost - 1)), CLIENT_ID, message)
 
 
 # --- status ----------------------------------------------------------------------------------------------------------
