@@ -271,7 +271,7 @@ class SigningLane:
 
     async def _simulated_gas(self, messages: Sequence[Message], memo: str, account: _Account) -> int:
         sequence = account.sequence
-        for _ in range(2):
+        for _ in range(SEQUENCE_TRIES):
             try:
                 return await self._simulate(messages, memo, sequence)
             except QueryNotFound:
