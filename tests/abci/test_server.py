@@ -148,7 +148,11 @@ async def test_consensus_overtakes_waiting_check_tx() -> None:
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 async def test_a_broken_state_machine_is_told_and_not_hidden() -> None:
     told: asyncio.Queue[str] = asyncio.Queue()
-    worker = Worker(lambda _request: 1 // 0, told.put_nowait)  # type: ignore[arg-type,return-value]  # it never returns
+
+    def broken(_request: abci.Request) -> abci.Response:
+        raise OSError("disk full")
+
+    worker = Worker(broken, told.put_nowait)
     worker.start()
     worker.submit(_check(0), lambda _response: None)
     async with asyncio.timeout(WAIT_S):
