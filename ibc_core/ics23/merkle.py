@@ -19,7 +19,7 @@ from ibc_core.ics23.errors import (
     WrongProofKind,
     WrongRoot,
 )
-from ibc_core.ics23.verify import existence_root, verify_existence, verify_non_existence
+from ibc_core.ics23.verify import holder_root, lacking_root
 
 Specs = Sequence[ics23.ProofSpec]
 KeyPath = Sequence[bytes]
@@ -39,9 +39,7 @@ def verify_non_membership(specs: Specs, root: bytes, path: KeyPath, proof_bytes:
     lowest = proofs[0]
     if _kind(lowest) != "nonexist":
         raise WrongProofKind("expected an absence proof of the lowest tree, got an existence proof")
-    side = lowest.nonexist.left if lowest.nonexist.HasField("left") else lowest.nonexist.right
-    subroot = existence_root(specs[0], side)
-    verify_non_existence(specs[0], subroot, lowest.nonexist, path[-1])
+    subroot = lacking_root(specs[0], lowest.nonexist, path[-1])
     _check_chain(specs[1:], root, path[:-1], proofs[1:], subroot)
 
 
@@ -77,8 +75,6 @@ def _check_chain(
     for spec, key, proof in zip(specs, reversed(path), proofs, strict=True):
         if _kind(proof) != "exist":
             raise WrongProofKind(f"expected an existence proof of {key!r}, got an absence proof")
-        subroot = existence_root(spec, proof.exist)
-        verify_existence(spec, subroot, proof.exist, key, value)
-        value = subroot
+        value = holder_root(spec, proof.exist, key, value)
     if value != root:
         raise WrongRoot(f"expected {root.hex()}, got {value.hex()}")

@@ -99,8 +99,6 @@ def check_inner(op: ics23.InnerOp, spec: ics23.ProofSpec, layer: int) -> None:
     longest = inner.max_prefix_length + (len(inner.child_order) - 1) * inner.child_size
     if not inner.min_prefix_length <= len(op.prefix) <= longest:
         raise BadInner(f"expected a prefix of {inner.min_prefix_length} to {longest} bytes, got {len(op.prefix)}")
-    if len(op.suffix) % inner.child_size:
-        raise BadInner(f"expected a suffix of whole children ({inner.child_size} bytes), got {len(op.suffix)}")
     # Stricter than Go, which looks at this for neighbours only: a node with both sides filled (the BSC bridge,
     # October 2022), or with room for more than a node has, proves nothing.
     if branch_of(inner, op) is None:

@@ -47,31 +47,46 @@ def _climb(inner: ics23.InnerSpec, proof: ics23.ExistenceProof) -> bytes:
 
 def verify_existence(spec: ics23.ProofSpec, root: bytes, proof: ics23.ExistenceProof, key: bytes, value: bytes) -> None:
     """Check that `key` holds `value` in the tree with this root."""
-    if not root or not key or not value:
-        raise EmptyInput(f"expected root, key and value, got {len(root)}, {len(key)} and {len(value)} bytes")
-    found = existence_root(spec, proof)
-    if proof.key != key:
-        raise WrongKey(f"expected {key!r}, got {proof.key!r}")
-    if proof.value != value:
-        raise WrongValue(f"expected {value.hex()}, got {proof.value.hex()}")
-    if found != root:
-        raise WrongRoot(f"expected {root.hex()}, got {found.hex()}")
+    _check_root(root, holder_root(spec, proof, key, value))
 
 
 def verify_non_existence(spec: ics23.ProofSpec, root: bytes, proof: ics23.NonExistenceProof, key: bytes) -> None:
     """Check that the tree with this root has no `key`: its neighbours are there, in order and adjacent."""
-    if not root or not key:
-        raise EmptyInput(f"expected root and key, got {len(root)} and {len(key)} bytes")
+    _check_root(root, lacking_root(spec, proof, key))
+
+
+def _check_root(wanted: bytes, found: bytes) -> None:
+    if not wanted:
+        raise EmptyInput("expected a root, got none")
+    if found != wanted:
+        raise WrongRoot(f"expected {wanted.hex()}, got {found.hex()}")
+
+
+def holder_root(spec: ics23.ProofSpec, proof: ics23.ExistenceProof, key: bytes, value: bytes) -> bytes:
+    """Root of the tree in which the proof shows that `key` holds `value`."""
+    if not key or not value:
+        raise EmptyInput(f"expected key and value, got {len(key)} and {len(value)} bytes")
+    if proof.key != key:
+        raise WrongKey(f"expected {key!r}, got {proof.key!r}")
+    if proof.value != value:
+        raise WrongValue(f"expected {value.hex()}, got {proof.value.hex()}")
+    return existence_root(spec, proof)
+
+
+def lacking_root(spec: ics23.ProofSpec, proof: ics23.NonExistenceProof, key: bytes) -> bytes:
+    """Root of the tree in which the proof shows that there is no `key`."""
+    if not key:
+        raise EmptyInput("expected a key, got none")
     left = proof.left if proof.HasField("left") else None
     right = proof.right if proof.HasField("right") else None
-    if left is None and right is None:
+    roots = [existence_root(spec, side) for side in (left, right) if side is not None]
+    if not roots:
         raise EmptyInput("expected a left or a right neighbour, got none")
-    check_spec(spec)
-    for side in (left, right):
-        if side is not None:
-            verify_existence(spec, root, side, side.key, side.value)
+    if roots[0] != roots[-1]:
+        raise WrongRoot(f"expected both neighbours under {roots[0].hex()}, got {roots[-1].hex()}")
     _check_order(spec, left, right, key)
     _check_adjacent(spec.inner_spec, left, right)
+    return roots[0]
 
 
 def _check_order(

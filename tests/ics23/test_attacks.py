@@ -21,6 +21,7 @@ from ibc_core.ics23 import (
     verify_non_membership,
 )
 from ibc_core.ics23.ops import uvarint
+from ibc_core.ics23.verify import are_neighbours
 from tests.oracle.build import ask
 
 HEAD = bytes([2, 4, 2])  # height 1, size 2, version 1
@@ -147,7 +148,16 @@ def test_height_has_to_reach_down_to_the_leaf() -> None:
     refuse_existence(errors.BadIavlPrefix, proof_of(b"k", *steps))
 
 
-@pytest.mark.parametrize("prefix", [b"\x01\x04\x02\x20", b"\x02\x03\x02\x20", b"\x80" * 11 + b"\x20", b"\x02\x04"])
+@pytest.mark.parametrize(
+    "prefix",
+    [
+        b"\x01\x04\x02\x20",
+        b"\x02\x03\x02\x20",
+        b"\x80" * 11 + b"\x20",
+        b"\xfe" + b"\xff" * 8 + b"\x03\x04\x02\x20",
+        b"\x02\x04",
+    ],
+)
 def test_varints_that_no_node_has(prefix: bytes) -> None:
     """Negative numbers, numbers beyond 64 bits, too few of them."""
     step = ics23.InnerOp(hash=1, prefix=prefix, suffix=b"\x20" + b"\1" * 32)
@@ -214,6 +224,27 @@ def test_forged_absence_is_refused(
     with pytest.raises(reason):
         verify_non_existence(IAVL_SPEC, root, proof, key)
     assert not go_accepts(IAVL_SPEC, root, ics23.CommitmentProof(nonexist=proof), key)
+
+
+def test_neighbours_of_a_fork_are_the_nearest_on_both_sides() -> None:
+    """Tree (b, (d, f)): f is not the next after b; and what lies right is never left."""
+    b, d, f = (leaf_hash(key, b"value") for key in (b"b", b"d", b"f"))
+    low, high = bytes([2, 4, 2]), bytes([4, 6, 2])
+    pair = inner_hash(low, d, f)
+    first = proof_of(b"b", left_step(high, pair))
+    second = proof_of(b"d", left_step(low, f), right_step(high, b))
+    third = proof_of(b"f", right_step(low, d), right_step(high, b))
+    inner = IAVL_SPEC.inner_spec
+    assert are_neighbours(inner, first.path, second.path)
+    assert not are_neighbours(inner, second.path, first.path)
+    assert not are_neighbours(inner, first.path, third.path)
+    assert not are_neighbours(inner, third.path, first.path)
+    assert not are_neighbours(inner, first.path, first.path)
+    assert not are_neighbours(inner, [], first.path)
+    forged = ics23.NonExistenceProof(key=b"d", left=first, right=third)
+    assert not go_accepts(IAVL_SPEC, inner_hash(high, b, pair), ics23.CommitmentProof(nonexist=forged), b"d")
+    with pytest.raises(errors.NotNeighbours):
+        verify_non_existence(IAVL_SPEC, inner_hash(high, b, pair), forged, b"d")
 
 
 def test_one_path_that_ends_inside_the_other_is_no_neighbour() -> None:

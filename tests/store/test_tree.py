@@ -67,19 +67,17 @@ class Bench:
         fresh = Bench(self.shape)
         fresh.change(self.model)
         assert (self.root.hash, self.root.level) == (fresh.root.hash, fresh.root.level)
-        assert set(self.live()) == set(self.pages)
+        assert [item[:5] for item in self.standing()] == [item[:5] for item in fresh.standing()]
+        assert {page_id_of(item) for item in self.standing()} == set(self.pages)
 
-    def live(self) -> list[int]:
-        """Ids of the pages that the root reaches."""
-        if self.root.item is None:
-            return []
-        found, level = [self.root.item], self.root.level
-        ids = []
-        while True:
-            ids += [page_id_of(item) for item in found]
-            if level == 0:
-                return ids
-            found, level = [item for each in found for item in self.load(page_id_of(each)).items], level - 1
+    def standing(self) -> list[Item]:
+        """Items that stand for pages, from the root down, each level in order."""
+        found = [] if self.root.item is None else [self.root.item]
+        every = list(found)
+        for _ in range(self.root.level):
+            found = [item for each in found for item in self.load(page_id_of(each)).items]
+            every += found
+        return every
 
 
 def pool(rng: random.Random, shape: Shape, kind: str) -> list[bytes]:
