@@ -372,7 +372,7 @@ def word(verdict: Verdict) -> str:
 
 
 def same(made: Attempt, theirs: str, ours: str) -> bool:
-    """Equal answers; a lone signature may be refused for either of two faults (CometBFT has no batch to count first)."""
+    """Equal answers, but a lone signature (no batch, whose power counts first) may be refused for either fault."""
     if len(made.signed.commit.signatures) == 1:
         return (theirs == "valid") == (ours == "valid")
     return theirs == ours
