@@ -1,6 +1,7 @@
 # Everything a person types. `make setup` is quick when nothing is missing, so the other targets simply ask for it.
 SHELL := /bin/bash
 SLOTS ?= 96
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
 PYTHON := .venv/bin/python
 PYTEST := $(PYTHON) -m pytest -q
 

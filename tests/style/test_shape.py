@@ -23,6 +23,12 @@ BANNED = {
 THIS_FILE = "tests/style/test_shape.py"
 
 
+def is_command(function: Function) -> bool:
+    """A command of the command line: click gives it one parameter a flag, all by name."""
+    targets = [d.func if isinstance(d, ast.Call) else d for d in function.decorator_list]
+    return any(isinstance(target, ast.Attribute) and target.attr == "command" for target in targets)
+
+
 def parameters(function: Function) -> int:
     args = function.args
     names = [a.arg for a in (*args.posonlyargs, *args.args, *args.kwonlyargs)]
@@ -38,7 +44,7 @@ def long_functions(source: Source) -> Iterator[str]:
 
 def wide_functions(source: Source) -> Iterator[str]:
     for function in source.functions():
-        if parameters(function) > PARAMETERS_MAX:
+        if parameters(function) > PARAMETERS_MAX and not is_command(function):
             count = parameters(function)
             yield f"{source.at(function)} {function.name} has {count} parameters, at most {PARAMETERS_MAX}"
 
@@ -61,6 +67,9 @@ def banned_words(source: Source) -> Iterator[str]:
 def broad_excepts(source: Source) -> Iterator[str]:
     for node in ast.walk(source.tree):
         if isinstance(node, ast.ExceptHandler):
+            last = node.body[-1]
+            if isinstance(last, ast.Raise) and last.exc is None:
+                continue  # tidies up and lets it go on
             caught = node.type.elts if isinstance(node.type, ast.Tuple) else [node.type]
             if any(c is None or getattr(c, "id", "") in {"Exception", "BaseException"} for c in caught):
                 yield f"{source.at(node)} catches everything: name what can be handled"
@@ -91,7 +100,7 @@ def checks_itself(function: ast.AST) -> bool:
     """An assert statement, pytest.raises or warns, or a helper whose name says that it asserts."""
     names = called_names(function)
     return any(isinstance(n, ast.Assert) for n in ast.walk(function)) or any(
-        n in {"raises", "fail"} or n.startswith(("assert_", "check_", "expect_")) for n in names
+        n in {"raises", "fail"} or n.startswith(("assert", "check", "expect")) for n in names
     )
 
 
