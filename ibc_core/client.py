@@ -12,7 +12,6 @@ from ibc_core.errors import (
     ClientNotActive,
     ClientNotFound,
     ClientTypeNotSupported,
-    FailedMembershipVerification,
     InvalidClientType,
     InvalidPrefix,
     InvalidProof,
@@ -22,6 +21,7 @@ from ibc_core.errors import (
 from ibc_core.host import Context
 from ibc_core.light_client import ClientTypes, LightClient, Proof, Status
 from ibc_core.state import height_of, load, take_sequence
+from ibc_core.tendermint.errors import DelayPeriodNotPassed  # ibc-go's number, whatever the client
 
 ALLOW_ALL = "*"
 BLOCK_TIME_MAX_NS = 30_000_000_000  # ibc-go's default `max_expected_time_per_block`
@@ -161,9 +161,7 @@ class Verifier:
             ("height", ctx.env.height, height + block_delay(ctx, self.end.delay_period)),
         ):
             if now < valid:
-                raise FailedMembershipVerification(
-                    f"delay period of the connection not passed: current {what} {now}, valid from {valid}"
-                )
+                raise DelayPeriodNotPassed(f"current {what} {now}, delay period over at {valid}")
 
 
 def proof_of(height: client.Height, data: bytes) -> Proof:

@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cosmos_wire.address import to_bech32
-from cosmos_wire.errors import InvalidRequest, NotFound
+from cosmos_wire.errors import ChainError, InvalidRequest, NotFound
 from cosmos_wire.protos import Any, client, client_query
 from ibc_core import paths
 from ibc_core.client import Clients, client_params
 from ibc_core.errors import InvalidPath
 from ibc_core.host import Context
-from ibc_core.light_client import Height
+from ibc_core.light_client import Height, Proof
 from ibc_core.paginate import paginate
-from ibc_core.state import height_message, load, self_height
+from ibc_core.state import height_message, height_of, load, self_height
 
 _STATE = b"/clientState"
 
@@ -146,3 +146,20 @@ class ClientQueries:
     ) -> client_query.QueryUpgradedConsensusStateResponse:
         """No upgrade is ever planned here."""
         raise NotFound("upgraded consensus state")
+
+    def verify_membership(
+        self, ctx: Context, request: client_query.QueryVerifyMembershipRequest
+    ) -> client_query.QueryVerifyMembershipResponse:
+        """Whether a proof holds under a client: `merkle_path` is the counterparty's prefix and key."""
+        paths.require_client_id(request.client_id)
+        identified(ctx, request.client_id)
+        if len(request.merkle_path.key_path) != 2 or not (request.proof and request.value):
+            raise InvalidRequest("expected a proof, a value and a merkle path of two keys")
+        prefix, key = request.merkle_path.key_path
+        light_client = self.clients.require_active(ctx, request.client_id)
+        proof = Proof(height=height_of(request.proof_height), data=request.proof, prefix=prefix)
+        try:
+            light_client.verify_membership(ctx, request.client_id, proof, key, request.value)
+        except ChainError:
+            return client_query.QueryVerifyMembershipResponse(success=False)
+        return client_query.QueryVerifyMembershipResponse(success=True)

@@ -42,6 +42,7 @@ def _client(queries: ClientQueries) -> dict[str, Callable[..., object]]:
         "ClientCreator": queries.client_creator,
         "UpgradedClientState": queries.upgraded_client_state,
         "UpgradedConsensusState": queries.upgraded_consensus_state,
+        "VerifyMembership": queries.verify_membership,
     }
 
 

@@ -27,6 +27,12 @@ class Watched(Protocol):
     versions: dict[int, tuple[int, dict[bytes, bytes]]]  # height -> (time_ns, ibc store)
 
 
+def number(text: bytes) -> int:
+    if not text.isdigit():
+        raise InvalidHeader(f"expected a height, got {text!r}")
+    return int(text)
+
+
 class MockClient:
     """`header` messages carry a height in decimal; anything else is refused."""
 
@@ -39,11 +45,11 @@ class MockClient:
 
     def initialise(self, ctx: Context, client_id: str, client_state: Any, consensus_state: Any) -> None:
         ctx.ibc.set(paths.client_state(client_id), client_state.SerializeToString())
-        self._store(ctx, client_id, int(consensus_state.value))
+        self._store(ctx, client_id, number(consensus_state.value))
 
     def _store(self, ctx: Context, client_id: str, height: int) -> Height:
         chain_id = self._followed(ctx, client_id)
-        if height not in self.network[chain_id].versions:
+        if chain_id not in self.network or height not in self.network[chain_id].versions:
             raise InvalidHeader(f"{chain_id} has no block {height}")
         known = Height(int(chain_id.rpartition("-")[2]), height)
         key = paths.consensus_state(client_id, known)
@@ -68,7 +74,7 @@ class MockClient:
         return message.type_url == MISBEHAVIOUR_URL
 
     def update_state(self, ctx: Context, client_id: str, message: Any) -> tuple[Height, ...]:
-        return (self._store(ctx, client_id, int(message.value)),)
+        return (self._store(ctx, client_id, number(message.value)),)
 
     def freeze(self, ctx: Context, client_id: str) -> None:
         ctx.ibc.set(paths.client(client_id) + b"frozen", b"1")

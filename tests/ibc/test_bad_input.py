@@ -86,7 +86,7 @@ QUERIES = sorted(
 )
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=250, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.data())
 def test_any_message(data: st.DataObject) -> None:
     chain = SPARE[0]

@@ -12,6 +12,7 @@ from cosmos_wire.protos import Message, channel, client, connection
 from ibc_core import acknowledgement, errors, paths
 from ibc_core.host import Context
 from ibc_core.packet import DATA_BYTES_MAX, NOOP, SUCCESS, commitment
+from ibc_core.tendermint.errors import DelayPeriodNotPassed
 from tests.ibc.harness import HOUR_NS, ORDERED, UNORDERED, Coordinator
 from tests.ibc.mock_app import MockApp
 from tests.ibc.spoil import (
@@ -338,10 +339,10 @@ def test_a_delay_period_holds_packets_back_but_no_handshake() -> None:
     path.open_channel()
     packet = path.a.send()
     message = path.b.msg_receive(packet)
-    with pytest.raises(errors.FailedMembershipVerification, match="delay period"):
+    with pytest.raises(DelayPeriodNotPassed, match="current time"):
         path.b.chain.deliver(message)
     net.pass_time(HOUR_NS // 2)  # the time is over, 60 blocks of 30 s are not
-    with pytest.raises(errors.FailedMembershipVerification, match="height"):
+    with pytest.raises(DelayPeriodNotPassed, match="current height"):
         path.b.chain.deliver(message)
     for _ in range(60):
         path.b.chain.deliver()

@@ -12,6 +12,7 @@ from cosmos_wire.errors import ChainError
 from cosmos_wire.protos import channel, channel_tx
 from ibc_core import errors
 from ibc_core.packet import NOOP, SUCCESS
+from ibc_core.tendermint.errors import DelayPeriodNotPassed
 from ibc_core.transfer.denom import Denom
 from tests.ibc.harness import HOUR_NS, ORDERED, UNORDERED, Coordinator, Path
 from tests.ibc.mock_app import MockApp
@@ -124,7 +125,7 @@ def test_delay_period(net: Coordinator) -> None:
     path.open_connection()
     path.open_channel()
     message = path.b.msg_receive(path.a.send())
-    with pytest.raises(errors.FailedMembershipVerification, match="delay period"):
+    with pytest.raises(DelayPeriodNotPassed, match="current time"):
         path.b.chain.deliver(message)
     net.pass_time(60 * 10**9)
     path.b.chain.deliver()
