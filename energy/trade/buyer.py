@@ -215,7 +215,7 @@ def commit(ctx: Context, ports: Ports, contract: trade.BuyerContract) -> bool:
     packet = pk.TradePacketData(
         equivalence=pk.Equivalence(contract_id=contract.lock.contract_id, locked=str(cost), rate=contract.lock.rate)
     )
-    if not final(ctx, contract):
+    if not gates.passed(ctx, times.gate_ms) or not final(ctx, contract):
         return False
     if not records.try_send(ctx, ports, contract.channel_id, packet, timeout_ns(times.act_ms)):
         return False

@@ -34,11 +34,21 @@ def require(ctx: Context, channel_id: str, slot: int) -> trade.Delivery:
 
 
 def check_reading(ctx: Context, total_mwh: int, terms: trade.Terms, times: SlotTimes) -> None:
-    """A total is at most what the line carries, and read after the slot, before T_meter."""
-    if total_mwh > terms.line_max_mwh:
-        raise ReadingOutOfRange(f"the line carries at most {terms.line_max_mwh} mWh a slot, read {total_mwh}")
+    """A posted total is at most what the line carries, and read after the slot, before T_meter."""
+    check_range(total_mwh, terms)
     if not gates.passed(ctx, times.end_ms):
         raise SlotClosed(f"a reading comes after {times.end_ms} ms, block time is {ctx.env.time_ms} ms")
+    check_meter_time(ctx, times)
+
+
+def check_range(total_mwh: int, terms: trade.Terms) -> None:
+    """A total is at most what the line carries in a slot."""
+    if total_mwh > terms.line_max_mwh:
+        raise ReadingOutOfRange(f"the line carries at most {terms.line_max_mwh} mWh a slot, read {total_mwh}")
+
+
+def check_meter_time(ctx: Context, times: SlotTimes) -> None:
+    """From T_meter on S decides on what it has."""
     gates.require_before(ctx, times.meter_ms, "a reading")
 
 
@@ -56,9 +66,10 @@ def post_export(ctx: Context, ports: Ports, msg: trade_tx.MsgPostReading) -> Non
 
 
 def recv_meter(ctx: Context, ports: Ports, channel_id: str, meter: pk.Meter) -> None:
-    """The buyer's meter, by packet."""
+    """The buyer's meter, by packet. B's clock said that the slot was over; S's may be behind by the skew."""
     delivery = require(ctx, channel_id, meter.slot)
-    check_reading(ctx, meter.import_mwh, delivery.terms, _times(delivery))
+    check_range(meter.import_mwh, delivery.terms)
+    check_meter_time(ctx, _times(delivery))
     if delivery.HasField("import_mwh"):
         raise ReadingKnown(f"the import of slot {meter.slot} was received")
     life.require_delivery(delivery.state, DeliveryEvent.METER)
@@ -86,8 +97,7 @@ def post_arbiter(ctx: Context, ports: Ports, msg: trade_tx.MsgPostArbiterReading
     delivery = require(ctx, msg.channel_id, msg.slot)
     if not delivery.terms.arbiter or msg.arbiter != delivery.terms.arbiter:
         raise NotAllowed(f"the arbiter of {msg.channel_id} is {delivery.terms.arbiter!r}, not {msg.arbiter}")
-    if msg.total_mwh > delivery.terms.line_max_mwh:
-        raise ReadingOutOfRange(f"the line carries at most {delivery.terms.line_max_mwh} mWh, read {msg.total_mwh}")
+    check_range(msg.total_mwh, delivery.terms)
     life.require_delivery(delivery.state, DeliveryEvent.ARBITER)
     gates.require_before(ctx, _times(delivery).disp_ms, "the arbiter's reading")
     delivery.arbiter_mwh = msg.total_mwh

@@ -33,7 +33,7 @@ class Gate:
 
     verdict: bool | None = True
 
-    def passed(self, ctx: Context, channel_id: str, slot: int) -> bool | None:
+    def passed(self, *_: object) -> bool | None:
         return self.verdict
 
 
@@ -61,7 +61,7 @@ class Forwards:
     orders: list[object] = field(default_factory=list)
     broken: bool = False
 
-    def forward(self, ctx: Context, order: object) -> None:
+    def forward(self, _: Context, order: object) -> None:
         if self.broken:
             raise MockInactive("no transfer channel")
         self.orders.append(order)
@@ -186,7 +186,7 @@ class Chain:
     def restore(self, kept: tuple[dict[bytes, bytes], dict[bytes, bytes], tuple[object, ...]]) -> None:
         for store, data in ((self.app, kept[0]), (self.ibc, kept[1])):
             store.data, store.keys = dict(data), sorted(data)
-        self.time_ms, self.height, self.frozen, self.gate.verdict = kept[2]  # type: ignore[assignment]
+        self.time_ms, self.height, self.frozen, self.gate.verdict = kept[2]  # type: ignore[assignment]  # a tuple of four
 
 
 def parse_sent(key: bytes, value: bytes) -> Sent:
@@ -232,7 +232,7 @@ class Net:
         """Deliver; None: refused by IBC (frozen, receipt, timeout)."""
         if receiver.frozen:
             return None
-        if receiver.ack_of(sent.sequence) is not None and "receipt" not in self.without:
+        if receiver.ack_of(sent.sequence) is not None and f"receipt {sent.kind}" not in self.without:
             return None
         if receiver.time_ms * 1_000_000 >= sent.timeout_ns and f"timeout {sent.kind}" not in self.without:
             return None
@@ -250,7 +250,7 @@ class Net:
         ack = receiver.ack_of(sent.sequence)
         if sender.frozen or ack is None or not self._committed(sender, sent):
             return False
-        sender.ibc.delete(b"out/" + sent.sequence.to_bytes(8, "big"))
+        self._close(sender, sent, b"1")
         sender.run(lambda ctx: sender.trade.on_acknowledge_packet(ctx, packet_of(sender, sent), ack))
         return True
 
@@ -262,12 +262,17 @@ class Net:
             return False
         if receiver.time_ms * 1_000_000 < sent.timeout_ns and "time" not in self.without:
             return False
-        sender.ibc.delete(b"out/" + sent.sequence.to_bytes(8, "big"))
+        self._close(sender, sent, b"2")
         sender.run(lambda ctx: sender.trade.on_timeout_packet(ctx, packet_of(sender, sent)))
         return True
 
     def _committed(self, sender: Chain, sent: Sent) -> bool:
         return sender.ibc.get(b"out/" + sent.sequence.to_bytes(8, "big")) is not None
+
+    @staticmethod
+    def _close(sender: Chain, sent: Sent, how: bytes) -> None:
+        sender.ibc.delete(b"out/" + sent.sequence.to_bytes(8, "big"))
+        sender.ibc.set(b"end/" + sent.sequence.to_bytes(8, "big"), how)
 
     def relay(self, a: Chain, b: Chain) -> int:
         """Everything that can be moved now, both ways; returns how many moves were made."""
@@ -394,11 +399,11 @@ def reading_msg(chain: Chain, total_mwh: int, **changes: object) -> trade_tx.Msg
 
 def changed(msg, changes):  # type: ignore[no-untyped-def]  # any message
     for name, value in changes.items():
-        if name == "rate":
-            msg.rate.CopyFrom(value)
-        elif name == "channels":
-            del msg.channels[:]
-            msg.channels.extend(value)
+        if name in {"rate", "level2", "level3"}:
+            getattr(msg, name).CopyFrom(value)
+        elif name in {"channels", "arbiters"}:
+            del getattr(msg, name)[:]
+            getattr(msg, name).extend(value)
         else:
             setattr(msg, name, value)
     return msg
