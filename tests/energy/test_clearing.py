@@ -80,7 +80,9 @@ def test_caps_clear_the_effective_book_and_implicit_fills_are_the_explicit_ones(
     effective = [order for side in sides(book) for order in capped(side, caps, cut)]
     again, _ = clear(sides(effective), rules(), {})
     explicit = {order.seq: fill for order, fill in fills(effective, again)}
-    assert {order.seq: fill for order, fill in fills(book, clearing) if fill} == {s: f for s, f in explicit.items() if f}
+    assert {order.seq: fill for order, fill in fills(book, clearing) if fill} == {
+        s: f for s, f in explicit.items() if f
+    }
     by_place: dict[tuple[int, int], int] = {}
     for order, fill in fills(book, clearing):
         place = (order.bus, order.side)
@@ -151,7 +153,13 @@ def test_c1_refuses(fault: str, rows: list[tuple[int, int, int, int]], price: in
 
 def test_keys_sort_the_book_as_it_is_cleared() -> None:
     store = MemoryStore()
-    rows = [(keys.BID, 30_000, 4), (keys.BID, 50_000, 9), (keys.BID, 50_000, 2), (keys.ASK, 40_000, 1), (keys.ASK, 20_000, 7)]
+    rows = [
+        (keys.BID, 30_000, 4),
+        (keys.BID, 50_000, 9),
+        (keys.BID, 50_000, 2),
+        (keys.ASK, 40_000, 1),
+        (keys.ASK, 20_000, 7),
+    ]
     for side, price, seq in rows:
         store.set(keys.book_key(7, side, price, seq), pb.BookEntry(cell=seq, quantity_mWh=1).SerializeToString())
         store.set(keys.book_key(8, side, price, seq), b"\x08\x01")

@@ -26,7 +26,9 @@ def test_gates_lie_where_the_table_says(slot_ms: int) -> None:
     ]
 
 
-@pytest.mark.parametrize(("slot_ms", "window_ms", "needed"), [(900_000, 12_000, 4), (4_000, 12_000, 7), (4_000, 120_000, 44)])
+@pytest.mark.parametrize(
+    ("slot_ms", "window_ms", "needed"), [(900_000, 12_000, 4), (4_000, 12_000, 7), (4_000, 120_000, 44)]
+)
 def test_live_slots_follow_from_the_gates(slot_ms: int, window_ms: int, needed: int) -> None:
     params = default_params(slot_ms, window_ms, DENOM, UTILITY, 0)
     assert slots_needed(params) == needed

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cosmos_wire.protos import market as pb
+from energy.errors import WrongState
 from energy.market import gates, state
 from energy.market.clock import Gate, gate_ms
 from energy.market.life import LIFE, Step, require_step
-from energy.errors import WrongState
 from tests.energy.chain import ASK, BID, Chain
 
 SLOT_MS = 4_000
@@ -57,7 +59,7 @@ def check_slot(params: pb.Params, fired: list[Fired], *, finished: bool) -> None
         assert numbers == full[: len(numbers)]
     if finished:
         assert numbers[-1] == Gate.CLOSE
-    for (height_before, *_), (height, now, slot, gate) in zip(fired, fired[1:], strict=False):
+    for (height_before, *_), (height, now, slot, gate) in pairwise(fired):
         assert now >= gate_ms(params, slot, Gate(gate))
         needed = params.gates[gate].blocks_min if gate not in (Gate.SECURE, Gate.SEAL) else 0
         assert height - height_before >= needed

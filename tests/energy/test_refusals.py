@@ -425,7 +425,9 @@ def test_a_wrong_reading_gets_its_code_and_stops_nothing_else(
     assert answer.results[0].log
 
 
-@pytest.mark.parametrize("field", ["slot", "import_mWh", "export_mWh", "import_total_mWh", "export_total_mWh", "signature"])
+@pytest.mark.parametrize(
+    "field", ["slot", "import_mWh", "export_mWh", "import_total_mWh", "export_total_mWh", "signature"]
+)
 def test_every_field_of_a_reading_is_signed(metered: tuple[Chain, int], field: str) -> None:
     chain, slot = metered
     forged = reading(chain, slot)
@@ -507,3 +509,15 @@ def test_default_parameters_pass_their_own_check() -> None:
 
     for slot_ms, window_ms in ((900_000, 12_000), (4_000, 12_000), (4_000, 120_000), (1_000, 1_000)):
         check_params(default_params(slot_ms, window_ms, DENOM, UTILITY, 7))
+
+
+def test_after_clear_nothing_can_be_cancelled() -> None:
+    chain = Chain(cells=1)
+    chain.block()
+    slot = chain.live()[-1]
+    chain.until(slot, pb.SLOT_STATE_BIDDING)
+    placed = chain.deliver(chain.place(1, slot, BID, 50_000, 1_000))
+    chain.until(slot, pb.SLOT_STATE_SECURED, 100)
+    with pytest.raises(ChainError) as caught:
+        chain.deliver(tx.MsgCancelOrder(cell=address(1), slot=slot, seq=placed.seq))
+    assert caught.value.ident == ("market", 3)

@@ -1,4 +1,4 @@
-"""Money and energy of whole slots: nothing appears, nothing disappears, every statement is what its cell's wealth says."""
+"""Money and energy of whole slots: nothing appears or disappears, every statement is what its cell's wealth says."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cosmos_wire.protos import market_query, market_tx
 from energy.errors import CellNotActive
 from energy.market import keys, state
 from energy.market.work import run_work
-from energy.merkle import root_of, grown
+from energy.merkle import grown, root_of
 from energy.units import stored
 from tests.energy.chain import ASK, BID, RICH, UTILITY, Chain, address
 
@@ -21,9 +21,7 @@ MECHANISMS = [pb.MECHANISM_UNIFORM_K, pb.MECHANISM_TRADE_REDUCTION, pb.MECHANISM
 POOLS = (state.ESCROW, state.BALANCING, state.INCENTIVE, state.FEES, state.COLLATERAL)
 
 orders = st.lists(
-    st.tuples(
-        st.integers(1, CELLS), st.sampled_from([BID, ASK]), st.integers(20_000, 80_000), st.integers(1, 300_000)
-    ),
+    st.tuples(st.integers(1, CELLS), st.sampled_from([BID, ASK]), st.integers(20_000, 80_000), st.integers(1, 300_000)),
     max_size=20,
     unique_by=lambda row: (row[0], row[1], row[2]),
 )
@@ -123,7 +121,7 @@ def test_missing_readings_count_as_the_worst_case_and_are_corrected_by_the_count
     chain.deliver(chain.submit(chain.reading(1, first, 0, 0), chain.reading(2, first, 0, 0)))
     chain.until(first, pb.SLOT_STATE_SETTLED)
     slot = played_slot(chain, [(1, BID, 50_000, 100_000), (2, ASK, 50_000, 100_000)], 1000)
-    skipped = [number for number in range(first + 1, slot)]
+    skipped = list(range(first + 1, slot))
     chain.until(slot, pb.SLOT_STATE_SETTLED)
     buyer, seller = statements(chain, slot)
     assert (buyer.import_mWh, buyer.imbalance, buyer.estimated) == (100_000, "0", True)
@@ -132,7 +130,7 @@ def test_missing_readings_count_as_the_worst_case_and_are_corrected_by_the_count
     assert {event["cell"] for event in chain.events_of("reading_missing")} == {address(1), address(2)}
     after = chain.live()[-1]
     chain.until(after, pb.SLOT_STATE_METERING)
-    # The counters tell what happened in `slot` (and nothing in the slots between): the buyer took 100 Wh, the seller gave them.
+    # The counters tell what happened in `slot`, and nothing in the slots between: 100 Wh taken, 100 Wh given.
     assert skipped
     late = chain.reading(1, after, 0, 0, gap=(100_000, 0)), chain.reading(2, after, 0, 0, gap=(0, 100_000))
     (answer,) = chain.block(10, chain.submit(*late))
@@ -223,3 +221,20 @@ def test_settlement_and_pruning_take_bounded_units_and_leave_only_the_summary() 
         gone = left - {key for key, _ in chain.store.iterate(b"m") if slot.to_bytes(8, "big") in key}
         assert len(gone) <= 4  # 3 units and the cursor
     assert left == {keys.slot_key(slot)}
+
+
+@pytest.mark.parametrize(("shared", "whole", "residue"), [(ASK, BID, 1), (BID, ASK, -1)])
+def test_what_the_factor_rounds_away_goes_through_balancing(shared: int, whole: int, residue: int) -> None:
+    """At factor 500 an order of 1000 keeps 500, three of 333, 333, 334 keep 499: the odd mWh is balancing's."""
+    chain = Chain(cells=4)
+    rows = [(1, whole, 50_000, 1_000), (2, shared, 50_000, 333), (3, shared, 50_000, 333), (4, shared, 50_000, 334)]
+    slot = played_slot(chain, rows, 500)
+    fills = ((1, 500), (2, 166), (3, 166), (4, 167))
+    for cell, fill in fills:
+        buys = (whole if cell == 1 else shared) == BID
+        chain.deliver(chain.submit(chain.reading(cell, slot, fill if buys else 0, 0 if buys else fill)))
+    record = chain.until(slot, pb.SLOT_STATE_SETTLED)
+    assert (record.escrow, record.balance_mWh) == ("0", residue)
+    assert chain.balance(state.BALANCING) == RICH + residue * 50_000
+    assert chain.balance(state.INCENTIVE) == 0
+    assert chain.balance(state.FEES) == 999 * 200

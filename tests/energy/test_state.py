@@ -15,8 +15,7 @@ from cosmos_wire.protos import market_query, meter_query, meter_tx, pagination, 
 from cosmos_wire.protos import market_tx as tx
 from cosmos_wire.protos import registry as registry_pb
 from energy.market import keys, state
-from energy.market.clearing import BookOrder, schedule_hash, seal_root
-from energy.market.clearing import Trade
+from energy.market.clearing import BookOrder, Trade, schedule_hash, seal_root
 from energy.market.defaults import default_params, params_document
 from energy.merkle import EMPTY_ROOT, grown, root_of
 from energy.meter.reading import sign_bytes
@@ -79,7 +78,7 @@ GOLDEN_STATE = "394fd762573c1494a33d00115432be1b55e69d9ca7b84f5bd3f536490d1e1b06
 
 def test_hashes_are_over_the_documented_bytes() -> None:
     trade = Trade(BookOrder(keys.BID, 50_000, 3, 7, 9, 100), 60)
-    body = "01" "0000c350" "0000000000000003" "00000007" "0009" "000000000000003c"
+    body = "010000c3500000000000000003000000070009000000000000003c"
     assert schedule_hash([trade], []) == sha256(b"bsmg/schedule/1" + bytes.fromhex(body)).digest()
     record = pb.Slot(slot=258, factor_permille=1000, voided=True, schedule_hash=b"\x05" * 32)
     text = b"bsmg/seal/1" + b"\x00\x05mga-1" + (258).to_bytes(8, "big") + b"\x03\xe8\x01" + b"\x05" * 32
@@ -211,8 +210,8 @@ def test_a_bad_genesis_is_refused_with_the_place(doc: dict[str, object], message
 def test_genesis_survives_json_and_pledged_collateral_has_to_be_there() -> None:
     chain = Chain(cells=1)
     doc = json.loads(json.dumps({"params": params_document(default_params(4_000, 12_000, DENOM, UTILITY, 1))}))
+    state.move(chain.ctx(), state.COLLATERAL, b"\x05" * 20, 1)
     with pytest.raises(InvalidRequest, match=r"pledge"):
-        state.move(chain.ctx(), state.COLLATERAL, b"\x05" * 20, 1)
         chain.market.init_genesis(chain.ctx(), doc)
     chain.meter.init_genesis(chain.ctx(), {})
     with pytest.raises(InvalidRequest, match=r"empty"):
@@ -226,9 +225,12 @@ def test_pools_are_module_accounts_that_nobody_sends_to() -> None:
 
 
 def test_every_message_and_query_of_the_packages_has_a_route() -> None:
-    from bsmg_proto.market.v1 import query_pb2 as mq, tx_pb2 as mt
-    from bsmg_proto.meter.v1 import query_pb2 as eq, tx_pb2 as et
-    from bsmg_proto.registry.v1 import query_pb2 as rq, tx_pb2 as rt
+    from bsmg_proto.market.v1 import query_pb2 as mq
+    from bsmg_proto.market.v1 import tx_pb2 as mt
+    from bsmg_proto.meter.v1 import query_pb2 as eq
+    from bsmg_proto.meter.v1 import tx_pb2 as et
+    from bsmg_proto.registry.v1 import query_pb2 as rq
+    from bsmg_proto.registry.v1 import tx_pb2 as rt
 
     chain = Chain(cells=0)
     modules = (chain.registry, chain.market, chain.meter)
@@ -288,7 +290,8 @@ def act(chain: Chain, kind: int, row: tuple[int, int, int]) -> None:
             elif now == pb.SLOT_STATE_METERING and kind > 3:
                 chain.deliver(chain.submit(chain.reading(cell, slot, quantity % 7 * 1_000, quantity)))
         except ChainError as error:
-            assert error.ident in {("market", 6), ("market", 7), ("market", 11)}, error
+            if error.ident not in {("market", 6), ("market", 7), ("market", 11)}:
+                raise
 
 
 def check_books(chain: Chain) -> None:
