@@ -53,7 +53,10 @@ async def run_app(settings: Settings, stop: asyncio.Event) -> int:
         await server.stop()
         link.close()
         await asyncio.to_thread(worker.stop)
-        LOG.info("event=stopped height=%d reason=%s", state.height, deaths[0] if deaths else "signal")
+        if deaths:
+            LOG.error("event=died height=%d reason=%s", state.height, deaths[0])
+        else:
+            LOG.info("event=stopped height=%d reason=signal", state.height)
         return 1 if deaths else 0
 
 

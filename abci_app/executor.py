@@ -49,13 +49,12 @@ class Outcome:
         )
 
     def check(self) -> abci.ResponseCheckTx:
-        """As the mempool's answer."""
+        """As the mempool's answer; without events, which CometBFT would only drop."""
         return abci.ResponseCheckTx(
             code=self.code,
             log=self.log,
             gas_wanted=self.gas_wanted,
             gas_used=self.gas_used,
-            events=to_abci(self.events),
             codespace=self.codespace,
         )
 

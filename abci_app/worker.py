@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable
 
 from abci_app.server import Done
+from cosmos_wire.errors import BsmgError
 from cosmos_wire.protos import abci
 
 LOG = logging.getLogger("abci_app.worker")
@@ -58,7 +59,11 @@ class Worker:
             while jobs := self._next():
                 self._post(*[(done, self._handle(request)) for request, done in jobs])
             why = ""
-        finally:  # whatever was raised goes on to the thread's excepthook, which prints it
+        except BsmgError as error:  # refused on purpose: CometBFT and the log get its one line
+            why = str(error)
+            refusal = abci.Response(exception=abci.ResponseException(error=why))
+            self._post(*[(done, refusal) for _, done in jobs])
+        finally:  # anything else goes on to the thread's excepthook, which prints it
             if why:
                 self._loop.call_soon_threadsafe(self._on_death, why)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from abci_app.errors import GenesisError
 from abci_app.query_link import QueryLink
 from abci_app.server import AbciServer, Dispatch, Done
 from abci_app.wire import FrameReader, frame, parse
@@ -157,6 +158,20 @@ async def test_a_broken_state_machine_is_told_and_not_hidden() -> None:
     worker.submit(_check(0), lambda _response: None)
     async with asyncio.timeout(WAIT_S):
         assert "ended on an error" in await told.get()
+    worker.stop()
+
+
+async def test_a_refused_genesis_reaches_cometbft_in_one_line() -> None:
+    def refuse(_request: abci.Request) -> abci.Response:
+        raise GenesisError("expected state_version 1, got 2")
+
+    told: asyncio.Queue[str] = asyncio.Queue()
+    answers: asyncio.Queue[abci.Response] = asyncio.Queue()
+    worker = Worker(refuse, told.put_nowait)
+    worker.start()
+    worker.submit(abci.Request(init_chain=abci.RequestInitChain()), answers.put_nowait)
+    async with asyncio.timeout(WAIT_S):
+        assert (await answers.get()).exception.error == await told.get() == "expected state_version 1, got 2"
     worker.stop()
 
 
