@@ -207,10 +207,17 @@ def parse_config(doc: Mapping[str, Json], folder: Path) -> RelayerConfig:
         metrics=own.text("metrics", "127.0.0.1:0"),
         clear_interval_s=own.positive("clear_interval_s", 60),
     )
+    _require_address(made.metrics)
     own.done()
     top.done()
     _check(made)
     return made
+
+
+def _require_address(text: str) -> None:
+    host, colon, port = text.rpartition(":")
+    if text and not (colon and host and port.isdecimal() and int(port) < 1 << 16):
+        raise ToolError(f"[relayer].metrics: expected host:port or nothing, got {text!r}")
 
 
 def _check(config: RelayerConfig) -> None:

@@ -6,6 +6,7 @@ A packet that makes its transaction fail is found by halving the batch; the othe
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from ibc_relayer.clients import Ground, ground
 from ibc_relayer.messages import messages
 from ibc_relayer.metrics import Metrics
 from ibc_relayer.plan import Step
+
+log = logging.getLogger("ibc_relayer")
 
 REDUNDANT = "packet messages are redundant"
 _INDEX = re.compile(r"message index: (\d+)")
@@ -82,6 +85,7 @@ class Delivery:
             return _all(steps, await self._somebody_did(outcome))
         if len(steps) == 1 or self._hopeless(outcome, base):
             return _all(steps, Result(done=False, height=0, detail=_detail(outcome)))
+        log.info("batch of %d on %s is halved: %s", len(steps), self.host.chain.chain_id, _detail(outcome))
         return await self._halves(steps)
 
     async def _halves(self, steps: Sequence[Step]) -> Results:

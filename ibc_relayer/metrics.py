@@ -8,6 +8,7 @@ from time import monotonic
 from aiohttp import web
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from cosmos_wire.errors import ToolError
 from ibc_relayer.events import Acked, Fact, Finished, Received, Sent
 from ibc_relayer.plan import End
 
@@ -86,5 +87,9 @@ async def serve(metrics: Metrics, host: str, port: int) -> tuple[web.AppRunner, 
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     site = web.TCPSite(runner, host, port)
-    await site.start()
+    try:
+        await site.start()
+    except OSError as error:
+        await runner.cleanup()
+        raise ToolError(f"metrics: expected to listen on {host}:{port}, got {error.strerror}") from error
     return runner, int(runner.addresses[0][1])

@@ -99,8 +99,8 @@ class Supervisor:
         runner = None
         if self.config.metrics:
             host, _, port = self.config.metrics.rpartition(":")
-            runner, bound = await serve(self.metrics, host or "127.0.0.1", int(port))
-            self.metrics_url = f"http://{host or '127.0.0.1'}:{bound}/metrics"
+            runner, bound = await serve(self.metrics, host, int(port))
+            self.metrics_url = f"http://{host}:{bound}/metrics"
             log.info("metrics at %s", self.metrics_url)
         try:
             async with asyncio.TaskGroup() as group:

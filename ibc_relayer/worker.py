@@ -244,10 +244,10 @@ class PathWorker:
         for ident, hold in list(self._holds.items()):
             if self.synced[hold.side] >= hold.height:
                 del self._holds[ident]
-        steps = [step for step in plan(self.views(heads)) if self.spec.packets.admits(step)]
+        steps = plan(self.views(heads))
         due = {step.ident for step in steps}
         self._failures = {ident: count for ident, count in self._failures.items() if ident in due}
-        free = [step for step in steps if step.ident not in self._holds]
+        free = [step for step in steps if step.ident not in self._holds and self.spec.packets.admits(step)]
         return sum(self._start_side(side, [step for step in free if step.side == side], heads) for side in (0, 1))
 
     def _start_side(self, side: int, steps: Sequence[Step], heads: tuple[Head, Head]) -> int:

@@ -48,6 +48,7 @@ def test_defaults_and_values():
         ({"path": [{**PATH, "channels": []}]}, "expected at least one channel"),
         ({"path": [{**PATH, "filter": {"sequences": ["9-3"]}}]}, "lower bound first"),
         ({"path": [{**PATH, "filter": {"sequence": ["9"]}}]}, "nearest known one is 'sequences'"),
+        ({"relayer": {"metrics": "9000"}}, "expected host:port"),
         ({"relayer": {"metric": ""}}, "nearest known one is 'metrics'"),
     ],
 )

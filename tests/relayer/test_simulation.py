@@ -9,11 +9,13 @@ import random
 import pytest
 
 from cosmos_wire.errors import ToolError
-from cosmos_wire.protos import client_tx
+from cosmos_wire.protos import channel_tx, client_tx
 from cosmos_wire.tx import pack
 from ibc_core.tendermint import build
 from ibc_core.transfer.denom import Denom
 from ibc_relayer.clients import client_info
+from ibc_relayer.discover import find_path
+from ibc_relayer.filter import PacketFilter
 from ibc_relayer.handshake import ChannelSpec, PathIds, create_path
 from ibc_relayer.metrics import Metrics
 from ibc_relayer.worker import PathSpec, PathWorker
@@ -270,3 +272,55 @@ async def test_drop_duplicate_reorder_crash(tmp_path, seed):
     await world.turns(worker, 90)
     assert world.commitments() == [], f"seed {seed}"
     world.conserved()
+
+
+async def test_an_existing_path_is_found_again(world, tmp_path):
+    assert await find_path(world.parties) is None
+    ids = await world.open(TRANSFER)
+    found = await find_path(world.parties)
+    assert (found.clients, found.connections) == (ids.clients, ids.connections)
+    (tmp_path / "other").mkdir()
+    twin = World(tmp_path / "other")  # chains of the same names that are others
+    await twin.blocks(30)
+    twin.a.light.next_block(b"\x07" * 32)
+    assert await find_path((twin.parties[0], world.parties[1])) is None
+
+
+async def test_backlog_of_acknowledgements_is_found_after_a_restart(world):
+    """Received while one relayer lived, acknowledged by the next one, which knows nothing."""
+    await world.open(TRANSFER)
+    for _ in range(150):
+        world.a.transfer_soon("channel-0", ("bmga", 1), HOUR_NS)
+    await world.blocks()
+    worker = world.worker()
+    while world.b.balance("alice", VOUCHER) < 150:
+        await world.turns(worker, 1)
+    await worker.stop()
+    assert len(world.commitments()) > 0
+    await world.turns(world.worker(), 8)
+    assert world.commitments() == []
+    world.conserved()
+
+
+async def test_filtered_packets_stay(world):
+    await world.open(TRANSFER)
+    world.a.transfer_soon("channel-0", ("bmga", 1), HOUR_NS)
+    world.a.transfer_soon("channel-0", ("bmga", 1), HOUR_NS, memo="x" * 200)
+    world.a.transfer_soon("channel-0", ("bmga", 1), HOUR_NS)
+    worker = world.worker(packets=PacketFilter(memo_bytes_max=100))
+    await world.turns(worker, 10)
+    assert [key.rpartition(b"/")[2] for _, key in world.commitments()] == [b"2"]
+
+
+async def test_closed_channel_times_out_and_closes_the_other_end(world):
+    ids = await world.open(ECHO)
+    (near, far) = ids.channels[0]
+    worker = world.worker()
+    await world.turns(worker, 2)
+    send_echo(world.a, near.channel, b"late", HOUR_NS)
+    close = channel_tx.MsgChannelCloseInit(port_id="echo", channel_id=far.channel, signer=world.pair[1].signer)
+    world.b.submit_soon(close)
+    await world.turns(worker, 12)
+    assert world.a.echo.timed_out == [1]
+    assert world.commitments() == []
+    assert [int(state) for state in worker.books[0].states] == [4, 4]
