@@ -37,6 +37,9 @@ class Chain(Protocol):
     async def search(self, kind: str, end: End, sequences: tuple[int, int]) -> tuple[Event, ...]:
         """Past `send_packet` events of an end, or `write_acknowledgement` events of it as receiver, first to last."""
 
+    async def updates(self, client_id: str, height: Height) -> tuple[Event, ...]:
+        """Past `update_client` events that brought a client to a height."""
+
     async def submit(self, messages: Sequence[Message]) -> TxOutcome:
         """One transaction, all or nothing; returns when its fate is known."""
 

@@ -79,6 +79,14 @@ class CometChain:
             found += (await self.client.rpc.block_results(height)).hook_events
         return tuple(item for item in found if _in_range(item, kind, (port_key, end), sequences))
 
+    async def updates(self, client_id: str, height: Height) -> tuple[Event, ...]:
+        """Past updates of a client, by the transaction index."""
+        query = f"update_client.client_id='{client_id}' AND update_client.consensus_height='{height}'"
+        txs = await self.client.rpc.tx_search(query, pages_max=1)
+        found = (item for tx in txs if tx.result.code == 0 for item in tx.result.events if item.type == "update_client")
+        wanted = {("client_id", client_id), ("consensus_height", str(height))}
+        return tuple(item for item in found if wanted <= set(item.attributes))
+
     async def submit(self, messages: Sequence[Message]) -> TxOutcome:
         """One transaction through the lane."""
         return await self.lane.submit(messages)

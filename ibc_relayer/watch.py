@@ -9,8 +9,9 @@ from bsmg.client.errors import NodeError
 from cosmos_wire.errors import ToolError
 from cosmos_wire.protos import client_tx
 from ibc_relayer.chain import Party
-from ibc_relayer.clients import client_status
-from ibc_relayer.events import ClientUpdated
+from ibc_relayer.clients import client_info, client_status
+from ibc_relayer.discover import genuine
+from ibc_relayer.events import ClientUpdated, facts
 from ibc_relayer.metrics import Metrics
 
 log = logging.getLogger("ibc_relayer")
@@ -33,6 +34,19 @@ class Watch:
         """A client on `side` took a header: check it."""
         if update.header:
             self._queues[side].append(update)
+
+    async def audit(self, heads: tuple[int, int]) -> None:
+        """What happened while nobody watched: the newest state of each client against the chain's own header."""
+        for side in (0, 1):
+            host, subject, client_id = self.parties[side], self.parties[1 - side], self.clients[side]
+            latest = (await client_info(host.chain, client_id)).latest
+            active = await client_status(host.chain, client_id) == "Active"
+            if not active or latest.height > heads[1 - side] or await genuine(host, subject, client_id):
+                continue
+            log.error("client %s on %s holds a foreign state at %s", client_id, host.chain.chain_id, latest)
+            for fact in facts(await host.chain.updates(client_id, latest)):
+                if isinstance(fact, ClientUpdated):
+                    self.suspect(side, fact)
 
     async def turn(self, heads: tuple[int, int]) -> None:
         """Check what can be checked; a header above its chain's head waits until the chain is there."""

@@ -174,6 +174,7 @@ class PathWorker:
             self.books = [await self._open_book(ends) for ends in self.spec.channels]
         for book in self.books:
             await self._clear_book(book, heights)
+        self._chore("audit", lambda: self.watch.audit((heads[0].height, heads[1].height)))
         self.synced = list(heights)
         self._cleared_ns = heads[0].time_ns
 

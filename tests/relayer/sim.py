@@ -300,6 +300,11 @@ class SimParty:
                 keep.append(item)
         return tuple(keep)
 
+    async def updates(self, client_id: str, height: Height) -> tuple[Event, ...]:
+        wanted = {("client_id", client_id), ("consensus_height", str(height))}
+        known = (item for events in self.sim.events.values() for item in events if item.type == "update_client")
+        return tuple(item for item in known if wanted <= set(item.attributes))
+
     async def submit(self, messages: Sequence[Message]) -> TxOutcome:
         await self._transport(self.faults.lost_call)
         try:

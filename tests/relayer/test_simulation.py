@@ -222,11 +222,14 @@ async def test_client_is_refreshed_before_it_expires(tmp_path):
     assert world.b.balance("alice", VOUCHER) == 1
 
 
-async def test_forged_header_freezes_the_client(world):
-    """Validators of a sign a second header; a host took it; the watch submits both."""
+@pytest.mark.parametrize("watching", [True, False])
+async def test_forged_header_freezes_the_client(world, watching):
+    """Validators of a sign a second header; a host took it; the watch submits both, even if it began later."""
     await world.open(TRANSFER)
     worker = world.worker()
     await world.turns(worker, 2)
+    if not watching:
+        worker = world.worker()
     trusted = (await client_info(world.pair[1], world.ids.clients[1])).latest.height
     real = world.a.light.at(world.a.height)
     forged = type(real.header)()
@@ -242,6 +245,7 @@ async def test_forged_header_freezes_the_client(world):
     done = world.b.submit_soon(message)
     await world.blocks()
     assert done.result().code == 0, done.result().log
+    await world.blocks(0 if watching else 3)
     await world.turns(worker, 10)
     assert worker.usable == [True, False]
     assert worker.metrics.misbehaviour.labels("mgb-1", world.ids.clients[1])._value.get() == 1
