@@ -171,5 +171,6 @@ def find_heard(ctx: Context, channel_id: str, offer_id: bytes) -> pk.Offer:
 
 
 def _emit(ctx: Context, channel_id: str, offer: pk.Offer, state: str) -> None:
-    more: dict[str, str | int] = {"offer_id": offer.offer_id.hex(), "energy_mwh": offer.energy_mwh}
-    records.emit(ctx, "trade_offer", (channel_id, offer.slot, b""), state, **more)
+    where, size = (channel_id, offer.slot, b""), offer.energy_mwh
+    more = {"energy_mwh": size, "price_e4": offer.price_e4, "level": offer.level}
+    records.emit(ctx, "trade_offer", where, state, offer_id=offer.offer_id.hex(), **more)
