@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 from bsmg.client.chain import ChainClient, LightBlock, Proven
+from bsmg.client.errors import SimulationFailed
 from bsmg.client.feed import Head
 from bsmg.client.grpc import R
 from bsmg.client.lane import SigningLane, TxOutcome
@@ -88,8 +89,11 @@ class CometChain:
         return tuple(item for item in found if wanted <= set(item.attributes))
 
     async def submit(self, messages: Sequence[Message]) -> TxOutcome:
-        """One transaction through the lane."""
-        return await self.lane.submit(messages)
+        """One transaction through the lane; a dry run that fails is a refusal like any other."""
+        try:
+            return await self.lane.submit(messages)
+        except SimulationFailed as error:
+            return TxOutcome(height=0, code=1, codespace="simulation", log=error.detail, events=(), tx_hash="")
 
     def queued(self) -> int:
         """Callers of the lane."""

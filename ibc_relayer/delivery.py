@@ -108,8 +108,8 @@ class Delivery:
     def _hopeless(outcome: TxOutcome, base: Ground) -> bool:
         """Whether the fault is the client update's or the transaction's, so that halving finds nothing."""
         index = _INDEX.search(outcome.log)
-        if index is not None and int(index[1]) < len(base.updates):
-            return True
+        if index is not None:
+            return int(index[1]) < len(base.updates)
         return (outcome.codespace, outcome.code) in WHOLE_TX
 
     def _count(self, steps: Sequence[Step]) -> None:

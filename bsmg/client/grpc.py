@@ -7,7 +7,7 @@ from typing import Protocol, TypeVar
 import grpc
 
 from bsmg.client.errors import BadAnswer, NodeTimeout, NodeUnreachable, QueryNotFound, QueryRefused
-from bsmg.client.rpc import Rpc
+from bsmg.client.rpc import AbciAnswer, Rpc
 from cosmos_wire.protos import DecodeError, Message
 
 R = TypeVar("R", bound=Message)
@@ -38,7 +38,7 @@ class AbciQueries:
         """Answer of a service's method."""
         answer = await self.rpc.abci_query(path, request.SerializeToString(), height or 0)
         if answer.code:
-            raise _refusal(path, self.rpc.url, answer.code, answer.log)
+            raise _refusal(path, self.rpc.url, answer)
         return _parse(path, self.rpc.url, response, answer.value)
 
     async def close(self) -> None:
@@ -86,10 +86,11 @@ class GrpcQueries:
             self._channel = None
 
 
-def _refusal(path: str, node: str, code: int, log: str) -> QueryRefused:
-    text = log.lower()
-    missing = code in NOT_FOUND_ABCI_CODES or "not found" in text or "notfound" in text
-    return (QueryNotFound if missing else QueryRefused)(path, node, code, log or "no log")
+def _refusal(path: str, node: str, answer: AbciAnswer) -> QueryRefused:
+    text = answer.log.lower()
+    missing = answer.codespace == "sdk" and answer.code in NOT_FOUND_ABCI_CODES
+    kind = QueryNotFound if missing or "not found" in text or "notfound" in text else QueryRefused
+    return kind(path, node, answer.code, answer.log or "no log")
 
 
 def _parse(path: str, node: str, response: type[R], raw: bytes) -> R:

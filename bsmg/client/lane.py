@@ -16,7 +16,6 @@ from typing import Protocol
 from bsmg.client.errors import (
     BadAnswer,
     NodeError,
-    QueryNotFound,
     QueryRefused,
     RpcRefused,
     SimulationFailed,
@@ -274,8 +273,6 @@ class SigningLane:
         for _ in range(SEQUENCE_TRIES):
             try:
                 return await self._simulate(messages, memo, sequence)
-            except QueryNotFound:
-                raise
             except QueryRefused as error:
                 # The dry run may see the committed state alone, without what is in flight.
                 expected = expected_sequence(error.detail)
