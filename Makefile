@@ -1,9 +1,8 @@
 # Everything a person types. `make setup` is quick when nothing is missing, so the other targets simply ask for it.
 SHELL := /bin/bash
 SLOTS ?= 96
-export PATH := $(CURDIR)/.venv/bin:$(PATH)
-PYTHON := .venv/bin/python
-PYTEST := $(PYTHON) -m pytest -q
+PY := .venv/bin/python
+PYTEST := $(PY) -m pytest -q
 
 .PHONY: help setup check test demo clean lock format
 
@@ -20,10 +19,10 @@ setup:
 	@tools/setup.sh
 
 check: setup
-	@$(PYTHON) -m ruff format --check --quiet . || { $(PYTHON) -m ruff format --check .; exit 1; }
-	@$(PYTHON) -m ruff check --quiet .
-	@$(PYTHON) -m mypy --no-error-summary
-	@$(PYTHON) proto/generate.py --check
+	@$(PY) -m ruff format --check --quiet . || { $(PY) -m ruff format --check .; exit 1; }
+	@$(PY) -m ruff check --quiet .
+	@$(PY) -m mypy --no-error-summary
+	@PATH="$(CURDIR)/.venv/bin:$$PATH" $(PY) proto/generate.py --check 2>&1 | grep -v "^Writing mypy"; exit $${PIPESTATUS[0]}
 	@$(PYTEST) tests/style
 
 test: setup
@@ -34,8 +33,8 @@ demo: setup
 	@.venv/bin/bsmg demo --slots $(SLOTS)
 
 format: setup
-	@$(PYTHON) -m ruff format --quiet .
-	@$(PYTHON) -m ruff check --quiet --fix .
+	@$(PY) -m ruff format --quiet .
+	@$(PY) -m ruff check --quiet --fix .
 
 lock: setup
 	@tools/lock.sh

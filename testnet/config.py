@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from testnet.topology import Chain
 
 UNIX_PATH_MAX = 100  # the kernel takes 107 bytes
+SHORT_ROOT = Path("/tmp")  # noqa: S108  (its own folder below, mode 0700; TMPDIR may be as long as the home)
 VOTING_MS = 350  # what several validators need beside timeout_commit; measured with four on two cores
 ALONE_MS = 50  # what one needs
 TIMEOUT_COMMIT_MIN_MS = 100
@@ -21,7 +24,7 @@ class Node:
     index: int
     home: Path
     host: str
-    ports: dict[str, int]  # rpc, p2p, metrics, grpc, rest, abci
+    ports: dict[str, int]  # rpc, p2p, metrics, grpc, rest
 
     @property
     def moniker(self) -> str:
@@ -34,9 +37,20 @@ class Node:
 
     @property
     def abci(self) -> str:
-        """Address of the application's socket; TCP where the folder's name is too long for a unix socket."""
-        path = str(self.home / "abci.sock")
-        return f"unix://{path}" if len(path) <= UNIX_PATH_MAX else f"tcp://{self.at('abci')}"
+        """Address of the application's ABCI socket."""
+        return f"unix://{self.socket('abci')}"
+
+    def socket(self, name: str) -> Path:
+        """A unix socket in the node's home; in a short folder of the testnet's where that path would be too long."""
+        path = self.home / f"{name}.sock"
+        if len(str(path)) <= UNIX_PATH_MAX:
+            return path
+        return short_folder(self.home.parent.parent) / f"{self.moniker}-{name}.sock"
+
+
+def short_folder(home: Path) -> Path:
+    """Where the unix sockets of a testnet with a long name are; one folder a testnet."""
+    return SHORT_ROOT / f"bsmg-{os.getuid()}-{hashlib.sha256(str(home).encode()).hexdigest()[:12]}"
 
 
 def comet_config(node: Node, peers: str) -> str:

@@ -14,6 +14,7 @@ from typing import Any as Json
 
 from cosmos_wire.errors import ToolError
 from testnet import document, links, ports, ready
+from testnet.config import short_folder
 from testnet.control import ask, end_leftovers, is_running, launch, matching
 from testnet.files import Home, ProcessSpec, read_json, read_specs, write_specs
 from testnet.nodes import COMETBFT, MadeChain, all_specs, make_chains
@@ -85,7 +86,8 @@ async def _fresh(request: Request) -> dict[str, Json]:
     specs = all_specs(made)
     write_specs(home, specs)
     doc = document.testnet_doc(home, [document.chain_doc(home, item) for item in made])
-    request.say(f"{len(made)} chains, {sum(len(item.nodes) for item in made)} nodes in {home.path}")
+    nodes = sum(len(item.nodes) for item in made)
+    request.say(f"{_count(len(made), 'chain')}, {_count(nodes, 'node')} in {home.path}")
     await _start_nodes(home, specs, made)
     await ready.unless_one_dies(home, _chains_work(doc))
     request.say("every chain makes blocks")
@@ -93,6 +95,10 @@ async def _fresh(request: Request) -> dict[str, Json]:
         doc = await ready.unless_one_dies(home, _link(request, made, doc))
         request.say("every channel is open")
     return document.save(home, doc, ask(home, "status")["processes"])
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 async def _start_nodes(home: Home, specs: Sequence[ProcessSpec], made: Sequence[MadeChain]) -> None:
@@ -134,6 +140,7 @@ async def _resume(request: Request) -> dict[str, Json]:
     home = request.home
     end_leftovers(home)
     doc = dict(read_json(home.testnet))
+    short_folder(home.path).mkdir(mode=0o700, exist_ok=True)  # `down` took it away
     launch(home)
     names = [spec.name for spec in read_specs(home)]
     ask(home, "start", names=[name for name in names if name.endswith("/app")])
@@ -156,9 +163,10 @@ def down(home: Home, *, purge: bool = False) -> None:
             f"{home.path}: expected a testnet's folder, got {'other files' if home.path.exists() else 'none'}"
         )
     stop(home)
-    if purge:
+    if purge:  # until then its ports stay reserved, so that it can come up again
         shutil.rmtree(home.path)
-    ports.release(home.path)
+        ports.release(home.path)
+    shutil.rmtree(short_folder(home.path), ignore_errors=True)
 
 
 def signal_node(home: Home, name: str, number: int) -> list[str]:

@@ -26,7 +26,7 @@ from testnet.keys import (
 from testnet.topology import Chain, Topology
 from utility_cell.fleet import fleet_names, load_fleet
 
-SERVICES = ("rpc", "p2p", "metrics", "grpc", "rest", "abci")
+SERVICES = ("rpc", "p2p", "metrics", "grpc", "rest")
 COMETBFT = Path(__file__).resolve().parent.parent / ".tools" / "bin" / "cometbft"
 RELAYER_ROUND, COMETBFT_ROUND, APP_ROUND = 0, 1, 2
 HASH_SEED_STEP = 7919  # a prime: no two Python processes of a testnet share a hash seed
@@ -91,9 +91,12 @@ def _address(host: str) -> str:
     if host == "local":
         return ports.LOOPBACK
     try:
-        return str(ipaddress.IPv4Address(host))
+        address = str(ipaddress.IPv4Address(host))
     except ValueError as error:
         raise ToolError(f"hosts: expected 'local' or an IPv4 address of this machine, got {host!r}") from error
+    if not ports.is_free(0, address):  # port 0: the kernel finds one, unless the address is not ours
+        raise ToolError(f"hosts: expected an IPv4 address of this machine, got {host!r}")
+    return address
 
 
 def _write_keys(folder: Path, plan: ChainPlan) -> None:
@@ -110,6 +113,7 @@ def _write_nodes(home: Home, nodes: Sequence[Node], validators: Sequence[tuple[s
     for node, key, (_, validator) in zip(nodes, node_keys, validators, strict=True):
         for folder in ("config", "data", "logs"):
             (node.home / folder).mkdir(parents=True, exist_ok=True)
+        node.socket("abci").parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         others = [peer for peer in peers if not peer.endswith(f"@{node.at('p2p')}")]
         write_validator_files(node.home, validator, key)
         write_config(node, ",".join(others))
@@ -126,7 +130,7 @@ def write_config(node: Node, peers: str) -> None:
 def node_specs(node: Node, seed: int) -> list[ProcessSpec]:
     """The three processes of a node; `seed` makes its hash seeds differ from every other node's."""
     home = str(node.home)
-    app = [sys.executable, "-m", "abci_app.node", "--home", home]
+    app = [sys.executable, "-m", "abci_app.node", "--home", home, "--query-socket", str(node.socket("query"))]
     query = ["--grpc", node.at("grpc"), "--rest", node.at("rest"), "--rpc", f"http://{node.at('rpc')}"]
     commands = {
         "app": ([*app, "--role", "app", "--abci", node.abci], APP_ROUND),

@@ -95,7 +95,8 @@ def make_venv(folder: Path) -> None:
     if is_here and answers([str(folder / "bin" / "python"), "-m", "pip", "--version"]):
         return
     shutil.rmtree(folder, ignore_errors=True)
-    run("venv", [sys.executable, "-m", "venv", str(folder)])
+    base = getattr(sys, "_base_executable", sys.executable)  # never the environment that is being replaced
+    run("venv", [base, "-m", "venv", str(folder)])
 
 
 def install_packages() -> None:

@@ -55,12 +55,16 @@ def processes_of(folder: Path) -> list[procfs.Identity]:
 @pytest.fixture
 def solo(tmp_path: Path) -> Iterator[Path]:
     (tmp_path / "one.toml").write_text(ONE)
-    folder = tmp_path / "net"
+    folder = tmp_path / ("a-folder-with-a-long-name-" * 4) / "net"  # longer than a unix socket's path may be
     try:
         yield folder
     finally:
         if folder.exists():
             bsmg("testnet", "down", "--purge", "--home", str(folder))
+
+
+def topology_of(solo: Path) -> Path:
+    return solo.parents[1] / "one.toml"
 
 
 async def height_reached(rpc_url: str, least: int) -> int:
@@ -72,7 +76,7 @@ async def height_reached(rpc_url: str, least: int) -> int:
 
 
 def test_one_validator_from_up_to_down(solo: Path) -> None:
-    doc = up(solo, "--topology", str(solo.parent / "one.toml"))
+    doc = up(solo, "--topology", str(topology_of(solo)))
     node = doc["chains"][0]["nodes"][0]
     assert set(node["pids"]) == {"cometbft", "app", "query"}
     for role, pid in node["pids"].items():
@@ -90,7 +94,7 @@ def test_one_validator_from_up_to_down(solo: Path) -> None:
 
 
 def test_a_transaction_by_the_command_line_and_its_explanation(solo: Path) -> None:
-    up(solo, "--topology", str(solo.parent / "one.toml"))
+    up(solo, "--topology", str(topology_of(solo)))
     home = ("--home", str(solo))
     before = int(json.loads(bsmg("query", "bank", "balance", "home-01", *home))["balance"]["amount"])
     sent = json.loads(bsmg("tx", "bank", "send", "home-01", "7bsolo", "--from", "faucet", *home))
@@ -105,7 +109,7 @@ def test_a_transaction_by_the_command_line_and_its_explanation(solo: Path) -> No
 
 
 def test_killed_and_restarted_the_node_goes_on(solo: Path) -> None:
-    doc = up(solo, "--topology", str(solo.parent / "one.toml"))
+    doc = up(solo, "--topology", str(topology_of(solo)))
     home = ("--home", str(solo))
     rpc_url = doc["chains"][0]["nodes"][0]["rpc"]
     before = asyncio.run(height_reached(rpc_url, 3))
@@ -117,7 +121,7 @@ def test_killed_and_restarted_the_node_goes_on(solo: Path) -> None:
 
 
 def test_a_stopped_testnet_comes_up_again_where_it_was(solo: Path) -> None:
-    doc = up(solo, "--topology", str(solo.parent / "one.toml"))
+    doc = up(solo, "--topology", str(topology_of(solo)))
     rpc_url = doc["chains"][0]["nodes"][0]["rpc"]
     before = asyncio.run(height_reached(rpc_url, 4))
     bsmg("testnet", "down", "--home", str(solo))

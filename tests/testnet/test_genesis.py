@@ -137,7 +137,7 @@ def test_files_of_a_whole_testnet(home: Home, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(ports, "lease_file", lambda: home.path / "leases.json")
     made = make_chains(home, TOPOLOGY, START_MS)
     used = [port for item in made for node in item.nodes for port in node.ports.values()]
-    assert len(used) == len(set(used)) == 48
+    assert len(used) == len(set(used)) == 40
     node = made[0].nodes[1]
     config = tomllib.loads((node.home / "config" / "config.toml").read_text())
     assert config["consensus"]["timeout_commit"] == "650ms"

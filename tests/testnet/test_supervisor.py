@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +17,7 @@ import pytest
 from cosmos_wire.errors import ToolError
 from testnet import control, lifecycle, procfs, ready
 from testnet.files import Home, ProcessSpec, write_specs
+from testnet.topology import load_topology
 
 SLEEPER = "import signal, sys; print('up', flush=True); signal.pause()"
 STUBBORN = """
@@ -234,3 +235,37 @@ def test_the_hash_seed_reaches_the_process(home: Home) -> None:
     item = spec(home, "n-0/app", code)
     started(home, replace(item, argv=(*item.argv, str(pipe))))
     assert pipe.read_text() == "7"
+
+
+def answers(*outcomes: Exception | dict[str, str]) -> Callable[[lifecycle.Request], Awaitable[dict[str, str]]]:
+    """Starts that end as told, one after the other."""
+    left = list(outcomes)
+
+    async def fresh(_: lifecycle.Request) -> dict[str, str]:
+        outcome = left.pop(0)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    return fresh
+
+
+TAKEN = ready.ProcessDiedError("n-0/cometbft ended; bind: address already in use")
+
+
+def test_a_start_that_lost_a_port_begins_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lifecycle, "_fresh", answers(TAKEN, TAKEN, {"version": "1"}))
+    said: list[str] = []
+    request = lifecycle.Request(home=Home(tmp_path / "net"), topology=load_topology(None), say=said.append)
+    assert asyncio.run(lifecycle.up(request)) == {"version": "1"}
+    assert len(said) == 2
+
+
+@pytest.mark.parametrize("outcomes", [(TAKEN, TAKEN, TAKEN), (ready.ProcessDiedError("panic: no space left"),)])
+def test_other_deaths_and_too_many_lost_ports_end_the_start(
+    outcomes: tuple[Exception, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lifecycle, "_fresh", answers(*outcomes, {"version": "1"}))
+    request = lifecycle.Request(home=Home(tmp_path / "net"), topology=load_topology(None), say=lambda _: None)
+    with pytest.raises(ready.ProcessDiedError):
+        asyncio.run(lifecycle.up(request))
