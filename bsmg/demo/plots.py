@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import re
-from typing import Literal
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -25,8 +24,9 @@ def prices(day: DayReport) -> str:
     figure, axes = _axes("token / kWh")
     for colour, chain in zip(COLOURS, day.chains, strict=False):
         points = [(row.quarter / 4, row.price_e4 / PRICE if row.volume_mWh else float("nan")) for row in chain.slots]
+        points += [(hour + 0.25, price) for hour, price in points[-1:]]  # the last slot is a quarter hour wide too
         axes.step(*_columns(points), where="post", color=colour, label=f"{chain.chain_id} ({chain.fleet})")
-    _legend(axes, "best")
+    _legend(axes)
     return _svg(figure)
 
 
@@ -48,7 +48,7 @@ def energy_by_level(day: DayReport) -> str:
         )
         for quarter, value in zip(quarters, values, strict=True):
             bottom[quarter] += value
-    _legend(axes, "best")
+    _legend(axes)
     return _svg(figure)
 
 
@@ -70,7 +70,7 @@ def latency(day: DayReport) -> str:
         times = sorted(row.latency_ms)
         points = [(ms / 1_000, (i + 1) / len(times)) for i, ms in enumerate(times)]
         axes.step(*_columns(points), where="post", color=colour, label=f"{row.source} to {row.destination}, {row.port}")
-    _legend(axes, "lower right")
+    _legend(axes)
     return _svg(figure)
 
 
@@ -85,7 +85,7 @@ def costs(chain: ChainRow) -> str:
     axes.bar([x + 0.2 for x in places], with_trading, 0.4, color=COLOURS[0], label="trading")
     axes.set_xticks(list(places), names, rotation=60, ha="right")
     axes.axhline(0, color="#444444", linewidth=0.8)
-    _legend(axes, "best")
+    _legend(axes)
     return _svg(figure)
 
 
@@ -99,14 +99,18 @@ def _axes(y_label: str, x_label: str = "hour of the day", *, hours: bool = True)
     axes.spines[["top", "right"]].set_visible(False)
     axes.set_ylabel(y_label)
     axes.set_xlabel(x_label)
+    axes.set_axisbelow(True)
+    axes.grid(axis="y", color="#dddddd", linewidth=0.6)
     if hours:
-        axes.grid(axis="y", color="#dddddd", linewidth=0.6)
+        axes.xaxis.set_major_formatter(lambda hour, _: f"{int(hour):02d}:{round(hour % 1 * 60):02d}")
     return figure, axes
 
 
-def _legend(axes: Axes, place: Literal["best", "lower right"]) -> None:
-    if axes.get_legend_handles_labels()[0]:
-        axes.legend(loc=place, frameon=False)
+def _legend(axes: Axes) -> None:
+    """Above the plot, where it hides nothing."""
+    labels = axes.get_legend_handles_labels()[1]
+    if labels:
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=min(len(labels), 4), fontsize=9, frameon=False)
 
 
 def _svg(figure: Figure) -> str:

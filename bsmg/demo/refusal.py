@@ -23,8 +23,9 @@ AMOUNT = 3 * 10**10
 PATIENCE_MS = 600_000
 MEANING = (
     "The receiving chain keeps a light client of the sender: it knows the root of the sender's state at a height "
-    "because two thirds of the sender's validators signed it. The proof has to lead from the packet to that root; with one bit "
-    "changed it leads elsewhere. Nothing was credited. The same packet with its true proof was accepted afterwards."
+    "because two thirds of the sender's validators signed it. The proof has to lead from the packet to that root; "
+    "with one bit changed it leads elsewhere. Nothing was credited. The same packet with its true proof was accepted "
+    "afterwards."
 )
 
 

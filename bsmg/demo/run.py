@@ -24,10 +24,24 @@ from cosmos_wire.errors import ToolError
 from cosmos_wire.protos import trade
 from testnet import lifecycle
 from testnet.files import Home, tail
-from testnet.topology import load_topology
+from testnet.topology import Topology, load_topology, parse_topology
 from utility_cell.profiles import QUARTERS_PER_DAY
 
 SHORT_DAY_QUARTER = 66  # a few slots only: late afternoon of the default day, where the direction of trade turns
+SHORT_DAY = 16  # so few slots are traded in a shorter window, or most of the time would be waiting for the first
+SHORT_WINDOW = """
+[[chain]]
+id = "mga-1"
+kind = "cometbft"
+gates = { window_min_ms = 60_000 }
+[[chain]]
+id = "mgb-1"
+kind = "cometbft"
+gates = { window_min_ms = 60_000 }
+[[link]]
+a = "mga-1"
+b = "mgb-1"
+"""
 OUTAGE_AFTER = 3  # the outage comes after a third of the day
 TOKENS = 25 * 10**10
 PATIENCE_MS = 90_000  # beyond the last contract's T_close
@@ -52,6 +66,12 @@ class Options:
         """A whole day begins at midnight."""
         return 0 if self.slots >= QUARTERS_PER_DAY else SHORT_DAY_QUARTER
 
+    def network(self) -> Topology:
+        """The topology that was asked for, or two microgrids."""
+        if self.topology is None and self.slots <= SHORT_DAY:
+            return parse_topology(SHORT_WINDOW, "short day")
+        return load_topology(self.topology)
+
 
 async def run(options: Options, console: Console) -> DayReport:
     """Everything; whatever fails, what was started is ended."""
@@ -59,7 +79,7 @@ async def run(options: Options, console: Console) -> DayReport:
     if home.specs.exists():
         lifecycle.down(home, purge=True)
     console.log("starting two microgrids of four validators each")
-    request = lifecycle.Request(home=home, topology=load_topology(options.topology), say=console.log)
+    request = lifecycle.Request(home=home, topology=options.network(), say=console.log)
     try:
         await lifecycle.up(request)
         async with open_scene(home.testnet) as scene:
