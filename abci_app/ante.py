@@ -35,7 +35,7 @@ FEE_COLLECTOR = "fee_collector"
 FEE_COLLECTOR_ADDRESS = bank.module_address(FEE_COLLECTOR)
 FEE_COLLECTOR_TEXT = to_bech32(FEE_COLLECTOR_ADDRESS)
 # What a transaction gains between its simulation and its broadcast: a signature, a fee and a gas limit.
-SIGNATURE_FIELD_BYTES, FEE_FIELD_BYTES = secp256k1.SIGNATURE_BYTES + 2, 100
+FEE_FIELD_BYTES = 100
 SIMULATED_KEY = secp256k1.public_key(b"\x01" * secp256k1.SECRET_BYTES)  # as long as the one that will come
 BALANCE_BYTES = 100  # key and value of a balance, one of a voucher among them
 SIMULATED_FEE_GAS = 2 * (gas.READ_FLAT + gas.WRITE_FLAT + (gas.READ_BYTE + gas.WRITE_BYTE) * BALANCE_BYTES)
@@ -155,7 +155,7 @@ def charge_size(ctx: Context, decoded: DecodedTx, mode: Mode) -> None:
     """Gas a byte of the transaction; a simulated one is charged for what it will have grown to."""
     size = decoded.size
     if mode is Mode.SIMULATE:
-        size += sum(SIGNATURE_FIELD_BYTES for signature in decoded.raw.signatures if not signature)
+        size += sum(secp256k1.SIGNATURE_BYTES for signature in decoded.raw.signatures if not signature)
         size += 0 if decoded.auth_info.fee.amount else FEE_FIELD_BYTES
     ctx.gas.consume(gas.TX_BYTE * size, "txSize")
 

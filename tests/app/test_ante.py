@@ -67,6 +67,20 @@ def _with_raw_body(extra: bytes) -> bytes:
     return _signed(raw)
 
 
+def _reordered(data: bytes) -> bytes:
+    """The same message with its signature in front."""
+    raw = tx.TxRaw.FromString(data)
+    rest = tx.TxRaw(body_bytes=raw.body_bytes, auth_info_bytes=raw.auth_info_bytes)
+    return tx.TxRaw(signatures=raw.signatures).SerializeToString() + rest.SerializeToString()
+
+
+def _longer_varint(data: bytes) -> bytes:
+    """The same message with one length written in a byte more."""
+    raw = tx.TxRaw.FromString(data)
+    signature = raw.signatures.pop()
+    return raw.SerializeToString() + b"\x1a\xc0\x00" + signature
+
+
 def _nested_unknown() -> bytes:
     raw = tx.TxRaw.FromString(send_tx(0))
     message = send_message(ALICE, BOB.text).SerializeToString() + UNKNOWN_FIELD
@@ -94,7 +108,8 @@ REFUSED = [
     ("vote bundle", lambda: b"\x00bsmg/votes/1", 2, "tx parse error"),
     ("over 1 MiB", lambda: bytes(TX_BYTES_MAX + 1), 21, "tx too large"),
     ("bytes behind", lambda: send_tx(0) + UNKNOWN_FIELD, 2, "errUnknownField TxRaw: field number 99"),
-    ("other encoding", lambda: send_tx(0)[:1] + b"\x80" + send_tx(0)[1:], 2, "tx parse error"),
+    ("other order", lambda: _reordered(send_tx(0)), 2, "TxRaw is not in its canonical encoding"),
+    ("longer varint", lambda: _longer_varint(send_tx(0)), 2, "TxRaw is not in its canonical encoding"),
     ("unknown in body", lambda: _with_raw_body(UNKNOWN_FIELD), 2, "errUnknownField TxBody: field number 99"),
     ("unknown in message", _nested_unknown, 2, "errUnknownField /cosmos.bank.v1beta1.MsgSend"),
     ("unknown message", lambda: _body(lambda b: b.messages.append(Any(type_url="/x.Y"))), 2, "unable to resolve"),
@@ -129,6 +144,7 @@ REFUSED = [
     ("flipped bit", lambda: _signature(lambda s: bytes([s[0] ^ 1]) + s[1:]), 4, "signature verification failed"),
     ("high s", lambda: _signature(_high_s), 4, "signature verification failed"),
     ("short signature", lambda: _signature(lambda s: s[:63]), 4, "signature verification failed"),
+    ("long signature", lambda: _signature(lambda s: s + b"\0"), 4, "signature verification failed"),
     ("zero signature", lambda: _signature(lambda _: bytes(64)), 4, "signature verification failed"),
 ]
 

@@ -260,6 +260,14 @@ async def test_simulated_gas_holds(server: QueryServer, node: Node, name: str, f
     assert used * 0.7 < result.gas_used <= used
 
 
+def test_simulated_gas_is_exact_once_the_fee_is_known(server: QueryServer, node: Node) -> None:
+    data = send_tx(2)
+    parts = tx.TxRaw.FromString(data)
+    used = _simulate(server, unsigned(parts.body_bytes, parts.auth_info_bytes))
+    (result,) = node.block(data)
+    assert used == result.gas_used
+
+
 async def test_simulate_by_grpc_says_why_not(channel: grpc.aio.Channel) -> None:
     async def ask(**changes: Any) -> Any:
         request = tx_service.SimulateRequest(tx_bytes=send_tx(**changes)).SerializeToString()
