@@ -39,14 +39,17 @@ def set_up_logging() -> None:
 async def start(config_path: Path) -> None:
     """Relay until SIGTERM or SIGINT."""
     supervisor = Supervisor(load_config(config_path))
-    task = asyncio.create_task(supervisor.run())
-    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()  # not a cancel: a second signal must not interrupt the closing of connections
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, task.cancel)
-    try:
-        await task
-    except asyncio.CancelledError:
-        logging.getLogger("ibc_relayer").info("stopped")
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    running, stopped = asyncio.create_task(supervisor.run()), asyncio.create_task(stop.wait())
+    await asyncio.wait((running, stopped), return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
+    if running.done():
+        await running  # it never ends by itself but with an error
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    logging.getLogger("ibc_relayer").info("stopped")
 
 
 @asynccontextmanager

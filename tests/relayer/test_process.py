@@ -45,6 +45,7 @@ async def test_waits_for_its_chains_and_ends_at_sigterm(tmp_path):
     waiting = (await process.stdout.readline()).decode()
     assert "status at http://127.0.0.1:1" in waiting, "the node and the stage are named"
     process.send_signal(signal.SIGTERM)
+    process.send_signal(signal.SIGTERM)
     rest, errors = await process.communicate()
     assert (process.returncode, errors) == (0, b"")
     assert b"stopped" in rest
