@@ -18,7 +18,9 @@ DOC = {
     "relayers": [{"pid": 9, "metrics": "http://127.0.0.1:2/metrics"}],
     "links": [
         {
-            "a": {"chain_id": "mga-1", "client_id": "c-0", "connection_id": "k-0", "channels": {"transfer": "channel-0"}},
+            "a": {
+                "chain_id": "mga-1", "client_id": "c-0", "connection_id": "k-0", "channels": {"transfer": "channel-0"},
+            },
             "b": {
                 "chain_id": "mgb-1", "client_id": "c-1", "connection_id": "k-1",
                 "channels": {"transfer": {"id": "channel-7", "version": "ics20-1", "ordering": "UNORDERED"}},
