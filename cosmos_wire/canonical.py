@@ -1,8 +1,8 @@
 """Bytes that CometBFT signs and hashes: canonical votes and vote extensions, headers, validator sets, commits.
 
 Written by hand because the compiled messages lack `tendermint.types.canonical`, and because a hash must not depend on
-what else a message carries: every field is named here, unknown ones can't slip in. gogoproto's habits are kept: a field that
-can't be null is written even when it is empty, and a missing time is the year 1.
+what else a message carries: every field is named here, unknown ones can't slip in. gogoproto's habits are kept: a
+field that can't be null is written even when it is empty, and a missing time is the year 1.
 
 Source: CometBFT v0.38, `types/canonical.go`, `types/block.go`, `types/validator.go`, `crypto/merkle`.
 """
