@@ -1,0 +1,1 @@
+"""Measurements of a running testnet, made from outside with the client that everybody has."""

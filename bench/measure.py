@@ -1,0 +1,69 @@
+"""What a machine and its processes tell: CPU seconds, load average, memory; and order statistics."""
+
+from __future__ import annotations
+
+import math
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any as Json
+
+from bsmg.client.testnet_file import NodeInfo
+
+PROC = Path("/proc")
+TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
+UTIME, STIME = 11, 12  # of /proc/PID/stat, counted behind the command's closing parenthesis
+NS = 1_000_000_000
+
+
+def cpu_s(pid: int) -> float:
+    """User and system time of a process so far, 0 when it is gone."""
+    try:
+        fields = (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(fields[UTIME]) + int(fields[STIME])) / TICKS_A_SECOND
+
+
+def node_cpu_s(nodes: Sequence[NodeInfo]) -> dict[str, float]:
+    """CPU seconds by role, summed over nodes."""
+    roles = sorted({role for node in nodes for role in node.pids})
+    return {role: sum(cpu_s(node.pids[role]) for node in nodes if role in node.pids) for role in roles}
+
+
+def spent(before: Mapping[str, float], after: Mapping[str, float]) -> dict[str, float]:
+    """CPU seconds between two readings, by role."""
+    return {role: round(after[role] - before[role], 2) for role in after}
+
+
+def percentile(values: Sequence[float], share: int) -> float:
+    """Nearest-rank percentile (share 1..100), 0 of nothing."""
+    if not values:
+        return 0.0
+    return sorted(values)[max(0, math.ceil(len(values) * share / 100) - 1)]
+
+
+def summary(values: Sequence[float], digits: int = 1) -> dict[str, float]:
+    """Count, median, p95 and greatest."""
+    return {
+        "count": len(values),
+        "p50": round(percentile(values, 50), digits),
+        "p95": round(percentile(values, 95), digits),
+        "max": round(max(values, default=0.0), digits),
+    }
+
+
+def machine() -> dict[str, Json]:
+    """Where and when: cores, processor, load averages, commit of the checkout."""
+    model = [line for line in (PROC / "cpuinfo").read_text().splitlines() if line.startswith("model name")]
+    root = Path(__file__).resolve().parents[1]
+    described = subprocess.run(
+        ["git", "describe", "--always", "--dirty"], cwd=root, capture_output=True, text=True, check=False
+    )
+    return {
+        "cores": os.cpu_count(),
+        "processor": model[0].partition(":")[2].strip() if model else "unknown",
+        "load_average": [round(value, 2) for value in os.getloadavg()],
+        "commit": described.stdout.strip() or "unknown",
+    }
