@@ -1,0 +1,71 @@
+"""What was checked, and what did not agree."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+SUBJECTS: Mapping[str, str] = {
+    "headers": "headers linked by hash; transactions and results hash to what headers say",
+    "signatures": "commits signed by more than 2/3 of the power",
+    "transactions": "messages understood, fees to the collector",
+    "gates": "slots opened, moved and closed by block time",
+    "clearings": "auctions: price, volume, welfare",
+    "readings": "device signatures of accepted readings",
+    "statements": "cells' statements, field by field",
+    "settlements": "slots: energy balance, money sums to zero, escrow empty, root of statements",
+    "cells": "score, collateral, arrears, debts of cells at the end",
+    "contracts": "steps and ends of contracts between chains",
+    "packets": "packets and acknowledgements the same on both chains",
+    "transfers": "ICS-20: escrow, vouchers, refunds",
+    "balances": "every account at the end",
+    "supply": "genesis + minted - burnt",
+    "vouchers": "vouchers on one chain = escrow on the other, packets in flight apart",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """Something that the chain says and the audit does not find."""
+
+    chain_id: str
+    subject: str
+    place: str
+    expected: str
+    got: str
+
+    def __str__(self) -> str:
+        return f"{self.chain_id} {self.subject}: {self.place}: expected {self.expected}, got {self.got}"
+
+
+@dataclass(slots=True, kw_only=True)
+class Findings:
+    """Counts and differences of one chain (or of a pair, under both names)."""
+
+    chain_id: str
+    checked: dict[str, int] = field(default_factory=dict)
+    differences: list[Difference] = field(default_factory=list)
+
+    def count(self, subject: str, number: int = 1) -> None:
+        """So many more things were looked at."""
+        self.checked[subject] = self.checked.get(subject, 0) + number
+
+    def add(self, subject: str, place: str, expected: object, got: object) -> None:
+        """Note a difference."""
+        made = Difference(chain_id=self.chain_id, subject=subject, place=place, expected=str(expected), got=str(got))
+        self.differences.append(made)
+
+    def equal(self, subject: str, place: str, expected: object, got: object) -> bool:
+        """Note a difference unless the two are equal; does not count."""
+        if expected != got:
+            self.add(subject, place, expected, got)
+        return expected == got
+
+    def fields(self, subject: str, place: str, expected: Mapping[str, object], got: Mapping[str, object]) -> None:
+        """Compare the fields that are expected, as text."""
+        for name, value in expected.items():
+            self.equal(subject, f"{place} {name}", str(value), str(got.get(name, "nothing")))
+
+    def of(self, subject: str) -> list[Difference]:
+        """Differences of a subject."""
+        return [item for item in self.differences if item.subject == subject]

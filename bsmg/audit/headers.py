@@ -1,0 +1,82 @@
+"""The chain of headers: linked by hash, signed by more than 2/3, and naming the transactions and results at hand."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from itertools import pairwise
+
+from bsmg.audit.findings import Findings
+from bsmg.audit.record import BlockRecord, ChainRecord
+from cosmos_wire import canonical, ed25519
+from cosmos_wire.protos import abci, cmt_types, cmt_validator
+
+
+def check_headers(record: ChainRecord, findings: Findings) -> None:
+    """Every header is named by the next one; its data and the next one's results are those at hand.
+
+    The results hash covers code, data and gas, not events, and that of the last block is in a header to come.
+    """
+    for at, block in enumerate(record.blocks, 1):
+        findings.count("headers")
+        place = f"block {block.height}"
+        findings.equal("headers", f"{place} height", at, block.height)
+        findings.equal("headers", f"{place} chain", record.chain_id, block.header.chain_id)
+        data = canonical.merkle_root([sha256(tx.raw).digest() for tx in block.txs])
+        findings.equal("headers", f"{place} data", data.hex(), block.header.data_hash.hex())
+    for before, after in pairwise(record.blocks):
+        place = f"block {after.height}"
+        named = after.header.last_block_id.hash
+        findings.equal("headers", f"{place} last block", canonical.header_hash(before.header).hex(), named.hex())
+        results = results_hash(before)
+        findings.equal("headers", f"{place} last results", results.hex(), after.header.last_results_hash.hex())
+        if after.time_ns <= before.time_ns:
+            findings.add("headers", f"{place} time", f"after {before.time_ns}", after.time_ns)
+
+
+def results_hash(block: BlockRecord) -> bytes:
+    """What the next header says of a block's results (CometBFT: code, data, gas)."""
+    leaves = [
+        abci.ExecTxResult(code=tx.code, data=tx.data, gas_wanted=tx.gas_wanted, gas_used=tx.gas_used)
+        for tx in block.txs
+    ]
+    return canonical.merkle_root([leaf.SerializeToString(deterministic=True) for leaf in leaves])
+
+
+def check_signatures(record: ChainRecord, findings: Findings) -> None:
+    """Each block's commit; the last one's is the node's own."""
+    commits = [block.last_commit for block in record.blocks[1:]] + [record.last_commit]
+    checked: dict[bytes, None] = {}
+    for block, commit in zip(record.blocks, commits, strict=True):
+        place, wanted = f"block {block.height}", block.header.validators_hash
+        findings.count("signatures")
+        members = record.validators.get(wanted)
+        if members is None or commit is None:
+            findings.add("signatures", place, "a commit and its validators", "none")
+            continue
+        if wanted not in checked:
+            checked[wanted] = None
+            found = canonical.validator_set_hash(members.validators)
+            findings.equal("signatures", f"{place} validators", wanted.hex(), found.hex())
+        named = commit.block_id.hash
+        findings.equal("signatures", f"{place} commit", canonical.header_hash(block.header).hex(), named.hex())
+        power, total = signed_power(record.chain_id, commit, members), sum(v.voting_power for v in members.validators)
+        if power * 3 <= total * 2 or commit.height != block.height:
+            findings.add(
+                "signatures", place, f"power above 2/3 of {total} at {block.height}", f"{power} at {commit.height}"
+            )
+
+
+def signed_power(chain_id: str, commit: cmt_types.Commit, members: cmt_validator.ValidatorSet) -> int:
+    """Power whose signatures for the block verify, each validator counted once."""
+    by_address = {member.address: member for member in members.validators}
+    power = 0
+    for at, signature in enumerate(commit.signatures):
+        if signature.block_id_flag != cmt_validator.BLOCK_ID_FLAG_COMMIT:
+            continue
+        member = by_address.pop(signature.validator_address, None)
+        if member is None:
+            continue
+        message = canonical.precommit_sign_bytes(chain_id, commit, at)
+        if ed25519.verify(member.pub_key.ed25519, message, signature.signature):
+            power += member.voting_power
+    return power

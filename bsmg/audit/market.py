@@ -1,0 +1,505 @@
+"""The replay of a market: gates by block time, orders, clearing, settlement, and every coin that this moves.
+
+Timing is worked out from block times and the gate table, not taken from events, so that a slot which the chain forgets
+or settles twice is found as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Any as Json
+
+from google.protobuf import json_format
+
+from bsmg.audit import auction
+from bsmg.audit.auction import ASK, BID, Order, Outcome
+from bsmg.audit.cells import Cell, Cells, Meters
+from bsmg.audit.ledger import module_address
+from bsmg.audit.settle import Bill, Tariff, Trades, bill, paid_in_order
+from bsmg.audit.stage import Stage
+from cosmos_wire.protos import market, market_tx, meter_tx
+
+PERMILLE = 1000
+OPEN, BID_GATE, CLEAR, SECURE, SEAL, DELIVER, METER, METER_CLOSE, SETTLE, CLOSE = range(10)
+ESCROW, BALANCING, INCENTIVE, FEES, COLLATERAL = (
+    module_address(f"market/{name}") for name in ("escrow", "balancing", "incentive", "fees", "collateral")
+)
+
+
+@dataclass(slots=True, kw_only=True)
+class Slot:
+    """A slot from OPEN to CLOSE."""
+
+    number: int
+    params: market.Params
+    floor_e4: int
+    cap_e4: int
+    factor: int
+    gate: int = BID_GATE  # the next one
+    gate_height: int = 0
+    next_seq: int = 1
+    secured: bool = False
+    resolved: bool = False  # SECURE has fired
+    orders: dict[int, Order] = field(default_factory=dict)
+    meters: Meters = field(default_factory=Meters)
+    escrow: int = 0
+    outcome: Outcome | None = None
+    charging: bool = False
+    crediting: bool = False
+    settled: bool = False
+    next_cell: int = 1
+    statements: dict[int, market.Statement] = field(default_factory=dict)
+    sums: dict[str, int] = field(default_factory=dict)
+    pools: list[list[int]] = field(default_factory=lambda: [[0, 0, 0], [0, 0, 0]])  # from escrow, from collateral
+    gained: int = 0  # by pools, in this slot's settlement
+    owed: int = 0
+
+    def add(self, name: str, amount: int) -> None:
+        """Add to one of the slot's sums."""
+        self.sums[name] = self.sums.get(name, 0) + amount
+
+    def sum_of(self, name: str) -> int:
+        """One of the slot's sums."""
+        return self.sums.get(name, 0)
+
+    @property
+    def pen_e4(self) -> int:
+        """The highest penalty price, which escrows cover; by the tariff's cap."""
+        return self.params.penalty_permille * self.params.cap_e4 // PERMILLE
+
+    def escrow_of(self, order: Order) -> int:
+        """Worst case of an order: a bid unused, an ask undelivered."""
+        tariff = self.params
+        own = order.price_e4 if order.side == BID else tariff.up_e4 - order.price_e4
+        return (own + tariff.fee_e4 + self.pen_e4) * order.quantity_mWh
+
+    def gate_ms(self, gate: int) -> int:
+        """When a gate is due."""
+        return gate_ms(self.params, self.number, gate)
+
+    def fill(self, order: Order) -> int:
+        """What an order got, after the factor."""
+        return 0 if self.outcome is None else self.outcome.fills.get(order.seq, 0) * self.factor // PERMILLE
+
+
+def gate_ms(params: market.Params, slot: int, gate: int) -> int:
+    """Block time at which a gate of a slot is due."""
+    window = max(params.slot_ms, params.window_min_ms)
+    base = slot if gate <= DELIVER else slot + 1
+    return base * params.slot_ms + params.gates[gate].offset_permille * (window // 1000)
+
+
+class Market:
+    """The market's part of a replay."""
+
+    def __init__(self, stage: Stage, cells: Cells) -> None:
+        self.stage, self.cells = stage, cells
+        self.params = market.Params()
+        self.live: dict[int, Slot] = {}
+        self.last_opened = -1
+
+    def load(self, doc: Mapping[str, Json]) -> None:
+        """Parameters of genesis."""
+        self.params = json_format.ParseDict(doc["params"], market.Params())
+        self.last_opened = self.params.first_slot - 1
+
+    @property
+    def denom(self) -> str:
+        """The microgrid's token."""
+        return self.params.denom
+
+    def held(self, address: str) -> int:
+        """What an account holds of it."""
+        return self.stage.ledger.balance(address, self.denom)
+
+    def pay(self, sender: str, recipient: str, amount: int) -> None:
+        """Move the microgrid's token."""
+        self.stage.ledger.move(sender, recipient, self.denom, amount)
+
+    # --- gates -------------------------------------------------------------------------------------------------------
+
+    def begin_block(self) -> None:
+        """Fire what is due, earliest first."""
+        while (due := self._earliest()) is not None:
+            _, number, gate = due
+            if gate == OPEN:
+                self._open(number)
+            else:
+                self._fire(self.live[number], gate)
+
+    def _earliest(self) -> tuple[int, int, int] | None:
+        due = [found for slot in self.live.values() if (found := self._due(slot)) is not None]
+        opens = self._next_to_open()
+        if opens is not None:
+            due.append((gate_ms(self.params, opens, OPEN), opens, OPEN))
+        return min(due, default=None)
+
+    def _due(self, slot: Slot) -> tuple[int, int, int] | None:
+        gate, now = slot.gate, self.stage.time_ms
+        blocks = 0 if gate == SECURE and slot.secured else slot.params.gates[gate].blocks_min
+        waits = self.stage.height < slot.gate_height + blocks or (gate == CLOSE and not slot.settled)
+        if slot.gate_ms(gate) <= now and not waits:
+            return slot.gate_ms(gate), slot.number, gate
+        if gate < SEAL and slot.gate_ms(SEAL) <= now:
+            return slot.gate_ms(SEAL), slot.number, SEAL
+        return None
+
+    def _next_to_open(self) -> int | None:
+        params, now = self.params, self.stage.time_ms
+        if len(self.live) >= params.max_live_slots:
+            return None
+        window = max(params.slot_ms, params.window_min_ms) // 1000
+        first = (now - params.gates[CLEAR].offset_permille * window) // params.slot_ms + 1
+        last = (now - params.gates[OPEN].offset_permille * window) // params.slot_ms
+        number = max(self.last_opened + 1, first)
+        return number if number <= last else None
+
+    def _open(self, number: int) -> None:
+        self.cells.slot_opens()
+        if number > self.last_opened + 1:
+            edges: dict[str, object] = {"from": self.last_opened + 1, "to": number - 1}
+            self.stage.expect.event("slot_skipped", (number,), **edges)
+        funded = self.held(BALANCING) >= int(self.params.balancing_min or 0)
+        frozen = market.Params()
+        frozen.CopyFrom(self.params)
+        slot = Slot(
+            number=number,
+            params=frozen,
+            floor_e4=frozen.floor_e4,
+            cap_e4=frozen.cap_e4,
+            factor=PERMILLE if funded else 0,
+            gate_height=self.stage.height,
+        )
+        self.live[number], self.last_opened = slot, number
+        self.stage.findings.count("gates")
+        self.stage.expect.event("slot_opened", (number,), factor_permille=slot.factor)
+
+    def _fire(self, slot: Slot, gate: int) -> None:
+        slot.gate_height, slot.gate = self.stage.height, gate + 1
+        self.stage.findings.count("gates")
+        if gate == CLEAR:
+            self._clear(slot)
+        elif gate == SECURE:
+            self._secure(slot)
+        elif gate == SEAL:
+            self._seal(slot)
+        elif gate == SETTLE:
+            slot.charging = True
+        elif gate == CLOSE:
+            self.stage.expect.event("slot_closed", (slot.number,))
+            del self.live[slot.number]
+
+    def _clear(self, slot: Slot) -> None:
+        rules = auction.Rules(
+            mechanism=slot.params.mechanism,
+            k_num=slot.params.k_num,
+            k_den=slot.params.k_den,
+            floor_e4=slot.floor_e4,
+            cap_e4=slot.cap_e4,
+        )
+        found = slot.outcome = auction.run(list(slot.orders.values()), rules)
+        slot.secured = True
+        self.stage.findings.count("clearings")
+        self.stage.expect.event(
+            "slot_cleared",
+            (slot.number,),
+            price_e4=found.price_e4,
+            volume_mWh=found.volume_mWh,
+            welfare=found.welfare,
+        )
+        self.stage.expect.event("slot_secured", (slot.number,), candidate=0, factor_permille=slot.factor)
+
+    def _secure(self, slot: Slot) -> None:
+        slot.resolved = True
+        assert slot.outcome is not None
+        served = slot.outcome.volume_mWh * slot.factor // PERMILLE
+        rest = {
+            side: sum(order.quantity_mWh for order in slot.orders.values() if order.side == side) - served
+            for side in (BID, ASK)
+        }
+        self.stage.expect.event(
+            "slot_residual",
+            (slot.number,),
+            residual_mWh=rest[BID] - rest[ASK],
+            unserved_bid_mWh=rest[BID],
+            unserved_ask_mWh=rest[ASK],
+            price_e4=slot.outcome.price_e4,
+        )
+
+    def _seal(self, slot: Slot) -> None:
+        voided = not slot.resolved
+        if voided:
+            slot.factor = 0
+        root = self._seal_root(slot, voided=voided)
+        self.stage.expect.event("slot_sealed", (slot.number,), root=root.hex(), voided=str(voided).lower())
+
+    def _seal_root(self, slot: Slot, *, voided: bool) -> bytes:
+        name = self.stage.chain_id.encode()
+        head = b"bsmg/seal/1" + len(name).to_bytes(2, "big") + name + slot.number.to_bytes(8, "big")
+        state = slot.factor.to_bytes(2, "big") + bytes([voided])
+        return sha256(head + state + self._schedule_hash(slot)).digest()
+
+    def _schedule_hash(self, slot: Slot) -> bytes:
+        text = b"bsmg/schedule/1"
+        fills = slot.outcome.fills if slot.outcome else {}
+        for side in (BID, ASK):
+            for order in auction.sorted_side(list(slot.orders.values()), side):
+                if fills.get(order.seq):
+                    bus = self.cells.by_number[order.cell].bus
+                    widths = ((side, 1), (order.price_e4, 4), (order.seq, 8), (order.cell, 4), (bus, 2))
+                    text += b"".join(number.to_bytes(size, "big") for number, size in widths)
+                    text += fills[order.seq].to_bytes(8, "big")
+        return sha256(text).digest()
+
+    # --- messages ----------------------------------------------------------------------------------------------------
+
+    def forecast(self, msg: market_tx.MsgPostForecast) -> None:
+        """A narrower price band."""
+        slot = self.live[msg.slot]
+        slot.floor_e4, slot.cap_e4 = msg.floor_e4, msg.cap_e4
+
+    def place(self, msg: market_tx.MsgPlaceOrder, answer: market_tx.MsgPlaceOrderResponse) -> None:
+        """An order escrows its worst case."""
+        slot, cell = self.live[msg.slot], self.cells.by_address[msg.cell]
+        order = Order(
+            side=msg.side,
+            price_e4=msg.price_e4,
+            seq=slot.next_seq,
+            cell=cell.number,
+            quantity_mWh=msg.quantity_mWh,
+        )
+        slot.next_seq += 1
+        slot.orders[order.seq] = order
+        escrow = slot.escrow_of(order)
+        slot.escrow += escrow
+        self.pay(msg.cell, ESCROW, escrow)
+        name = f"{self.stage.place}: order of {msg.cell} in slot {msg.slot}"
+        self.stage.findings.equal("clearings", f"{name} seq", order.seq, answer.seq)
+        self.stage.findings.equal("clearings", f"{name} escrow", str(escrow), answer.escrow)
+
+    def cancel(self, msg: market_tx.MsgCancelOrder, answer: market_tx.MsgCancelOrderResponse) -> None:
+        """The whole escrow returns."""
+        slot = self.live[msg.slot]
+        refund = slot.escrow_of(slot.orders.pop(msg.seq))
+        slot.escrow -= refund
+        self.pay(ESCROW, msg.cell, refund)
+        name = f"{self.stage.place}: cancelled order {msg.seq} of slot {msg.slot} refund"
+        self.stage.findings.equal("clearings", name, str(refund), answer.refund)
+
+    def deposit(self, msg: market_tx.MsgDeposit) -> None:
+        """Arrears first, then collateral; the utility cell funds balancing."""
+        amount = int(msg.amount)
+        if msg.cell == self.params.utility:
+            self.pay(msg.cell, BALANCING, amount)
+            return
+        cell = self.cells.by_address[msg.cell]
+        arrears = min(amount, cell.arrears)
+        self.pay(msg.cell, BALANCING, arrears)
+        self.pay(msg.cell, COLLATERAL, amount - arrears)
+        cell.arrears -= arrears
+        cell.collateral += amount - arrears
+
+    def withdraw(self, msg: market_tx.MsgWithdraw) -> None:
+        """Out of collateral, or of balancing for the utility cell."""
+        amount = int(msg.amount)
+        if msg.cell == self.params.utility:
+            self.pay(BALANCING, msg.cell, amount)
+            return
+        self.cells.by_address[msg.cell].collateral -= amount
+        self.pay(COLLATERAL, msg.cell, amount)
+
+    def update_params(self, msg: market_tx.MsgUpdateParams) -> None:
+        """For slots that open from now on."""
+        self.params = market.Params()
+        self.params.CopyFrom(msg.params)
+
+    def readings(self, msg: meter_tx.MsgSubmitReadings, answer: meter_tx.MsgSubmitReadingsResponse) -> None:
+        """Those that the chain accepted."""
+        for reading, result in zip(msg.readings, answer.results, strict=True):
+            if result.code == 0:
+                self.cells.reading(self.live[reading.slot].meters, reading)
+
+    def estimates(self, msg: meter_tx.MsgPostEstimate) -> None:
+        """All or none."""
+        for estimate in msg.estimates:
+            self.cells.estimate(self.live[msg.slot].meters, estimate)
+
+    # --- settlement --------------------------------------------------------------------------------------------------
+
+    def end_block(self) -> None:
+        """So many units a block: debts first, then slots in order, each its charges and then its credits."""
+        units = self.params.settle_units - self._pay_owed(self.params.settle_units)
+        for slot in sorted(self.live.values(), key=lambda item: item.number):
+            if units > 0 and slot.charging:
+                units = self._charge(slot, units)
+            if units > 0 and slot.crediting:
+                units = self._credit(slot, units)
+
+    def _pay_owed(self, limit: int) -> int:
+        used = 0
+        for cell in [self.cells.by_number[n] for n in sorted(self.cells.by_number)]:
+            if cell.owed and used < limit and self.held(BALANCING):
+                paid = min(self.held(BALANCING), cell.owed)
+                self.pay(BALANCING, cell.address, paid)
+                cell.owed -= paid
+                used += 1
+        return used
+
+    def _charge(self, slot: Slot, units: int) -> int:
+        acting = {order.cell for order in slot.orders.values()} | set(slot.meters.cells)
+        numbers = sorted(number for number in acting if number >= slot.next_cell)[:units]
+        for number in numbers:
+            self._charge_cell(slot, self.cells.by_number[number])
+            slot.next_cell = number + 1
+        if len(numbers) == units:
+            return 0
+        self._move_pools(slot)
+        slot.charging, slot.crediting, slot.next_cell = False, True, 1
+        return units - len(numbers)
+
+    def _charge_cell(self, slot: Slot, cell: Cell) -> None:
+        trades = self._trades(slot, cell.number)
+        said = slot.meters.of(cell.number)
+        made = bill(tariff_of(slot), trades, said, (max(1, cell.devices), cell.assumed_mWh, cell.score))
+        own = paid_in_order(made.charges, made.income)
+        rest = tuple(charge - paid for charge, paid in zip(made.charges, own, strict=True))
+        pledged = paid_in_order((rest[0], rest[1], rest[2]), cell.collateral)
+        arrears = sum(rest) - sum(pledged)
+        for pools, paid in zip(slot.pools, (own, pledged), strict=True):
+            pools[:] = [total + part for total, part in zip(pools, paid, strict=True)]
+        cell.score, cell.assumed_mWh = made.score_permille, made.assumed_mWh
+        cell.missed = cell.missed + 1 if made.missing else 0
+        cell.collateral -= sum(pledged)
+        cell.arrears += arrears
+        slot.add("arrears", arrears)
+        slot.add("bought", trades.bought_mWh - trades.sold_mWh)
+        slot.add("spread", trades.paid - trades.earned)
+        slot.add("net", made.net)
+        slot.add("import", made.import_mWh + max(0, made.catch_up_mWh))
+        slot.add("export", made.export_mWh - min(0, made.catch_up_mWh))
+        slot.statements[cell.number] = statement_of(slot, cell, (trades, made), (sum(own), arrears))
+        self._expect_statement(slot, cell)
+
+    def _expect_statement(self, slot: Slot, cell: Cell) -> None:
+        statement = slot.statements[cell.number]
+        self.stage.findings.count("statements")
+        if statement.estimated:
+            self.stage.expect.event("reading_missing", (slot.number, cell.address))
+        self.stage.expect.settled(statement)
+
+    def _trades(self, slot: Slot, number: int) -> Trades:
+        found = slot.outcome or auction.NO_TRADE
+        mine = [(order, slot.fill(order)) for order in slot.orders.values() if order.cell == number]
+        bids = [(order, fill) for order, fill in mine if order.side == BID]
+        asks = [(order, fill) for order, fill in mine if order.side == ASK]
+        return Trades(
+            bought_mWh=sum(fill for _, fill in bids),
+            sold_mWh=sum(fill for _, fill in asks),
+            paid=sum(found.price_of(order) * fill for order, fill in bids),
+            earned=sum(found.price_of(order) * fill for order, fill in asks),
+            escrow=sum(slot.escrow_of(order) for order, _ in mine),
+        )
+
+    def _move_pools(self, slot: Slot) -> None:
+        """Collateral and escrow pay the pools; rounding's energy goes to balancing, a spread of prices to incentive."""
+        escrow, pledged = slot.pools
+        for pool, amount in zip((BALANCING, FEES, INCENTIVE), pledged, strict=True):
+            self.pay(COLLATERAL, pool, amount)
+            slot.gained += amount
+        residue = tariff_of(slot).price_e4 * slot.sum_of("bought")
+        spread = slot.sum_of("spread") - residue
+        for pool, amount in ((FEES, escrow[1]), (INCENTIVE, escrow[2] + spread), (BALANCING, escrow[0] + residue)):
+            back = min(max(0, -amount), self.held(pool))
+            self.pay(pool, ESCROW, back)
+            self.pay(ESCROW, pool, max(0, amount))
+            slot.escrow -= max(0, amount) - back
+            slot.gained += max(0, amount) - back
+
+    def _credit(self, slot: Slot, units: int) -> int:
+        numbers = sorted(number for number in slot.statements if number >= slot.next_cell)[:units]
+        for number in numbers:
+            self._credit_cell(slot, self.cells.by_number[number], slot.statements[number])
+            slot.next_cell = number + 1
+        if len(numbers) == units:
+            return 0
+        slot.crediting, slot.settled = False, True
+        self._finish(slot)
+        return units - len(numbers)
+
+    def _credit_cell(self, slot: Slot, cell: Cell, statement: market.Statement) -> None:
+        wanted = int(statement.payout)
+        payout = min(wanted, slot.escrow)
+        self.pay(ESCROW, cell.address, payout)
+        slot.escrow -= payout
+        due = int(statement.credit) + wanted - payout
+        paid = min(due, self.held(BALANCING))
+        self.pay(BALANCING, cell.address, paid)
+        slot.gained -= paid
+        cell.owed += due - paid
+        slot.owed += due - paid
+
+    def _finish(self, slot: Slot) -> None:
+        findings, name = self.stage.findings, f"{self.stage.place}: slot {slot.number}"
+        findings.count("settlements")
+        leaves = [slot.statements[n].SerializeToString(deterministic=True) for n in sorted(slot.statements)]
+        balance = slot.sum_of("import") - slot.sum_of("export")
+        self.stage.expect.event(
+            "slot_settled", (slot.number,), statements_root=tree_root(leaves).hex(), balance_mWh=balance
+        )
+        flows = slot.sum_of("net") + slot.sum_of("arrears") - slot.owed + slot.gained
+        findings.equal("settlements", f"{name}: sum of all flows", 0, flows)
+        findings.equal("settlements", f"{name}: escrow after", 0, slot.escrow)
+
+
+def tariff_of(slot: Slot) -> Tariff:
+    """What the slot's cells are settled by."""
+    params = slot.params
+    return Tariff(
+        up_e4=params.up_e4,
+        down_e4=params.down_e4,
+        fee_e4=params.fee_e4,
+        price_e4=slot.outcome.price_e4 if slot.outcome else 0,
+        penalty_permille=params.penalty_permille,
+        tol_permille=params.tol_permille,
+        alpha_permille=params.alpha_permille,
+        e_max_permille=params.e_max_permille,
+    )
+
+
+def statement_of(slot: Slot, cell: Cell, result: tuple[Trades, Bill], paid: tuple[int, int]) -> market.Statement:
+    """The statement as the chain has to publish it; `paid` is (charges that the slot's money paid, arrears)."""
+    trades, made = result
+    return market.Statement(
+        slot=slot.number,
+        cell=cell.address,
+        bought_mWh=trades.bought_mWh,
+        sold_mWh=trades.sold_mWh,
+        import_mWh=made.import_mWh,
+        export_mWh=made.export_mWh,
+        estimated=made.missing,
+        price_e4=tariff_of(slot).price_e4,
+        trade=str(trades.earned - trades.paid),
+        imbalance=str(made.imbalance),
+        penalty=str(-made.charges[2]),
+        fee=str(-made.charges[1]),
+        escrow_back=str(trades.escrow - trades.paid),
+        net=str(made.net),
+        score_permille=made.score_permille,
+        arrears=str(paid[1]),
+        catch_up=str(made.catch_up),
+        catch_up_mWh=made.catch_up_mWh,
+        payout=str(made.income - paid[0]),
+        credit=str(made.credit),
+    )
+
+
+def tree_root(leaves: list[bytes]) -> bytes:
+    """RFC 6962: split at the largest power of two below the number of leaves."""
+    if not leaves:
+        return sha256(b"").digest()
+    if len(leaves) == 1:
+        return sha256(b"\x00" + leaves[0]).digest()
+    left = 1 << ((len(leaves) - 1).bit_length() - 1)
+    return sha256(b"\x01" + tree_root(leaves[:left]) + tree_root(leaves[left:])).digest()

@@ -1,0 +1,102 @@
+"""What a node's public RPC says of a chain: genesis, blocks, results, and the state at one height. Data only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any as Json
+from typing import Protocol
+
+from cosmos_wire.protos import cmt_types, cmt_validator, registry, trade
+
+NS_PER_MS = 1_000_000
+
+
+class EventLike(Protocol):
+    """An ABCI event."""
+
+    @property
+    def type(self) -> str:
+        """Its kind."""
+
+    @property
+    def attributes(self) -> tuple[tuple[str, str], ...]:
+        """Keys and values in order; a key may come again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TxRecord:
+    """A transaction and its result."""
+
+    raw: bytes
+    code: int
+    codespace: str
+    data: bytes
+    gas_wanted: int
+    gas_used: int
+    events: tuple[EventLike, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockRecord:
+    """A block with its results; `last_commit` signs the block before."""
+
+    header: cmt_types.Header
+    txs: tuple[TxRecord, ...]
+    hook_events: tuple[EventLike, ...]
+    last_commit: cmt_types.Commit | None = None
+
+    @property
+    def height(self) -> int:
+        """Its height."""
+        return self.header.height
+
+    @property
+    def time_ns(self) -> int:
+        """Block time."""
+        return self.header.time.seconds * 1_000_000_000 + self.header.time.nanos
+
+    @property
+    def time_ms(self) -> int:
+        """Block time in whole milliseconds, as gates count."""
+        return self.time_ns // NS_PER_MS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FinalState:
+    """What ABCI queries said as of one height."""
+
+    height: int
+    balances: Mapping[tuple[str, str], int]  # (address, denomination) -> base units
+    supply: Mapping[str, int]
+    cells: tuple[registry.Cell, ...] = ()
+    sold: tuple[trade.SellerContract, ...] = ()
+    bought: tuple[trade.BuyerContract, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChainRecord:
+    """All of one chain that the audit looks at; `blocks` run from 1 to `final.height`."""
+
+    chain_id: str
+    genesis: Mapping[str, Json]
+    blocks: tuple[BlockRecord, ...]
+    final: FinalState
+    validators: Mapping[bytes, cmt_validator.ValidatorSet] = field(default_factory=dict)  # by validators_hash
+    last_commit: cmt_types.Commit | None = None  # of the last block
+
+    @property
+    def app_state(self) -> Mapping[str, Json]:
+        """The application's part of genesis."""
+        state: Mapping[str, Json] = self.genesis["app_state"]
+        return state
+
+
+def values_of(event: EventLike) -> dict[str, str]:
+    """Attributes of an event, the last value of a repeated key."""
+    return dict(event.attributes)
+
+
+def of_kind(events: Iterable[EventLike], *kinds: str) -> list[dict[str, str]]:
+    """Attributes of the events of some kinds, in order."""
+    return [values_of(event) for event in events if event.type in kinds]

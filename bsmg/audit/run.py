@@ -1,0 +1,28 @@
+"""The audit of one or more chains: replay each, close its books, compare the chains with each other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bsmg.audit.closing import check_end
+from bsmg.audit.cross import check_links
+from bsmg.audit.findings import Findings
+from bsmg.audit.headers import check_headers, check_signatures
+from bsmg.audit.record import ChainRecord
+from bsmg.audit.replay import Replay
+from cosmos_wire.errors import ToolError
+
+
+def audit(records: Sequence[ChainRecord], *, light: bool = True) -> list[Findings]:
+    """Findings of each chain in the order given; `light` verifies the commits' signatures too."""
+    names = [record.chain_id for record in records]
+    if len(set(names)) != len(names):
+        raise ToolError(f"expected one node of each chain, got the chains {', '.join(names)}")
+    replays = {record.chain_id: Replay(record).run() for record in records}
+    for replay in replays.values():
+        check_headers(replay.record, replay.stage.findings)
+        if light:
+            check_signatures(replay.record, replay.stage.findings)
+        check_end(replay)
+    check_links(replays)
+    return [replay.stage.findings for replay in replays.values()]

@@ -1,0 +1,81 @@
+"""`bsmg audit`: recompute clearings, settlements, contracts and balances from public RPC, and compare to the unit."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from bsmg.audit.fetch import read_chain
+from bsmg.audit.record import ChainRecord
+from bsmg.audit.report import document, lines, tables
+from bsmg.audit.run import audit
+from bsmg.cli.output import FAILURE, note
+from bsmg.client.rpc import Rpc
+from bsmg.client.testnet_file import FILE_NAME, load_testnet
+from cosmos_wire.errors import ToolError
+from testnet.lifecycle import DEFAULT_HOME
+
+PROGRESS_BLOCKS = 500
+
+
+@click.command("audit")
+@click.option("--rpc", "urls", multiple=True, help="A node's RPC; once for each chain.")
+@click.option("--home", type=click.Path(path_type=Path), help="A testnet's folder: the first node of each chain.")
+@click.option("--light/--no-light", default=True, help="Verify the signatures of every block's commit (default).")
+@click.option("--to-height", type=click.IntRange(0), default=0, help="Last block; default the newest.")
+@click.option("--json", "file", type=click.Path(path_type=Path, dir_okay=False), help="Write the result here too.")
+def command(urls: tuple[str, ...], home: Path | None, light: bool, to_height: int, file: Path | None) -> None:
+    """A sceptic's program: exit code 0 when chains did what their rules say, 1 with every difference otherwise.
+
+    It asks nodes for genesis, blocks, results and final state, replays all of it with code of its own, and trusts no
+    answer that a header it has checked can contradict.
+    """
+    records = asyncio.run(read_all(urls or home_urls(home), light=light, to_height=to_height))
+    note("replaying")
+    found = audit(records, light=light)
+    console = Console()
+    for table in tables(found):
+        console.print(table)
+    for line in lines(found):
+        click.echo(line)
+    result = document(found, [record.final.height for record in records])
+    if file is not None:
+        file.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    if len(records) == 1:
+        click.echo("one chain only: packets, vouchers and contracts were not compared with another chain")
+    total = sum(len(findings.differences) for findings in found)
+    click.echo("the audit agrees with every unit" if not total else f"{total} differences")
+    if total:
+        raise click.exceptions.Exit(FAILURE)
+
+
+def home_urls(home: Path | None) -> tuple[str, ...]:
+    """The first RPC of each chain of a testnet that has one."""
+    folder = home or Path(os.environ.get("BSMG_TESTNET", DEFAULT_HOME))
+    urls = tuple(chain.nodes[0].rpc for chain in load_testnet(folder / FILE_NAME).chains if chain.nodes[0].rpc)
+    if not urls:
+        raise ToolError(f"{folder}: expected chains with an RPC, got none")
+    return urls
+
+
+async def read_all(urls: Sequence[str], *, light: bool, to_height: int = 0) -> list[ChainRecord]:
+    """The records of several chains, one after the other."""
+    records = []
+    for url in urls:
+        async with Rpc(url) as rpc:
+            records.append(await read_chain(rpc, _progress(url), light=light, to_height=to_height))
+    return records
+
+
+def _progress(url: str) -> Callable[[int, int], None]:
+    def tell(height: int, last: int) -> None:
+        if height == last or height % PROGRESS_BLOCKS < 64:
+            note(f"{url}: block {height} of {last}")
+
+    return tell
