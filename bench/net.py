@@ -1,4 +1,4 @@
-"""A testnet for one measurement: one chain with default configuration in a folder of its own, gone afterwards."""
+"""A testnet for one measurement: default configuration, in a folder of its own, gone afterwards."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from bsmg.client.testnet_file import ChainInfo, parse_testnet
+from bsmg.client.testnet_file import TestnetFile, parse_testnet
 from testnet import lifecycle
 from testnet.files import Home
-from testnet.topology import parse_topology
+from testnet.topology import Topology, parse_topology
 
 CHAIN_ID = "bench-1"
 
@@ -23,14 +23,19 @@ def note(text: str) -> None:
     sys.stderr.flush()
 
 
-@asynccontextmanager
-async def one_chain(validators: int) -> AsyncIterator[ChainInfo]:
-    """A chain that makes blocks; whatever happens, its processes end and its folder goes."""
+def alone(validators: int) -> Topology:
+    """One chain with defaults, and no relayer."""
     text = f'[[chain]]\nid = "{CHAIN_ID}"\nkind = "cometbft"\nvalidators = {validators}\n[relayer]\ncount = 0\n'
+    return parse_topology(text, "bench")
+
+
+@asynccontextmanager
+async def running(topology: Topology) -> AsyncIterator[TestnetFile]:
+    """A testnet that works; whatever happens, its processes end and its folder goes."""
     home = Home(Path(tempfile.mkdtemp(prefix="bsmg-bench-")))
     try:
-        doc = await lifecycle.up(lifecycle.Request(home=home, topology=parse_topology(text, "bench"), say=note))
-        yield parse_testnet(doc).chain(CHAIN_ID)
+        doc = await lifecycle.up(lifecycle.Request(home=home, topology=topology, say=note))
+        yield parse_testnet(doc)
     finally:
         if home.specs.exists():
             lifecycle.down(home, purge=True)

@@ -73,7 +73,7 @@ async def send_all(load: Load, transfers: list[bytes], first_due: float) -> int:
     loop, due = asyncio.get_running_loop(), first_due
     for number, raw in enumerate(transfers):
         await asyncio.sleep(max(0.0, due - loop.time()))
-        while load.waiting > load.mempool_max:
+        while load.waiting > load.mempool_max:  # noqa: ASYNC110  (it is polled from the node)
             await asyncio.sleep(POLL_S)
         if loop.time() >= load.until or not await accepted(load, raw):
             return number

@@ -14,6 +14,7 @@ import asyncio
 import json
 import sys
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -21,7 +22,7 @@ from typing import Any as Json
 
 from bench.child import Child, child
 from bench.measure import NS, cpu_s, machine, node_cpu_s, percentile, spent, summary
-from bench.net import note, one_chain
+from bench.net import alone, note, running
 from bench.send_load import GAS, recipient, sender_key
 from bsmg.client.chain import ChainClient
 from bsmg.client.errors import NodeError, QueryRefused
@@ -75,7 +76,10 @@ class Series:
 
 async def measure(options: Options) -> dict[str, Json]:
     """Bring a chain up, load it, count."""
-    async with one_chain(1) as info, ChainClient.of(info) as chain, child(LAUNCH) as load:
+    async with AsyncExitStack() as stack:
+        info = (await stack.enter_async_context(running(alone(1)))).chains[0]
+        chain = await stack.enter_async_context(ChainClient.of(info))
+        load = await stack.enter_async_context(child(LAUNCH))
         numbers = await fund(chain, info, options.senders)
         supply = await supply_of(chain, info.denom)
         await load.prepare(load_spec(info, numbers, options))
