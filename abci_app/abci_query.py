@@ -29,7 +29,7 @@ class AbciQueries:
         except ChainError as error:
             return _refusal(error)
         except QueryError as error:
-            return _refusal(_as_chain_error(error))
+            return refusal_of(error)
         except FAULTS as fault:
             return _refusal(InvalidRequest(f"{request.path[:200]} met a state that it can't handle: {fault!r}"))
 
@@ -67,6 +67,11 @@ class AbciQueries:
         for kind, key, data in operations:
             made.proof_ops.ops.add(type=kind, key=key, data=data)
         return made
+
+
+def refusal_of(error: QueryError) -> abci.ResponseQuery:
+    """A method's refusal as the answer of an ABCI Query."""
+    return _refusal(_as_chain_error(error))
 
 
 def _refusal(error: ChainError) -> abci.ResponseQuery:

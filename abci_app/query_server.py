@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from abci_app.abci_query import AbciQueries
+from abci_app.abci_query import AbciQueries, refusal_of
 from abci_app.ante import Ante
 from abci_app.comet_rpc import CometRpc
 from abci_app.comet_services import CometServices
-from abci_app.executor import Executor
+from abci_app.executor import FAULTS, Executor
 from abci_app.grpc_edge import service_of
 from abci_app.modules import compose
 from abci_app.query_core import QueryError, StateQueries, Status
@@ -23,6 +23,7 @@ from abci_app.simulation import Simulator
 from abci_app.state_api import History
 from abci_app.tx_services import PATH as TX_PATH
 from abci_app.tx_services import TxServices, raw_of
+from cosmos_wire.errors import ChainError
 from cosmos_wire.protos import DecodeError, abci, tx_service
 
 SIMULATE = TX_PATH + "Simulate"
@@ -52,6 +53,8 @@ class QueryServer:
         }
         self._threads = ThreadPoolExecutor(operator.query_concurrency, thread_name_prefix="query")
         self._waiting = 0
+        self._history, self._beside_state = history, frozenset((*self._remote, SIMULATE))
+        self._tasks: set[asyncio.Task[None]] = set()
 
     @property
     def methods(self) -> tuple[str, ...]:
@@ -80,11 +83,32 @@ class QueryServer:
         if not request.HasField("query"):
             done(abci.Response(exception=abci.ResponseException(error="expected a Query, got something else")))
             return
-        future = self._threads.submit(self._abci.answer, request.query)
         loop = asyncio.get_running_loop()
+        if request.query.path in self._beside_state:
+            task = loop.create_task(self._ask_by_abci(request.query, done))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+            return
+        future = self._threads.submit(self._abci.answer, request.query)
         future.add_done_callback(
             lambda found: loop.call_soon_threadsafe(lambda: done(abci.Response(query=found.result())))
         )
+
+    async def _ask_by_abci(self, request: abci.RequestQuery, done: Done) -> None:
+        """A method that is not the state's, by its path: wallets simulate and look transactions up like this."""
+        try:
+            value, _ = await self.ask(request.path, request.data, request.height)
+            height = request.height or await self._in_thread(self._latest)  # CosmJS takes 0 for no answer
+            made = abci.ResponseQuery(value=value, height=height)
+        except QueryError as error:
+            made = refusal_of(error)
+        except (ChainError, *FAULTS) as fault:
+            made = refusal_of(QueryError(Status.INTERNAL, f"{request.path} met what it can't handle: {fault!r}"))
+        done(abci.Response(query=made))
+
+    def _latest(self) -> int:
+        with self._history.snapshot(None) as snapshot:
+            return snapshot.height
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         if self._waiting >= WAITING_MAX:

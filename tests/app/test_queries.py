@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import socket
 from collections.abc import AsyncIterator, Callable
@@ -355,6 +356,23 @@ def test_grpc_methods_by_abci_path(abci_queries: AbciQueries) -> None:
     params = abci_queries.answer(abci.RequestQuery(path="/cosmos.staking.v1beta1.Query/Params"))
     staking = staking_query.QueryParamsResponse.FromString(params.value).params
     assert (staking.unbonding_time.seconds, staking.historical_entries) == (60, 10_000)
+
+
+async def _dispatched(server: QueryServer, path: str, data: bytes) -> abci.ResponseQuery:
+    answer: asyncio.Future[abci.Response] = asyncio.get_running_loop().create_future()
+    server.dispatch(abci.Request(query=abci.RequestQuery(path=path, data=data)), b"", answer.set_result)
+    return (await answer).query
+
+
+async def test_simulate_and_lookups_by_abci_path(server: QueryServer) -> None:
+    request = tx_service.SimulateRequest(tx_bytes=send_tx(2))
+    found = await _dispatched(server, SIMULATE, request.SerializeToString())
+    assert (found.code, found.height) == (0, 5)
+    assert tx_service.SimulateResponse.FromString(found.value).gas_info.gas_used > 10_000
+    refused = await _dispatched(server, SIMULATE, b"")
+    assert (refused.code, refused.log[:40]) == (18, "rpc error: code = InvalidArgument desc =")
+    away = await _dispatched(server, "/cosmos.base.tendermint.v1beta1.Service/GetSyncing", b"")
+    assert (away.code, "without --rpc" in away.log) == (18, True)
 
 
 def test_app_and_p2p_paths(abci_queries: AbciQueries) -> None:
