@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from cosmos_wire.errors import ChainError
 from cosmos_wire.protos import Any
 from ibc_core import errors
 from ibc_core.host import Context
@@ -28,6 +32,7 @@ from ibc_core.tendermint.wire import (
 )
 
 FROZEN_HEIGHT = Height(0, 1)  # a mark, not a place: ibc-go writes the same whatever happened
+ICS23 = "ics23"
 SIGNATURE_GAS = 600  # an ed25519 check, as the SDK counts it
 
 
@@ -119,12 +124,26 @@ class TendermintClient:
     def verify_membership(self, ctx: Context, client_id: str, proof: Proof, path: bytes, value: bytes) -> None:
         """Check that the counterparty's store (`proof.prefix`) holds `value` at `path`."""
         client, root = _provable(ctx, client_id, proof.height)
-        merkle.verify_membership(client.proof_specs, root, (proof.prefix, path), proof.data, value)
+        with _as_invalid_proof(client_id, path):
+            merkle.verify_membership(client.proof_specs, root, (proof.prefix, path), proof.data, value)
 
     def verify_non_membership(self, ctx: Context, client_id: str, proof: Proof, path: bytes) -> None:
         """Check that it holds nothing at `path`."""
         client, root = _provable(ctx, client_id, proof.height)
-        merkle.verify_non_membership(client.proof_specs, root, (proof.prefix, path), proof.data)
+        with _as_invalid_proof(client_id, path):
+            merkle.verify_non_membership(client.proof_specs, root, (proof.prefix, path), proof.data)
+
+
+@contextmanager
+def _as_invalid_proof(client_id: str, path: bytes) -> Iterator[None]:
+    """Whatever ICS-23 finds wrong is `commitment/2` to the outside, as ibc-go has it; the reason stays in the text."""
+    try:
+        yield
+    except ChainError as error:
+        if error.codespace != ICS23:
+            raise
+        what = path.decode(errors="backslashreplace")
+        raise errors.InvalidProof(f"failed verification of {what} for client ({client_id}): {error}") from error
 
 
 def charge(ctx: Context, *headers: Header) -> None:
