@@ -5,11 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any as Json
 
+from rich.console import Console
 from rich.table import Table
 
 from bsmg.audit.findings import SUBJECTS, Findings
 
+PIPE_COLUMNS = 200  # width of tables that go to a file or another program
 SHOWN_MAX = 200  # differences printed; the JSON file has all of them
+
+
+def console() -> Console:
+    """Standard output; wide enough for whole numbers when nobody looks at it through a terminal."""
+    made = Console()
+    return made if made.is_terminal else Console(width=PIPE_COLUMNS)
 
 
 def tables(found: Sequence[Findings]) -> Iterator[Table]:

@@ -9,11 +9,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import click
-from rich.console import Console
 
 from bsmg.audit.fetch import read_chain
 from bsmg.audit.record import ChainRecord
-from bsmg.audit.report import document, lines, tables
+from bsmg.audit.report import console, document, lines, tables
 from bsmg.audit.run import audit
 from bsmg.cli.output import FAILURE, note
 from bsmg.client.rpc import Rpc
@@ -39,9 +38,9 @@ def command(urls: tuple[str, ...], home: Path | None, light: bool, to_height: in
     records = asyncio.run(read_all(urls or home_urls(home), light=light, to_height=to_height))
     note("replaying")
     found = audit(records, light=light)
-    console = Console()
+    screen = console()
     for table in tables(found):
-        console.print(table)
+        screen.print(table)
     for line in lines(found):
         click.echo(line)
     result = document(found, [record.final.height for record in records])
