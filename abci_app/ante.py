@@ -176,8 +176,12 @@ def deduct_fee(ctx: Context, signers: Sequence[bytes], fee: tuple[coins.Coin, ..
 
 
 def check_key(account: auth.BaseAccount, address: bytes, info: tx.SignerInfo, mode: Mode) -> bytes:
-    """The signer's key: the account's, or the one that came, which the account keeps from now on."""
-    if info.mode_info.WhichOneof("sum") != "single" or info.mode_info.single.mode != signing.SIGN_MODE_DIRECT:
+    """The signer's key: the account's, or the one that came, which the account keeps from now on.
+
+    A simulation has nothing signed yet: wallets name no mode (CosmJS), and some send a stand-in for the key.
+    """
+    direct = info.mode_info.WhichOneof("sum") == "single" and info.mode_info.single.mode == signing.SIGN_MODE_DIRECT
+    if not direct and mode is not Mode.SIMULATE:
         raise NotSupported(f"expected SIGN_MODE_DIRECT of one key, got {str(info.mode_info)[:100]!r}")
     sent, known = public_key_of(info), accounts.key_of(account)
     if mode is Mode.SIMULATE and sent is None and known is None:
@@ -186,7 +190,7 @@ def check_key(account: auth.BaseAccount, address: bytes, info: tx.SignerInfo, mo
     key = sent if sent is not None else known
     if key is None:
         raise InvalidPubKey("pubkey on account is not set: the first transaction has to carry it")
-    if secp256k1.address(key) != address:
+    if secp256k1.address(key) != address and mode is not Mode.SIMULATE:
         raise InvalidPubKey(f"pubKey does not match signer address {account.address}")
     if known is None:
         accounts.set_key(account, key)

@@ -32,11 +32,13 @@ from cosmos_wire.protos import (
     base_abci,
     connection_query,
     ics23,
+    secp256k1_keys,
+    signing,
     staking_query,
     tx,
     tx_service,
 )
-from cosmos_wire.tx import unsigned
+from cosmos_wire.tx import pack, unsigned
 from tests.app.chain import ALICE, BOB, DENOM, GAS, RICH, STRANGER, Draft, Node, send_message, send_tx
 
 BALANCE = "/cosmos.bank.v1beta1.Query/Balance"
@@ -117,6 +119,7 @@ async def test_height_by_metadata(channel: grpc.aio.Channel, height: str, amount
         (BALANCE, _bob(), "2", "INVALID_ARGUMENT", "from 3 on (the lowest kept), got 2"),
         (BALANCE, _bob(), "6", "INVALID_ARGUMENT", "from 3 to 5, got 6"),
         (BALANCE, _bob(), "-1", "INVALID_ARGUMENT", "height < 0"),
+        (BALANCE, _bob(), str(1 << 70), "INVALID_ARGUMENT", "height > 9223372036854775807"),
         (BALANCE, _bob(), "x", "INVALID_ARGUMENT", "expected an integer, got 'x'"),
         (BALANCE, b"\xff", "0", "INVALID_ARGUMENT", "1 bytes are not its request"),
         (BALANCE, b"", "0", "INVALID_ARGUMENT", "invalid denom"),
@@ -267,6 +270,16 @@ def test_simulated_gas_is_exact_once_the_fee_is_known(server: QueryServer, node:
     used = _simulate(server, unsigned(parts.body_bytes, parts.auth_info_bytes))
     (result,) = node.block(data)
     assert used == result.gas_used
+
+
+def test_simulation_asks_neither_sign_mode_nor_the_right_key(server: QueryServer) -> None:
+    parts = tx.TxRaw.FromString(send_tx(2))
+    info = tx.AuthInfo.FromString(parts.auth_info_bytes)
+    used = _simulate(server, unsigned(parts.body_bytes, parts.auth_info_bytes))
+    info.signer_infos[0].mode_info.single.mode = signing.SIGN_MODE_UNSPECIFIED  # as CosmJS does
+    assert abs(_simulate(server, unsigned(parts.body_bytes, info.SerializeToString())) - used) <= 100
+    info.signer_infos[0].public_key.CopyFrom(pack(secp256k1_keys.PubKey(key=BOB.public)))
+    assert _simulate(server, unsigned(parts.body_bytes, info.SerializeToString())) > 10_000
 
 
 async def test_simulate_by_grpc_says_why_not(channel: grpc.aio.Channel) -> None:
