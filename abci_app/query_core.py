@@ -19,6 +19,9 @@ from cosmos_wire.protos import DecodeError, Message
 from ibc_core.host import Context, EventLog, FreeGas, QueryRoute
 
 
+HEIGHT_MAX = (1 << 63) - 1  # a header's height is an int64
+
+
 class Status(Enum):
     """gRPC status codes that queries end with."""
 
@@ -80,6 +83,8 @@ class StateQueries:
         """A state to read from, 0 for the latest; raises a ChainError for a height that is not kept."""
         if height < 0:
             raise InvalidRequest(f"cannot query with height < 0: got {height}; please provide a valid height")
+        if height > HEIGHT_MAX:
+            raise InvalidRequest(f"cannot query with height > {HEIGHT_MAX}: got one of {height.bit_length()} bits")
         with self._history.snapshot(height or None) as snapshot:
             app = snapshot.store(APP)
             yield Context(env=system.block_env(app), app=app, ibc=snapshot.store(IBC), events=EventLog(), gas=FreeGas())
