@@ -25,6 +25,7 @@ A, B = "mga-1", "mgb-1"
 RELAYERS = ("relayer-0", "relayer-1")
 TRANSFER, TRADE = "transfer", "trade"
 WINDOW_MS = 80_000  # T_act - T_gate = 130 permille of it has to hold five blocks
+VERSIONS_KEPT = 60  # on the second chain, so that tests see heights pruned
 TOPOLOGY = f"""
 [[chain]]
 id = "{A}"
@@ -35,6 +36,7 @@ gates = {{ window_min_ms = {WINDOW_MS} }}
 id = "{B}"
 kind = "cometbft"
 cells = 2
+versions_kept = {VERSIONS_KEPT}
 gates = {{ window_min_ms = {WINDOW_MS} }}
 [[link]]
 a = "{A}"
