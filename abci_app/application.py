@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from abci_app import accounts, system
 from abci_app.ante import Mode
 from abci_app.errors import BrokenInvariantError, GenesisError
-from abci_app.events import marked, to_abci
+from abci_app.events import marked, write
 from abci_app.executor import Executor
 from abci_app.modules import Modules
 from abci_app.state_api import APP, IBC, Batch, Changes, State
@@ -168,7 +168,9 @@ class Application:
         events += self._hooks(block, self._modules.end_block, "EndBlock")
         batch = self._state.put(self._merged(block))
         self._pending = Pending(height=request.height, batch=batch)
-        return abci.ResponseFinalizeBlock(events=to_abci(events), tx_results=results, app_hash=batch.app_hash)
+        made = abci.ResponseFinalizeBlock(tx_results=results, app_hash=batch.app_hash)
+        write(events, made.events)
+        return made
 
     def commit(self, _request: abci.RequestCommit) -> abci.ResponseCommit:
         """Make the finalized block durable: the only write."""

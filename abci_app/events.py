@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from cosmos_wire.protos import Message, abci
 from ibc_core.host import Event, event
 
+if TYPE_CHECKING:  # the class exists in the stubs alone: at run time the lists are the C library's
+    from google.protobuf.internal.containers import RepeatedCompositeFieldContainer as Repeated
 
-def to_abci(events: Iterable[Event]) -> list[abci.Event]:
-    """ABCI events in the same order."""
-    return [
-        abci.Event(
-            type=item.type,
-            attributes=[abci.EventAttribute(key=key, value=value, index=True) for key, value in item.attributes],
-        )
-        for item in events
-    ]
+
+def write(events: Iterable[Event], into: Repeated[abci.Event]) -> None:
+    """Append to a message's list of ABCI events, in the same order.
+
+    Made in place: messages built apart and copied into the list take twice as long, and a transaction has nine.
+    """
+    for item in events:
+        add = into.add(type=item.type).attributes.add
+        for key, value in item.attributes:
+            add(key=key, value=value, index=True)
 
 
 def marked(events: Iterable[Event], key: str, value: str) -> list[Event]:

@@ -18,6 +18,7 @@ is the last line on stderr. Killing either at any instant loses nothing.
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import signal
 import sys
@@ -40,6 +41,7 @@ def main(arguments: Sequence[str]) -> int:
         settings = read(arguments)
         logging.basicConfig(level=settings.operator.log_level.upper(), format=LOG_FORMAT, stream=sys.stderr)
         sys.setswitchinterval(SWITCH_INTERVAL_S)
+        gc.freeze()  # what the imports made stays for good: no collection has to look at it again
         return uvloop.run(_run(settings))
     except (BsmgError, OSError) as error:
         sys.stderr.write(f"level=ERROR {error}\n")

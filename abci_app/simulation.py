@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from abci_app.events import to_abci
+from abci_app.events import write
 from abci_app.executor import Executor, Outcome
 from abci_app.query_core import QueryError, StateQueries, Status, refusals
 from cosmos_wire.protos import base_abci
@@ -32,6 +32,6 @@ def _response(outcome: Outcome) -> base_abci.SimulationResponse:
     made = base_abci.SimulationResponse()
     made.gas_info.gas_wanted, made.gas_info.gas_used = outcome.gas_wanted, outcome.gas_used
     made.result.data = outcome.data
-    made.result.events.extend(to_abci(outcome.events))
+    write(outcome.events, made.result.events)
     made.result.msg_responses.extend(base_abci.TxMsgData.FromString(outcome.data).msg_responses)
     return made
