@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any as Json
+
+import aiohttp
 
 from bsmg.client.testnet_file import NodeInfo
 
@@ -15,6 +18,7 @@ PROC = Path("/proc")
 TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
 UTIME, STIME = 11, 12  # of /proc/PID/stat, counted behind the command's closing parenthesis
 NS = 1_000_000_000
+TIMING = "cometbft_abci_connection_method_timing_seconds"
 
 
 def cpu_s(pid: int) -> float:
@@ -67,3 +71,23 @@ def machine() -> dict[str, Json]:
         "load_average": [round(value, 2) for value in os.getloadavg()],
         "commit": described.stdout.strip() or "unknown",
     }
+
+
+async def abci_times(metrics_url: str) -> dict[str, tuple[float, float]]:
+    """Seconds and number of calls so far of each ABCI method, as CometBFT's own metrics have them."""
+    async with aiohttp.ClientSession() as session, session.get(metrics_url) as answer:
+        text = await answer.text()
+    found: dict[str, dict[str, float]] = {}
+    for kind in ("sum", "count"):
+        for method, value in re.findall(rf'{TIMING}_{kind}{{.*?method="(\w+)".*?}} (\S+)', text):
+            found.setdefault(method, {})[kind] = float(value)
+    return {method: (item["sum"], item["count"]) for method, item in found.items()}
+
+
+def mean_ms(before: Mapping[str, tuple[float, float]], after: Mapping[str, tuple[float, float]]) -> dict[str, float]:
+    """Mean milliseconds of a call between two readings, by method."""
+    gone = {
+        method: (total - before.get(method, (0, 0))[0], count - before.get(method, (0, 0))[1])
+        for method, (total, count) in after.items()
+    }
+    return {method: round(1000 * total / count, 2) for method, (total, count) in sorted(gone.items()) if count}

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any as Json
 
 from bench.child import Child, child
-from bench.measure import NS, cpu_s, machine, node_cpu_s, percentile, spent, summary
+from bench.measure import NS, abci_times, cpu_s, machine, mean_ms, node_cpu_s, percentile, spent, summary
 from bench.net import alone, note, running
 from bsmg.client.rpc import Rpc
 from bsmg.client.testnet_file import ChainInfo
@@ -55,17 +55,21 @@ async def measure(options: Options) -> dict[str, Json]:
             await load.prepare(load_spec(info, options))
         await asyncio.sleep(SETTLE_S)
         note(f"idle for {options.idle_s} s")
+        times = [await abci_times(info.nodes[0].metrics)]
         idle = await intervals(rpc, options.idle_s)
+        times.append(await abci_times(info.nodes[0].metrics))
         note(f"{options.clients} clients for {options.seconds} s")
         before = cpu_of(info, loads)
         await asyncio.gather(*(load.go() for load in loads))
         loaded = await intervals(rpc, options.seconds)
+        times.append(await abci_times(info.nodes[0].metrics))
         cpu, where = spent(before, cpu_of(info, loads)), machine()
         answers = await asyncio.gather(*(load.result() for load in loads))
     return {
         "validators": options.validators,
         **figures(idle, loaded),
         **asked(answers, options),
+        "abci_ms": {"idle": mean_ms(*times[:2]), "loaded": mean_ms(*times[1:])},
         "cpu_s": cpu,
         "machine": where,
     }
