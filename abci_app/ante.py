@@ -68,7 +68,7 @@ class Ante:
         check_timeout_height(ctx, decoded.body.timeout_height)
         charge_size(ctx, decoded, mode)
         signers = self.signers(decoded)
-        fee = coins.parse(decoded.auth_info.fee.amount)
+        fee = coins.parse_fee(decoded.auth_info.fee.amount)
         if mode is Mode.CHECK:
             self.check_gas_price(decoded.auth_info.fee.gas_limit, fee)
         deduct_fee(ctx, signers, fee, mode)
@@ -156,7 +156,7 @@ def charge_size(ctx: Context, decoded: DecodedTx, mode: Mode) -> None:
     size = decoded.size
     if mode is Mode.SIMULATE:
         size += sum(secp256k1.SIGNATURE_BYTES for signature in decoded.raw.signatures if not signature)
-        size += 0 if decoded.auth_info.fee.amount else FEE_FIELD_BYTES
+        size += 0 if coins.parse_fee(decoded.auth_info.fee.amount) else FEE_FIELD_BYTES
     ctx.gas.consume(gas.TX_BYTE * size, "txSize")
 
 

@@ -28,6 +28,11 @@ def parse(coins: Sequence[coin.Coin]) -> tuple[Coin, ...]:
     return parsed
 
 
+def parse_fee(coins: Sequence[coin.Coin]) -> tuple[Coin, ...]:
+    """Coins of a fee; nothing but zeros is no fee, as the SDK has it and the Go relayer's simulations send it."""
+    return () if all(amount_of(item) == 0 for item in coins) else parse(coins)
+
+
 def amount_of(item: coin.Coin) -> int:
     """Amount of one coin >= 0 in base units; raises InvalidCoins for a bad denom or number."""
     if DENOM.fullmatch(item.denom) is None:

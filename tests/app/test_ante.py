@@ -210,6 +210,11 @@ def test_check_state_runs_ahead_and_recheck_starts_over(node: Node) -> None:
     assert node.check(txs[2], again=True).code == 32  # without the second one it has no place
 
 
+def test_a_fee_of_zero_coins_is_no_fee(node: Node) -> None:
+    (result,) = node.block(_auth(lambda info: setattr(info.fee.amount[0], "amount", "0")))
+    assert (result.code, result.log) == (0, "")
+
+
 def test_fee_and_sequence_stay_when_a_message_fails(node: Node) -> None:
     poor = send_tx(0, messages=(send_message(ALICE, BOB.text, 5), send_message(ALICE, BOB.text, 10**16)))
     failed, good = node.block(poor, send_tx(1))
