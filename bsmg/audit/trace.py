@@ -100,7 +100,9 @@ def trace(records: Sequence[ChainRecord], prefix: str) -> Story:
     sold = {r.chain_id: item for r in records for item in r.final.sold if item.lock.contract_id == wanted}
     bought = {r.chain_id: item for r in records for item in r.final.bought if item.lock.contract_id == wanted}
     seller, buyer = next(iter(sold.items()), ("", None)), next(iter(bought.items()), ("", None))
-    lock = next(item.lock for item in (buyer[1], seller[1]) if item is not None)
+    known = buyer[1] if buyer[1] is not None else seller[1]
+    assert known is not None
+    lock = known.lock
     channels = {name: item.channel_id for name, item in (seller, buyer) if item is not None}
     stories: dict[tuple[str, PacketKey], PacketStory] = {}
     tracers = [_Tracer(record.chain_id, lock, channels.get(record.chain_id, ""), stories) for record in records]
@@ -125,7 +127,8 @@ def _first_time(story: PacketStory) -> int:
 
 
 def _find(records: Iterable[ChainRecord], prefix: str) -> bytes:
-    every = {bytes(item.lock.contract_id) for r in records for item in (*r.final.sold, *r.final.bought)}
+    sold = {bytes(item.lock.contract_id) for record in records for item in record.final.sold}
+    every = sold | {bytes(item.lock.contract_id) for record in records for item in record.final.bought}
     found = sorted(ident for ident in every if ident.hex().startswith(prefix))
     if len(found) != 1:
         shown = ", ".join(ident.hex()[:12] for ident in (found or sorted(every))[:12]) or "none at all"
