@@ -14,8 +14,8 @@ from bsmg.client.errors import RpcRefused
 from bsmg.client.keys import Key, key_from_mnemonic
 from bsmg.client.rpc import Accepted, Rpc
 from cosmos_wire import tx as wire
-from cosmos_wire.protos import auth, auth_query, bank_query, bank_tx, coin, tx
-from tests.e2e.net import A, BLOCKS, Net, Side, opened
+from cosmos_wire.protos import auth, auth_query, bank_tx, coin, tx
+from tests.e2e.net import BLOCKS, A, Net, Side, opened
 
 pytestmark = pytest.mark.e2e
 SEED = 7

@@ -52,17 +52,17 @@ async def blocks(side: Side, count: int) -> int:
     return (await side.client.feed.wait_above(head.height + count - 1)).height
 
 
-async def caught_up(side: Side, node: Node) -> None:
-    """At the head with the others, and with the same app hash at the same heights."""
+async def caught_up(side: Side, node: Node) -> int:
+    """At the head with the others, and with the same app hash at the same heights; returns its height."""
 
     async def there() -> bool:
         return await node.height() >= (await side.client.head()).height - 1 > 0
 
     await until(side.client, there, f"{node.moniker} at the head")
-    await same_state(side, node)
+    return await same_state(side, node)
 
 
-async def same_state(side: Side, node: Node) -> None:
+async def same_state(side: Side, node: Node) -> int:
     """Headers of the last blocks, and the application's own word for its last one."""
     top = min(await node.height(), (await side.client.head()).height)
     for height in range(max(1, top - COMPARED), top + 1):
@@ -72,6 +72,7 @@ async def same_state(side: Side, node: Node) -> None:
     await side.client.feed.wait_above(height)
     committed = (await side.client.rpc.header(height + 1)).app_hash
     assert committed == base64.b64decode(app_hash), f"application of {node.moniker} at {height}"
+    return height
 
 
 async def test_a_killed_validator_is_missed_by_nobody_and_catches_up(net: Net) -> None:
@@ -80,11 +81,12 @@ async def test_a_killed_validator_is_missed_by_nobody_and_catches_up(net: Net) -
         await net.kill(node.moniker)
         try:
             stopped = await blocks(a, 1)
-            assert await blocks(a, ASIDE) >= stopped + ASIDE
+            passed = await blocks(a, ASIDE)
+            assert passed >= stopped + ASIDE
             assert await node.height() == 0
         finally:
             await net.restart(node.moniker)
-        await caught_up(a, node)
+        assert await caught_up(a, node) >= passed
         await node.rpc.close()
 
 
@@ -93,10 +95,10 @@ async def test_a_frozen_validator_thaws_and_goes_on(net: Net) -> None:
         node = node_of(a, 2)
         await asyncio.to_thread(lifecycle.freeze, net.home, node.moniker)
         try:
-            await blocks(a, ASIDE)
+            passed = await blocks(a, ASIDE)
         finally:
             await net.restart(node.moniker)
-        await caught_up(a, node)
+        assert await caught_up(a, node) >= passed
         await node.rpc.close()
 
 

@@ -11,9 +11,9 @@ import pytest
 from cosmos_wire.protos import bank_tx, coin
 from testnet import procfs
 from tests.e2e.net import (
+    TRANSFER,
     A,
     B,
-    TRANSFER,
     Net,
     Side,
     attributes_of,
