@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from cosmos_wire.merkle import merkle_root
 from cosmos_wire.protos import Timestamp, cmt_keys, cmt_types, cmt_validator
 
 PRECOMMIT = 2
@@ -132,18 +133,6 @@ def extension_sign_bytes(chain_id: str, height: int, round_: int, extension: byt
     """CanonicalVoteExtension behind its length."""
     place = _fixed(2, height) + _fixed(3, round_)
     return delimited(_bytes(1, extension) + place + _bytes(4, chain_id.encode()))
-
-
-def merkle_root(items: Sequence[bytes]) -> bytes:
-    """Root of RFC 6962's tree over the items in their order; of none, the hash of nothing."""
-    level = [hashlib.sha256(b"\x00" + item).digest() for item in items]
-    if not level:
-        return hashlib.sha256(b"").digest()
-    while len(level) > 1:  # a node without a sibling moves up as it is, which gives RFC 6962's split
-        pairs = zip(level[::2], level[1::2], strict=False)
-        above = [hashlib.sha256(b"\x01" + left + right).digest() for left, right in pairs]
-        level = above + level[len(level) - len(level) % 2 :]
-    return level[0]
 
 
 def _wrapped(value: bytes) -> bytes:

@@ -6,44 +6,30 @@ from collections.abc import Sequence
 from hashlib import sha256
 
 from abci_app.store.page import uvarint
+from cosmos_wire.merkle import INNER, LEAF, leaf_hash, root_of_hashes, split
 from cosmos_wire.protos import ics23
-
-LEAF, INNER = b"\0", b"\1"
 
 
 def leaf(name: bytes, root: bytes) -> bytes:
     """SHA256(0x00, len name, name, 32, SHA256(root))."""
-    return sha256(LEAF + uvarint(len(name)) + name + b"\x20" + sha256(root).digest()).digest()
-
-
-def _split(count: int) -> int:
-    """Largest power of two below `count`."""
-    return 1 << (count - 1).bit_length() - 1
-
-
-def root_of(leaves: Sequence[bytes]) -> bytes:
-    """Root over at least one leaf hash."""
-    if len(leaves) == 1:
-        return leaves[0]
-    at = _split(len(leaves))
-    return sha256(INNER + root_of(leaves[:at]) + root_of(leaves[at:])).digest()
+    return leaf_hash(uvarint(len(name)) + name + b"\x20" + sha256(root).digest())
 
 
 def path_of(leaves: Sequence[bytes], index: int) -> list[ics23.InnerOp]:
     """Inner operations from leaf `index` up to the root."""
     if len(leaves) == 1:
         return []
-    at = _split(len(leaves))
+    at = split(len(leaves))
     if index < at:
-        step = ics23.InnerOp(hash=ics23.SHA256, prefix=INNER, suffix=root_of(leaves[at:]))
+        step = ics23.InnerOp(hash=ics23.SHA256, prefix=INNER, suffix=root_of_hashes(leaves[at:]))
         return [*path_of(leaves[:at], index), step]
-    step = ics23.InnerOp(hash=ics23.SHA256, prefix=INNER + root_of(leaves[:at]))
+    step = ics23.InnerOp(hash=ics23.SHA256, prefix=INNER + root_of_hashes(leaves[:at]))
     return [*path_of(leaves[at:], index - at), step]
 
 
 def app_hash(roots: dict[str, bytes]) -> bytes:
     """Root over all stores."""
-    return root_of([leaf(name.encode(), roots[name]) for name in sorted(roots)])
+    return root_of_hashes([leaf(name.encode(), roots[name]) for name in sorted(roots)])
 
 
 def store_proof(roots: dict[str, bytes], name: str) -> ics23.CommitmentProof:

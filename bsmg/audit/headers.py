@@ -8,6 +8,7 @@ from itertools import pairwise
 from bsmg.audit.findings import Findings
 from bsmg.audit.record import BlockRecord, ChainRecord
 from cosmos_wire import canonical, ed25519
+from cosmos_wire.merkle import merkle_root
 from cosmos_wire.protos import abci, cmt_types, cmt_validator
 
 
@@ -21,7 +22,7 @@ def check_headers(record: ChainRecord, findings: Findings) -> None:
         place = f"block {block.height}"
         findings.equal("headers", f"{place} height", at, block.height)
         findings.equal("headers", f"{place} chain", record.chain_id, block.header.chain_id)
-        data = canonical.merkle_root([sha256(tx.raw).digest() for tx in block.txs])
+        data = merkle_root([sha256(tx.raw).digest() for tx in block.txs])
         findings.equal("headers", f"{place} data", data.hex(), block.header.data_hash.hex())
     for before, after in pairwise(record.blocks):
         place = f"block {after.height}"
@@ -39,7 +40,7 @@ def results_hash(block: BlockRecord) -> bytes:
         abci.ExecTxResult(code=tx.code, data=tx.data, gas_wanted=tx.gas_wanted, gas_used=tx.gas_used)
         for tx in block.txs
     ]
-    return canonical.merkle_root([leaf.SerializeToString(deterministic=True) for leaf in leaves])
+    return merkle_root([leaf.SerializeToString(deterministic=True) for leaf in leaves])
 
 
 def check_signatures(record: ChainRecord, findings: Findings) -> None:

@@ -6,13 +6,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from cosmos_wire.address import from_bech32
+from cosmos_wire.merkle import grown, root_of_peaks
 from cosmos_wire.protos import market as pb
 from cosmos_wire.protos import registry as registry_pb
 from energy.market import keys, state
 from energy.market.clock import Gate
 from energy.market.life import Step, require_step
 from energy.market.settlement import Account, Charges, Filled, Metered, Terms, position_of, settle_cell
-from energy.merkle import grown, root_of
 from energy.meter import state as meters
 from energy.records import keys_of, load_or_new, save
 from energy.registry import Registry
@@ -73,7 +73,7 @@ def _charge(ctx: Context, registry: Registry, record: pb.Slot, units: int) -> in
         return 0
     ctx.app.delete(key)
     _move_pools(ctx, record, cursor)
-    record.statements_root = root_of(list(cursor.peaks))
+    record.statements_root = root_of_peaks(list(cursor.peaks))
     record.settled_cells = cursor.statements
     save(ctx, keys.work_key(record.slot, keys.CREDITS), pb.SettleCursor(next_cell=1))
     return units - len(numbers)

@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cosmos_wire.merkle import grown, root_of_peaks
 from cosmos_wire.protos import market as pb
 from cosmos_wire.protos import market_query, market_tx
 from energy.errors import CellNotActive
 from energy.market import keys, state
 from energy.market.work import run_work
-from energy.merkle import grown, root_of
 from energy.units import stored
 from tests.energy.chain import ASK, BID, RICH, UTILITY, Chain, address
 
@@ -110,7 +110,7 @@ def check_root(record: pb.Slot, found: list[pb.Statement]) -> None:
     peaks: list[bytes] = []
     for count, statement in enumerate(found):
         peaks = grown(peaks, count, statement.SerializeToString(deterministic=True))
-    assert record.statements_root == root_of(peaks)
+    assert record.statements_root == root_of_peaks(peaks)
     assert record.settled_cells == len(found)
 
 

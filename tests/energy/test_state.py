@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cosmos_wire.errors import ChainError, InvalidRequest
+from cosmos_wire.merkle import EMPTY_ROOT, grown, root_of_peaks
 from cosmos_wire.protos import market as pb
 from cosmos_wire.protos import market_query, meter_query, meter_tx, pagination, registry_query, registry_tx
 from cosmos_wire.protos import market_tx as tx
@@ -17,7 +18,6 @@ from cosmos_wire.protos import registry as registry_pb
 from energy.market import keys, state
 from energy.market.clearing import BookOrder, Trade, schedule_hash, seal_root
 from energy.market.defaults import default_params, params_document
-from energy.merkle import EMPTY_ROOT, grown, root_of
 from energy.meter.reading import sign_bytes
 from ibc_core.bank import module_address
 from tests.energy.chain import ASK, BID, DENOM, UTILITY, Chain, address
@@ -101,7 +101,7 @@ def test_the_growing_tree_is_rfc_6962(leaves: list[bytes]) -> None:
     peaks: list[bytes] = []
     for count, leaf in enumerate(leaves):
         peaks = grown(peaks, count, leaf)
-    assert root_of(peaks) == (root(leaves) if leaves else EMPTY_ROOT)
+    assert root_of_peaks(peaks) == (root(leaves) if leaves else EMPTY_ROOT)
 
 
 def test_queries_answer_from_the_store() -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from functools import cache
 
 from cosmos_wire import canonical, ed25519
+from cosmos_wire.merkle import merkle_root
 from cosmos_wire.protos import Timestamp, cmt_keys, cmt_types, cmt_validator, cmt_version
 from ibc_core.light_client import Height
 from ibc_core.tendermint import build
@@ -158,9 +159,9 @@ class LightChain:
             next_validators_hash=after.hash,
             app_hash=app_hash,
             consensus_hash=hashlib.sha256(b"params").digest(),
-            data_hash=canonical.merkle_root([]),
-            last_results_hash=canonical.merkle_root([]),
-            evidence_hash=canonical.merkle_root([]),
+            data_hash=merkle_root([]),
+            last_results_hash=merkle_root([]),
+            evidence_hash=merkle_root([]),
             proposer_address=self.members.validators[0].address,
         )
         header.last_block_id.SetInParent()
