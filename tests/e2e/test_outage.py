@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import random
+
 import pytest
 
 from ibc_relayer.plan import Packet
 from tests.e2e import carrying
 from tests.e2e.net import (
+    RELAYERS,
     TRANSFER,
     Net,
     Side,
@@ -21,6 +25,7 @@ from tests.e2e.net import (
 
 pytestmark = pytest.mark.e2e
 SHORT_MS = 6_000  # block time of the target from the send to the timeout
+SEED, KILLS, BURST = 5, 3, 10
 LOST, LATE, HALFWAY, BACK = 1_000, 200, 30, 4  # amounts: any sum tells which of them moved
 
 
@@ -66,3 +71,28 @@ async def test_killed_relayers_find_what_is_pending(net: Net) -> None:
             if dict(event.attributes)["refund_denom"] == a.denom
         ]
         assert refund
+
+
+async def test_relayers_killed_at_random_moments_lose_and_repeat_nothing(net: Net) -> None:
+    """Bursts both ways; each relayer dies anywhere between a header and an acknowledgement and comes back at once."""
+    rng = random.Random(SEED)
+    async with opened(net) as (a, b):
+        await quiet(a, b)
+        ours, theirs = voucher(b, a.denom), voucher(a, b.denom)
+        start = await b.balance(b.faucet.address, ours), await a.balance(a.faucet.address, theirs)
+        sent = []
+        for _ in range(KILLS):
+            ways = [transfer(a, b, (a.denom, 1)) for _ in range(BURST)] + [
+                transfer(b, a, (b.denom, 1)) for _ in range(BURST)
+            ]
+            sent += await asyncio.gather(*ways)
+            for name in RELAYERS:
+                await asyncio.sleep(rng.random() * 2)  # anywhere in the work
+                await net.kill(name)
+                await net.restart(name)
+        assert all(one.ok for one in sent), [one.log for one in sent if not one.ok][:3]
+        await quiet(a, b)
+        assert await b.balance(b.faucet.address, ours) == start[0] + KILLS * BURST
+        assert await a.balance(a.faucet.address, theirs) == start[1] + KILLS * BURST
+        assert await conserved(a, b)
+        assert await conserved(b, a)

@@ -6,6 +6,7 @@ import asyncio
 import json
 from typing import Any
 
+import aiohttp
 import pytest
 
 from cosmos_wire.protos import bank_tx, coin
@@ -29,6 +30,7 @@ from tests.e2e.reflect import Reflected, events
 
 pytestmark = pytest.mark.e2e
 TOKENS = 12_345_678_901
+HEAR_S = 60
 SUCCESS = b'{"result":"AQ=="}'
 
 
@@ -112,6 +114,23 @@ async def test_a_query_at_a_height_answers_as_of_that_height(net: Net) -> None:
             old = seen.call(method, height=before, address=other, denom=a.denom)
             new = seen.call(method, height=outcome.height, address=other, denom=a.denom)
             assert (int(old["balance"]["amount"]), int(new["balance"]["amount"])) == (start, start + 5)
+
+
+async def test_a_relayer_that_listens_hears_of_packets_by_websocket(net: Net) -> None:
+    """Stock relayers subscribe to `message.module` and read the packet out of the events that come with it."""
+    query = "tm.event='Tx' AND message.module='ibc_channel'"
+    async with opened(net) as (a, b), aiohttp.ClientSession() as session:
+        async with session.ws_connect(a.info.nodes[1].rpc + "/websocket") as line:
+            await line.send_json({"jsonrpc": "2.0", "id": 1, "method": "subscribe", "params": {"query": query}})
+            assert "error" not in await line.receive_json(timeout=HEAR_S)
+            sent = attributes_of(await transfer(a, b, (a.denom, 7)), "send_packet")
+            sequence, heard = sent["packet_sequence"], []
+            while sequence not in heard:
+                told = (await line.receive_json(timeout=HEAR_S))["result"]["events"]
+                heard += told.get("send_packet.packet_sequence", [])
+            assert told["tm.event"] == ["Tx"]
+            assert sent["packet_data_hex"] in told["send_packet.packet_data_hex"]
+        await quiet(a, b)
 
 
 async def test_two_relayers_carry_a_burst_once(net: Net) -> None:
