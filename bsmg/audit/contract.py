@@ -51,10 +51,15 @@ def collateral(penalty_ppm: int, price_e4: int, energy_mwh: int) -> int:
     return penalty_ppm * price_e4 * energy_mwh // PPM
 
 
+def at_delivery(export_mwh: int, loss_ppm: int) -> int:
+    """An export reading less the line's loss."""
+    return export_mwh * (PPM - loss_ppm) // PPM
+
+
 def judge(readings: tuple[int | None, int | None, int | None], loss_ppm: int, tol_mwh: int) -> Verdict:
     """`readings` are export (before the line's loss), import, arbiter."""
     export, m, a = readings
-    x = None if export is None else export * (PPM - loss_ppm) // PPM
+    x = None if export is None else at_delivery(export, loss_ppm)
     match x, m:
         case None, None:
             return Verdict(lo=0, hi=0, basis=NOTHING)

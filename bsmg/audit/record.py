@@ -79,11 +79,11 @@ class ChainRecord:
     """All of one chain that the audit looks at; `blocks` run from 1 to `final.height`."""
 
     chain_id: str
-    genesis: Mapping[str, Json]
-    blocks: tuple[BlockRecord, ...]
-    final: FinalState
-    validators: Mapping[bytes, cmt_validator.ValidatorSet] = field(default_factory=dict)  # by validators_hash
-    last_commit: cmt_types.Commit | None = None  # of the last block
+    genesis: Mapping[str, Json] = field(repr=False)
+    blocks: tuple[BlockRecord, ...] = field(repr=False)
+    final: FinalState = field(repr=False)
+    validators: Mapping[bytes, cmt_validator.ValidatorSet] = field(default_factory=dict, repr=False)  # by their hash
+    last_commit: cmt_types.Commit | None = field(default=None, repr=False)  # of the last block
 
     @property
     def app_state(self) -> Mapping[str, Json]:

@@ -408,7 +408,8 @@ class Trade:
             self.decide(here, slot)
             return
         delivery.state = "DISPUTED"
-        self.expect("trade_disputed", (here, b""), slot, import_mwh=delivery.import_mwh)
+        arrived = contract.at_delivery(delivery.export_mwh, self.params.loss_ppm)
+        self.expect("trade_disputed", (here, b""), slot, export_mwh=arrived, import_mwh=delivery.import_mwh)
 
     def _active(self, here: str, slot: int) -> list[tuple[Place, Contract]]:
         found = [(place, made) for place, made in self.sold.items() if place[0] == here and made.lock.slot == slot]

@@ -1,4 +1,4 @@
-"""A short life of two microgrids: orders, a cancelled one, silent meters, contracts that end in every way, transfers."""
+"""A short life of two microgrids: orders, silent meters, contracts that end in every way, transfers."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from tests.ibc.harness import Coordinator, Path, address, packet_of
 
 BID, ASK = 1, 2
 ROOT = bytes(32)
+HONEST = Options()
 
 
 class Day:
     """Two chains with a transfer and a trade path on one connection."""
 
-    def __init__(self, options: Options = Options()) -> None:  # noqa: B008  (a frozen value)
+    def __init__(self, options: Options = HONEST) -> None:
         self.net: Coordinator = network(options)
         self.transfers = self.net.path()
         self.trades = self._second_channel()
@@ -111,7 +112,7 @@ class Day:
     def relay_all(self) -> None:
         """Bring everything that was sent and waits and isn't held back, both ways, until nothing is left."""
         for _ in range(10):
-            if not any([self._relay_from(chain) for chain in (self.a, self.b)]):
+            if not sum(self._relay_from(chain) for chain in (self.a, self.b)):
                 return
 
     def _relay_from(self, chain: RecordedChain) -> int:
@@ -149,13 +150,13 @@ class Day:
         end.acknowledge(packet, end.other.receive(packet))  # type: ignore[attr-defined]  # an Endpoint
 
 
-def lived(options: Options = Options()) -> Day:  # noqa: B008  (a frozen value)
-    """Two slots: in the first everything happens, in the second the silent speak again and debts are paid."""
+def lived(options: Options = HONEST) -> Day:
+    """Three slots: in the first everything happens, in the others debts are paid and the silent speak again."""
     day = Day(options)
     _transfers(day)
     _trade(day)
     _meter(day)
-    _second_slot(day)
+    _later_slots(day)
     return day
 
 
@@ -233,16 +234,17 @@ def _meter(day: Day) -> None:
     day.relay_all()
 
 
-def _second_slot(day: Day) -> None:
-    slot = SLOT + 1
+def _later_slots(day: Day) -> None:
     for chain in (day.a, day.b):
         for number in (1, POOR):
             chain.deliver(market_tx.MsgDeposit(cell=cell_address(number), amount="100000000"))
         chain.deliver(market_tx.MsgWithdraw(cell=cell_address(2), amount="12345"))
         chain.deliver(market_tx.MsgDeposit(cell=UTILITY, amount="1000000000000"))
-    day.until(101, slot)
-    for chain in (day.a, day.b):
-        late = [chain.reading(number, 5_000 * number, 77, missed=1_000 * (number == 4), slot=slot) for number in (1, 3, 4)]
-        day.read(chain, *late)
-    day.until(141, slot)
-    day.until(150, slot)
+    for slot, missed in ((SLOT + 1, {}), (SLOT + 2, {1: 1_000, 5: 90_000})):
+        day.until(101, slot)
+        speaking = (3, 4, *missed)
+        for chain in (day.a, day.b):
+            rows = [(number, 5_000 * number, 77, missed.get(number, 0)) for number in speaking]
+            day.read(chain, *(chain.reading(n, bought, sold, missed=late, slot=slot) for n, bought, sold, late in rows))
+        day.until(141, slot)
+    day.until(150, SLOT + 2)

@@ -17,6 +17,7 @@ from bsmg.audit.record import BlockRecord, ChainRecord, FinalState, TxRecord
 from cosmos_wire import canonical
 from cosmos_wire.address import from_bech32, to_bech32
 from cosmos_wire.errors import ChainError
+from cosmos_wire.merkle import merkle_root
 from cosmos_wire.protos import (
     Message,
     base_abci,
@@ -97,6 +98,7 @@ class RecordedChain(Chain):
     # genesis
 
     def genesis(self, docs: Mapping[str, Mapping[str, object]]) -> None:
+        assert not docs, "this chain makes its own"
         self.doc = self._document()
         ctx = self.context()
         for module in self.modules:
@@ -195,7 +197,7 @@ class RecordedChain(Chain):
             chain_id=self.chain_id,
             height=len(self.blocks) + 1,
             time=timestamp(time_ns),
-            data_hash=canonical.merkle_root([sha256(item.raw).digest() for item in txs]),
+            data_hash=merkle_root([sha256(item.raw).digest() for item in txs]),
             validators_hash=VALIDATORS.hash,
             next_validators_hash=VALIDATORS.hash,
         )
@@ -290,7 +292,7 @@ def resealed(record: ChainRecord, blocks: Sequence[BlockRecord]) -> ChainRecord:
     for block in blocks:
         header = cmt_types.Header()
         header.CopyFrom(block.header)
-        header.data_hash = canonical.merkle_root([sha256(item.raw).digest() for item in block.txs])
+        header.data_hash = merkle_root([sha256(item.raw).digest() for item in block.txs])
         commit = None
         if done:
             commit = commit_of(done[-1])
@@ -300,7 +302,7 @@ def resealed(record: ChainRecord, blocks: Sequence[BlockRecord]) -> ChainRecord:
     return replace(record, blocks=tuple(done), last_commit=commit_of(done[-1]))
 
 
-def network(options: Options = Options()) -> Coordinator:  # noqa: B008  (a frozen value)
+def network(options: Options = Options()) -> Coordinator:
     """Two chains, mga-1 and mgb-1."""
 
     class Chosen(RecordedChain):

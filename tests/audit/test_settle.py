@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from bsmg.audit import market as own_market
 from bsmg.audit.settle import Said, Tariff, Trades, bill, paid_in_order
+from cosmos_wire import merkle
 from cosmos_wire.protos import market as pb
-from energy import merkle
 from energy.market import settlement
 
 ENERGY = st.one_of(st.integers(0, 3), st.integers(0, 10**12))
@@ -98,7 +98,7 @@ def test_both_trees_have_one_root(leaves: list[bytes]) -> None:
     peaks: list[bytes] = []
     for count, leaf in enumerate(leaves):
         peaks = merkle.grown(peaks, count, leaf)
-    assert own_market.tree_root(leaves) == merkle.root_of(peaks)
+    assert own_market.tree_root(leaves) == merkle.root_of_peaks(peaks)
 
 
 def test_the_root_of_nothing() -> None:
