@@ -5,19 +5,25 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
 from typing import TypeVar
 
 import pytest
 
+from abci_app.store import StateDb, StoreOptions
 from bsmg.client.lane import TxOutcome
-from cosmos_wire.protos import Message, channel_tx
+from cosmos_wire.protos import Message, channel, channel_tx, commitment, ics23
+from ibc_core import paths
 from ibc_relayer.events import Packet
 from ibc_relayer.plan import Action
 from tests.e2e import carrying
-from tests.e2e.net import Net, Side, conserved, escrow_address, opened, quiet, transfer, voucher
+from tests.e2e.net import Net, Side, conserved, escrow_address, opened, quiet, transfer, until_time, voucher
 
 pytestmark = pytest.mark.e2e
 AMOUNT = 4_321
+SOON_MS = 9_000  # block time: enough to be received by hand
 M = TypeVar("M", bound=Message)
 Forgery = Callable[[M], None]
 
@@ -71,6 +77,38 @@ CODES: Mapping[str, tuple[str, int]] = {  # what does not stand here is a proof 
     "ack: none": ("channel", 16),
     "packet: data": BAD_PACKET,
 }
+
+
+def own_tree(folder: Path, key: bytes, value: bytes) -> bytes:
+    """Proof that `key` holds `value` (empty: nothing) in a state of the thief's own making, sound in itself."""
+    entries = {key: value} if value else {}
+    db = StateDb.open(folder, StoreOptions(versions_kept=4, map_size=1 << 26, sync=False))
+    try:
+        db.commit(db.put({"ibc": {b"a": b"1", b"z": b"1", **entries}, "app": {b"a": b"1"}}), 1, b"")
+        with db.snapshot() as snapshot:
+            held, operations = snapshot.prove("ibc", key)
+            assert (held or b"") == value
+    finally:
+        db.close()
+    proofs = [ics23.CommitmentProof.FromString(data) for _, _, data in operations]
+    return commitment.MerkleProof(proofs=proofs).SerializeToString()
+
+
+def commitment_of(packet: channel.Packet) -> bytes:
+    """ICS-04: SHA-256 of timeout time, timeout height and the hash of the data."""
+    height = packet.timeout_height
+    numbers = (packet.timeout_timestamp, height.revision_number, height.revision_height)
+    return sha256(b"".join(n.to_bytes(8, "big") for n in numbers) + sha256(packet.data).digest()).digest()
+
+
+def never_sent(true: channel_tx.MsgRecvPacket, folder: Path) -> channel_tx.MsgRecvPacket:
+    """A packet that its chain never sent, committed to in the thief's own tree."""
+    made = copy(true)
+    made.packet.sequence += 1_000
+    made.packet.data = greedier(made.packet.data)
+    key = paths.commitment(made.packet.source_port, made.packet.source_channel, made.packet.sequence)
+    made.proof_commitment = own_tree(folder, key, commitment_of(made.packet))
+    return made
 
 
 def recv_forgeries(other: bytes) -> Mapping[str, Forgery[channel_tx.MsgRecvPacket]]:
@@ -129,7 +167,7 @@ async def submit_all(host: Side, forgeries: Mapping[str, Message]) -> None:
         assert "Traceback" not in outcome.log, name
 
 
-async def test_forged_packets_proofs_timeouts_and_acknowledgements(net: Net) -> None:
+async def test_forged_packets_proofs_timeouts_and_acknowledgements(net: Net, tmp_path: Path) -> None:
     async with opened(net) as (a, b):
         await quiet(a, b)
         async with net.without_relayers():
@@ -141,7 +179,8 @@ async def test_forged_packets_proofs_timeouts_and_acknowledgements(net: Net) -> 
             foreign = await carrying.message(Action.RECV, other, b, a)
             assert isinstance(foreign, channel_tx.MsgRecvPacket)
             forgeries = recv_forgeries(foreign.proof_commitment)
-            await submit_all(b, {name: forged(true, change) for name, change in forgeries.items()})
+            made_up = {"never sent": never_sent(true, tmp_path / "state")}
+            await submit_all(b, {name: forged(true, change) for name, change in forgeries.items()} | made_up)
             assert await state_of(a, b, packet) == before
             received = await b.faucet.submit([true])
             ack = carrying.ack_of(received)
@@ -205,3 +244,35 @@ async def _forged_acks(a: Side, b: Side, packet: Packet, ack: bytes) -> None:
     taken = await a.faucet.submit([true])
     assert taken.ok, taken.log
     assert packet.sequence not in await a.pending()
+
+
+async def test_what_arrived_cannot_time_out(net: Net, tmp_path: Path) -> None:
+    """The theft that matters most: credited there, and asked back here once the timeout has passed."""
+    async with opened(net) as (a, b):
+        await quiet(a, b)
+        async with net.without_relayers():
+            timeout_ms = await b.time_ms() + SOON_MS
+            packet = carrying.packet_of(await transfer(a, b, (a.denom, AMOUNT), timeout_ms=timeout_ms))
+            assert (await carrying.receive(packet, b, a)).ok
+            await until_time(b, timeout_ms + 1)
+            before = await state_of(a, b, packet)
+            exists = await carrying.message(Action.TIMEOUT, packet, a, b)
+            absent = await carrying.message(Action.TIMEOUT, replace(packet, sequence=10**9), a, b)
+            assert isinstance(exists, channel_tx.MsgTimeout)
+            assert isinstance(absent, channel_tx.MsgTimeout)
+            key = paths.receipt(packet.destination.port, packet.destination.channel, packet.sequence)
+            await submit_all(
+                a,
+                {
+                    "receipt": exists,
+                    "absence of another": forged(exists, lambda m: _with_proof(m, absent.proof_unreceived)),
+                    "thief's own absence": forged(exists, lambda m: _with_proof(m, own_tree(tmp_path / "s", key, b""))),
+                },
+            )
+            assert await state_of(a, b, packet) == before
+        await quiet(a, b)
+        assert await conserved(a, b)
+
+
+def _with_proof(message: channel_tx.MsgTimeout, proof: bytes) -> None:
+    message.proof_unreceived = proof
