@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from abci_app.app_process import dispatcher
 from abci_app.errors import GenesisError
 from abci_app.query_link import QueryLink
 from abci_app.server import AbciServer, Dispatch, Done
@@ -120,6 +121,37 @@ async def test_echo_and_query_are_answered_while_a_block_is_being_executed(tmp_p
         assert await client.kinds(2) == ["query", "echo"]
         leave.set()
         assert await consensus.kinds(1) == ["finalize_block"]
+        writer.close()
+    worker.stop()
+
+
+async def test_votes_and_proposals_wait_for_nobody(tmp_path: Path) -> None:
+    entered, leave = threading.Event(), threading.Event()
+
+    def handle(request: abci.Request) -> abci.Response:
+        kind = request.WhichOneof("value")
+        if kind == "check_tx":
+            entered.set()
+            assert leave.wait(WAIT_S)
+        made = abci.Response()
+        getattr(made, str(kind)).SetInParent()
+        return made
+
+    worker = Worker(handle, pytest.fail)
+    worker.start()
+    kinds = ["prepare_proposal", "process_proposal", "extend_vote", "verify_vote_extension", "info"]
+    requests = [abci.Request() for _ in kinds]
+    for request, kind in zip(requests, kinds, strict=True):
+        getattr(request, kind).SetInParent()
+    async with serving(tmp_path / "a", dispatcher(handle, worker, QueryLink(tmp_path / "none"))) as consensus:
+        reader, writer = await asyncio.open_unix_connection(str(tmp_path / "a"))
+        mempool = Client(reader, writer)
+        mempool.send(_check(0))
+        await asyncio.to_thread(entered.wait, WAIT_S)
+        consensus.send(*requests)
+        assert await consensus.kinds(5) == kinds
+        leave.set()
+        assert await mempool.kinds(1) == ["check_tx"]
         writer.close()
     worker.stop()
 
