@@ -13,6 +13,8 @@ from bsmg.client.rpc import BlockResults, Rpc, TxResult
 from cosmos_wire.errors import ToolError
 from cosmos_wire.protos import (
     Message,
+    auth,
+    auth_query,
     bank_query,
     cmt_validator,
     pagination,
@@ -125,6 +127,7 @@ async def read_state(rpc: Rpc, height: int) -> FinalState:
         height=height,
         balances=balances,
         supply=supply,
+        accounts=await read_accounts(rpc, height),
         cells=tuple(await read_cells(rpc, height)),
         sold=tuple(sold),
         bought=tuple(bought),
@@ -157,6 +160,24 @@ async def _owners(rpc: Rpc, denom: str, height: int) -> AsyncIterator[tuple[str,
         if not answer.pagination.next_key:
             break
         page = _next(answer.pagination)
+
+
+async def read_accounts(rpc: Rpc, height: int) -> dict[str, int]:
+    """Numbers of all accounts: a signature is bound to them."""
+    path = "/cosmos.auth.v1beta1.Query/Accounts"
+    found: dict[str, int] = {}
+    page = pagination.PageRequest(limit=PAGE)
+    for _ in range(PAGES_MAX):
+        request = auth_query.QueryAccountsRequest(pagination=page)
+        answer = await ask(rpc, path, request, auth_query.QueryAccountsResponse, height)
+        for item in answer.accounts:
+            base = auth.BaseAccount()
+            if item.Unpack(base):  # module accounts sign nothing
+                found[base.address] = base.account_number
+        if not answer.pagination.next_key:
+            break
+        page = _next(answer.pagination)
+    return found
 
 
 async def read_cells(rpc: Rpc, height: int) -> list[registry.Cell]:

@@ -9,6 +9,7 @@ SUBJECTS: Mapping[str, str] = {
     "headers": "headers linked by hash; transactions and results hash to what headers say",
     "signatures": "commits signed by more than 2/3 of the power",
     "transactions": "messages understood, fees to the collector",
+    "accounts": "transactions signed by the accounts that they name, each once",
     "gates": "slots opened, moved and closed by block time",
     "clearings": "auctions: price, volume, welfare",
     "readings": "device signatures of accepted readings",

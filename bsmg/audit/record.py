@@ -69,6 +69,7 @@ class FinalState:
     height: int
     balances: Mapping[tuple[str, str], int]  # (address, denomination) -> base units
     supply: Mapping[str, int]
+    accounts: Mapping[str, int] = field(default_factory=dict)  # address -> account number; empty: not asked for
     cells: tuple[registry.Cell, ...] = ()
     sold: tuple[trade.SellerContract, ...] = ()
     bought: tuple[trade.BuyerContract, ...] = ()

@@ -11,6 +11,7 @@ from bsmg.audit.ledger import FEE_COLLECTOR
 from bsmg.audit.market import Market
 from bsmg.audit.packets import Arrival, PacketBook, key_of, packet_of, result_of, written_ack
 from bsmg.audit.record import BlockRecord, ChainRecord, EventLike, TxRecord, of_kind, values_of
+from bsmg.audit.signers import Signers, signers_of
 from bsmg.audit.stage import stage_of
 from bsmg.audit.trade import PORT as TRADE
 from bsmg.audit.trade import Trade
@@ -59,6 +60,7 @@ class Replay:
         self.trade = Trade(self.stage)
         self.transfers = Transfers(self.stage)
         self.packets = PacketBook()
+        self.signers = Signers(self.stage, record.final.accounts)
         self._transferring = False
         self._handlers = self._table()
 
@@ -106,7 +108,7 @@ class Replay:
             if item.code == 0:
                 findings.add("transactions", place, "a transaction", "bytes that are none, accepted")
             return
-        self._fee(place, item, body, auth)
+        self._fee(place, item, raw, (body, auth))
         if item.code:
             return
         answers = base_abci.TxMsgData.FromString(item.data).msg_responses
@@ -118,12 +120,14 @@ class Replay:
         for at, (message, answer) in enumerate(zip(body.messages, answers, strict=True)):
             self._message(f"{place} message {at}", message, answer, by_message[str(at)])
 
-    def _fee(self, place: str, item: TxRecord, body: tx.TxBody, auth: tx.AuthInfo) -> None:
+    def _fee(self, place: str, item: TxRecord, raw: tx.TxRaw, parts: tuple[tx.TxBody, tx.AuthInfo]) -> None:
         """Fees are taken when the checks before the messages pass: always on success, else as the events say."""
+        body, auth = parts
         told = [values for values in of_kind(item.events, "tx") if "fee" in values]
         if item.code and not told:
             return
-        payer = auth.fee.payer or first_signer(body.messages)
+        self.signers.check(place, raw, (body, auth))
+        payer = auth.fee.payer or next(iter(signers_of(body.messages)), "")
         for coin in auth.fee.amount:
             self.stage.ledger.move(payer, FEE_COLLECTOR, coin.denom, int(coin.amount))
         expected = ",".join(f"{coin.amount}{coin.denom}" for coin in auth.fee.amount)
@@ -288,47 +292,3 @@ class Replay:
         elif packet.source_port == TRADE:
             self.trade.timed_out(packet.source_channel, trade_packet.TradePacketData.FromString(packet.data))
         self._sends(events)
-
-
-SIGNERS: Mapping[str, tuple[type[Json], str]] = {
-    f"/{kind.DESCRIPTOR.full_name}": (kind, name)
-    for name, kinds in {
-        "from_address": (bank_tx.MsgSend,),
-        "utility": (
-            registry_tx.MsgRegisterCell,
-            registry_tx.MsgRegisterDevice,
-            registry_tx.MsgSetStatus,
-            registry_tx.MsgSetFeeder,
-            market_tx.MsgPostForecast,
-            market_tx.MsgProposeCaps,
-            meter_tx.MsgPostEstimate,
-            trade_tx.MsgPostReading,
-        ),
-        "cell": (market_tx.MsgPlaceOrder, market_tx.MsgCancelOrder, market_tx.MsgDeposit, market_tx.MsgWithdraw),
-        "authority": (market_tx.MsgUpdateParams, registry_tx.MsgUpdateParams),
-        "sender": (meter_tx.MsgSubmitReadings, trade_tx.MsgResend, transfer_tx.MsgTransfer),
-        "seller": (trade_tx.MsgPostOffer, trade_tx.MsgCloseOffer),
-        "buyer": (trade_tx.MsgLock,),
-        "arbiter": (trade_tx.MsgPostArbiterReading,),
-    }.items()
-    for kind in kinds
-}
-
-
-def first_signer(messages: Iterable[Any]) -> str:
-    """Who pays a fee that names nobody: the first message's signer. IBC's own messages name it `signer`."""
-    for message in messages:
-        if message.type_url == "/cosmos.bank.v1beta1.MsgMultiSend":
-            return str(bank_tx.MsgMultiSend.FromString(message.value).inputs[0].address)
-        kind, name = SIGNERS.get(message.type_url, (None, ""))
-        if kind is not None:
-            return str(getattr(kind.FromString(message.value), name))
-        return _ibc_signer(message)
-    return ""
-
-
-def _ibc_signer(message: Any) -> str:
-    from google.protobuf import symbol_database
-
-    kind = symbol_database.Default().GetSymbol(message.type_url.removeprefix("/"))
-    return str(getattr(kind.FromString(message.value), "signer", ""))

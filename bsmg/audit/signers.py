@@ -1,0 +1,99 @@
+"""Who has to sign a transaction, and whether they did: key, sequence, SIGN_MODE_DIRECT signature."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any as Json
+
+from google.protobuf import symbol_database
+
+from bsmg.audit.stage import Stage
+from cosmos_wire import secp256k1
+from cosmos_wire.address import to_bech32
+from cosmos_wire.errors import ChainError
+from cosmos_wire.protos import Any, bank_tx, market_tx, meter_tx, registry_tx, trade_tx, transfer_tx, tx
+from cosmos_wire.tx import public_key_of, sign_doc
+
+MULTI_SEND = "/cosmos.bank.v1beta1.MsgMultiSend"
+FIELDS: Mapping[str, tuple[type[Json], ...]] = {
+    "from_address": (bank_tx.MsgSend,),
+    "utility": (
+        registry_tx.MsgRegisterCell,
+        registry_tx.MsgRegisterDevice,
+        registry_tx.MsgSetStatus,
+        registry_tx.MsgSetFeeder,
+        market_tx.MsgPostForecast,
+        market_tx.MsgProposeCaps,
+        meter_tx.MsgPostEstimate,
+        trade_tx.MsgPostReading,
+    ),
+    "cell": (market_tx.MsgPlaceOrder, market_tx.MsgCancelOrder, market_tx.MsgDeposit, market_tx.MsgWithdraw),
+    "authority": (market_tx.MsgUpdateParams, registry_tx.MsgUpdateParams),
+    "sender": (meter_tx.MsgSubmitReadings, trade_tx.MsgResend, transfer_tx.MsgTransfer),
+    "seller": (trade_tx.MsgPostOffer, trade_tx.MsgCloseOffer),
+    "buyer": (trade_tx.MsgLock,),
+    "arbiter": (trade_tx.MsgPostArbiterReading,),
+}
+SIGNERS = {f"/{kind.DESCRIPTOR.full_name}": (kind, name) for name, kinds in FIELDS.items() for kind in kinds}
+
+
+def signers_of(messages: Iterable[Any], payer: str = "") -> dict[str, None]:
+    """Addresses that have to sign, in order, each once; a fee payer of its own comes last."""
+    found: dict[str, None] = {}
+    for message in messages:
+        for address in _of_message(message):
+            found[address] = None
+    if payer:
+        found[payer] = None
+    return found
+
+
+def _of_message(message: Any) -> list[str]:
+    if message.type_url == MULTI_SEND:
+        return [item.address for item in bank_tx.MsgMultiSend.FromString(message.value).inputs]
+    known = SIGNERS.get(message.type_url)
+    if known is not None:
+        return [str(getattr(known[0].FromString(message.value), known[1]))]
+    kind = symbol_database.Default().GetSymbol(message.type_url.removeprefix("/"))  # IBC's messages all say `signer`
+    return [str(getattr(kind.FromString(message.value), "signer", ""))]
+
+
+class Signers:
+    """Keys and sequences of the accounts, as their transactions show them."""
+
+    def __init__(self, stage: Stage, numbers: Mapping[str, int]) -> None:
+        self.stage, self.numbers = stage, numbers
+        self.keys: dict[str, bytes] = {}
+        self.next: dict[str, int] = {}
+
+    def check(self, place: str, raw: tx.TxRaw, parts: tuple[tx.TxBody, tx.AuthInfo]) -> None:
+        """A transaction that passed the chain's own checks; nothing to do when account numbers are not known."""
+        if not self.numbers:
+            return
+        body, auth = parts
+        required, findings = list(signers_of(body.messages, auth.fee.payer)), self.stage.findings
+        findings.count("accounts")
+        got = len(auth.signer_infos), len(raw.signatures)
+        if not findings.equal("accounts", f"{place} signatures", (len(required),) * 2, got):
+            return
+        for address, info, signature in zip(required, auth.signer_infos, raw.signatures, strict=True):
+            expected = self.next.get(address, 0)
+            findings.equal("accounts", f"{place} sequence of {address}", expected, info.sequence)
+            self.next[address] = info.sequence + 1
+            fault = self._fault(address, info, (raw, signature))
+            if fault:
+                findings.add("accounts", f"{place} signature of {address}", "one that verifies", fault)
+
+    def _fault(self, address: str, info: tx.SignerInfo, signed: tuple[tx.TxRaw, bytes]) -> str:
+        raw, signature = signed
+        try:
+            key = public_key_of(info) or self.keys.get(address, b"")
+            owner = to_bech32(secp256k1.address(key))
+            if owner != address:
+                return f"the key of {owner}"
+            number = self.numbers.get(address, 0)
+            message = sign_doc(raw.body_bytes, raw.auth_info_bytes, self.stage.chain_id, number)
+            self.keys[address] = key
+            return "" if secp256k1.verify(key, message, signature) else "another"
+        except ChainError as error:
+            return str(error)
