@@ -4,13 +4,14 @@ SLOTS ?= 96
 PY := .venv/bin/python
 PYTEST := $(PY) -m pytest -q
 
-.PHONY: help setup check test demo clean lock format
+.PHONY: help setup check test demo bench clean lock format
 
 help:
 	@echo "make setup   what is missing: .venv and .tools"
 	@echo "make demo    the main job, SLOTS=96 slots (SLOTS=8 takes two minutes)"
 	@echo "make check   formatter, linter, type checker, style tests"
 	@echo "make test    every test that has to pass before a change lands"
+	@echo "make bench   transfers a second, and blocks under queries: docs/performance.md"
 	@echo "make format  let the formatter and the linter repair what they can"
 	@echo "make lock    choose versions anew and pin them"
 	@echo "make clean   remove what was made here, .venv and .tools too"
@@ -31,6 +32,9 @@ test: setup
 
 demo: setup
 	@.venv/bin/bsmg demo --slots $(SLOTS)
+
+bench: setup
+	@$(PY) -m bench
 
 format: setup
 	@$(PY) -m ruff format --quiet .

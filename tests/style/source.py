@@ -10,7 +10,9 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-ROOMS = ("abci_app", "bsmg", "cosmos_wire", "energy", "ibc_core", "ibc_relayer", "testnet", "tools", "utility_cell")
+ROOMS = (
+    "abci_app", "bench", "bsmg", "cosmos_wire", "energy", "ibc_core", "ibc_relayer", "testnet", "tools", "utility_cell"
+)  # fmt: skip
 PURE = ("cosmos_wire", "energy", "ibc_core")
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef

@@ -15,9 +15,10 @@ MAY_IMPORT = {
     "ibc_relayer": {WIRE, CORE, CLIENT},
     "utility_cell": {WIRE, CORE, "energy", CLIENT, "ibc_relayer"},
     "testnet": CLIENT_SIDE - {"testnet"},
-    "bsmg.demo": CLIENT_SIDE,
+    "bsmg.demo": CLIENT_SIDE | {"bsmg.audit"},
     "bsmg.audit": {WIRE, CLIENT},  # a sceptic shares no code with the chain, only what is on the wire
     "bsmg.cli": CLIENT_SIDE | {"bsmg.demo", "bsmg.audit"},
+    "bench": CLIENT_SIDE,
     "tools": {WIRE, CORE, "energy", "abci_app"},
 }
 OUTSIDE_WORLD = {
