@@ -37,5 +37,7 @@ def command(  # noqa: PLR0913  (one parameter a flag)
     if done.refusal is not None:
         console.print(f"A forged proof was refused: {done.refusal.codespace}/{done.refusal.code}: {done.refusal.log}")
     console.print(f"{done.wall_s} s; report: {folder / 'report.html'}, {folder / 'report.json'}")
+    if done.audited is not None and done.audited.differences:
+        raise ToolError("audit: expected no differences, got:\n" + "\n".join(done.audited.differences))
     if not done.conserved:
         raise ToolError("supply: expected it conserved on every chain, got a difference; see the report")

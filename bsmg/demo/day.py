@@ -130,6 +130,14 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Audited:
+    """What the audit recomputed from public RPC, by subject over all chains, and where it differed."""
+
+    checked: dict[str, int]
+    differences: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DayReport:
     """The whole day."""
 
@@ -144,6 +152,7 @@ class DayReport:
     tokens_moved: dict[str, int]  # base units that arrived as vouchers or came home, by denomination
     outage: Outage | None
     refusal: Refusal | None
+    audited: Audited | None
 
     @property
     def level1_mWh(self) -> int:
@@ -192,6 +201,8 @@ class DayReport:
             "latency_p95_ms": percentile(latencies, 95),
             "timeouts_refunded": self.outage.timeouts_refunded if self.outage else 0,
             "supply_conserved": self.conserved,
+            "audit_checked": sum(self.audited.checked.values()) if self.audited else 0,
+            "audit_differences": len(self.audited.differences) if self.audited else None,
             "cost": sum(c.cost for chain in self.chains for c in chain.cells),
             "cost_without_trading": sum(c.cost_without for chain in self.chains for c in chain.cells),
         }

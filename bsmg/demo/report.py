@@ -36,6 +36,7 @@ def html(day: DayReport) -> str:
         *(_section(f"Cost of the day, cells of {chain.chain_id}", plots.costs(chain)) for chain in day.chains),
         _section("Contracts between microgrids", _table(CONTRACT_HEAD, contract_rows(day))),
         _refusal(day),
+        _audit(day),
     ]
     head = f"<!doctype html><html lang=en><meta charset=utf-8><title>Trading day {escape(day.day)}</title>"
     return f"{head}<style>{STYLE}</style>{''.join(parts)}</html>\n"
@@ -69,6 +70,7 @@ def summary_rows(day: DayReport) -> list[tuple[str, str]]:
             "tokens moved",
             ", ".join(f"{amount / TOKEN:.4f} {denom}" for denom, amount in sorted(day.tokens_moved.items())) or "none",
         ),
+        ("audit from public RPC", _audit_line(day)),
         ("supply conserved", "yes, to the last unit" if day.conserved else "NO"),
         (
             "cost of all cells, trading / alone",
@@ -84,6 +86,13 @@ def summary_rows(day: DayReport) -> list[tuple[str, str]]:
             )
         )
     return rows
+
+
+def _audit_line(day: DayReport) -> str:
+    if day.audited is None:
+        return "not run"
+    total, wrong = sum(day.audited.checked.values()), len(day.audited.differences)
+    return f"{total} things recomputed, {wrong or 'no'} differences"
 
 
 def _price_range(name: str, prices_e4: list[int]) -> str:
@@ -155,6 +164,14 @@ def _refusal(day: DayReport) -> str:
     said = f"code {day.refusal.code} of code space {day.refusal.codespace}: <code>{escape(day.refusal.log)}</code>"
     text = f"<p>A packet was offered with one bit of its proof changed. The chain refused it: {said}</p>"
     return _section("A forged proof", f"{text}<p>{escape(day.refusal.meaning)}</p>")
+
+
+def _audit(day: DayReport) -> str:
+    if day.audited is None:
+        return ""
+    counts = _table(("what", "recomputed"), [(name, str(count)) for name, count in sorted(day.audited.checked.items())])
+    wrong = "".join(f'<p class="bad">{escape(text)}</p>' for text in day.audited.differences)
+    return _section("The audit", f"<p>Recomputed from public RPC, with no code of the chain's.</p>{counts}{wrong}")
 
 
 def _section(title: str, body: str) -> str:

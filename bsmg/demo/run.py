@@ -15,8 +15,9 @@ from rich.console import Console
 
 from bsmg.demo import assemble, outage, refusal, report
 from bsmg.demo.assemble import Span
+from bsmg.demo.check import audited
 from bsmg.demo.collect import packet_rows, packets
-from bsmg.demo.day import DayReport, Outage, Refusal
+from bsmg.demo.day import Audited, DayReport, Outage, Refusal
 from bsmg.demo.progress import Progress
 from bsmg.demo.scene import Scene, open_scene
 from bsmg.demo.tokens import moved
@@ -73,6 +74,15 @@ class Options:
         return load_topology(self.topology)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What happened besides trading."""
+
+    suffered: Outage
+    refused: Refusal
+    audited: Audited
+
+
 async def run(options: Options, console: Console) -> DayReport:
     """Everything; whatever fails, what was started is ended."""
     started, home = time.monotonic(), Home((options.folder / "testnet").resolve())
@@ -105,9 +115,11 @@ async def _trade(scene: Scene, home: Home, options: Options, console: Console) -
             refused = await refusal.refuse(scene, home)
             progress.say(f"refused: code {refused.code} of code space {refused.codespace}: {refused.log}")
             await _settle_down(progress)
+            progress.say("the audit recomputes the day from public RPC")
+            told = Told(suffered=suffered, refused=refused, audited=await audited(scene.net))
     finally:
         await _end_agents(agents)
-    return await _report(scene, options, span, (suffered, refused))
+    return await _report(scene, options, span, told)
 
 
 async def _start_agents(home: Home, options: Options) -> asyncio.subprocess.Process:
@@ -204,7 +216,7 @@ async def _settle_down(progress: Progress) -> None:
         await asyncio.sleep(READ_EVERY_S)
 
 
-async def _report(scene: Scene, options: Options, span: Span, told: tuple[Outage, Refusal]) -> DayReport:
+async def _report(scene: Scene, options: Options, span: Span, told: Told) -> DayReport:
     rows = [await assemble.chain_row(scene, info, span) for info in scene.net.chains]
     return DayReport(
         day=options.day.isoformat(),
@@ -216,8 +228,9 @@ async def _report(scene: Scene, options: Options, span: Span, told: tuple[Outage
         contracts=await assemble.contract_rows(scene, span),
         packets=packet_rows(packets(scene.logs, scene.channel_ends())),
         tokens_moved=moved(scene.logs),
-        outage=outage.with_refunds(scene, told[0]),
-        refusal=told[1],
+        outage=outage.with_refunds(scene, told.suffered),
+        refusal=told.refused,
+        audited=told.audited,
     )
 
 

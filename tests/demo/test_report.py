@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bsmg.demo.day import (
+    Audited,
     CellRow,
     ChainRow,
     ContractRow,
@@ -87,6 +88,7 @@ DAY = DayReport(
     packets=(PACKETS,),
     tokens_moved={"bmga": 12},
     outage=Outage(from_ms=0, to_ms=9_000, transfers_sent=1, timeouts_refunded=1, refunded=5),
+    audited=Audited(checked={"clearings": 2, "balances": 5}, differences=()),
     refusal=Refusal(code=8, codespace="client", log="<script>proof</script>", meaning="the root differs"),
 )
 
@@ -134,8 +136,16 @@ def test_the_json_form_has_the_figures_that_are_asked_for() -> None:
     assert summary["timeouts_refunded"] == 1
 
 
+def test_a_difference_of_the_audit_is_shown() -> None:
+    wrong = replace(DAY, audited=Audited(checked={"clearings": 2}, differences=("clearings slot 97: 5 < 6",)))
+    assert "slot 97: 5 &lt; 6" in html(wrong)
+    assert "1 differences" in html(wrong)
+    assert wrong.summary()["audit_differences"] == 1
+    assert DAY.summary()["audit_checked"] == 7
+
+
 def test_an_empty_day_still_has_a_report() -> None:
-    empty = replace(DAY, chains=(), contracts=(), packets=(), tokens_moved={}, outage=None, refusal=None)
+    empty = replace(DAY, chains=(), contracts=(), packets=(), tokens_moved={}, outage=None, refusal=None, audited=None)
     assert "no trade" in html(empty)
     assert len(list(tables(empty))) == 3
 
