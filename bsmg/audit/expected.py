@@ -36,6 +36,7 @@ KINDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "trade_refunded": ("contracts", BY_CONTRACT),
     "trade_cancelled": ("contracts", BY_CONTRACT),
     "trade_lapsed": ("contracts", BY_CONTRACT),
+    "trade_forwarded": ("transfers", BY_CONTRACT),
 }
 Key = tuple[str, ...]
 

@@ -83,6 +83,7 @@ class Replay:
         self.market.begin_block()
         for event in hooks[BEGIN]:
             self._hook(event)
+        self.trade.not_forwarded()
         self.stage.expect.compare(self.stage.place, hooks[BEGIN])
         for index, item in enumerate(block.txs):
             self._transaction(index, item)
@@ -150,6 +151,7 @@ class Replay:
         except (DecodeError, KeyError, ValueError) as error:
             what = f"{message.type_url} that fits what came before"
             self.stage.findings.add("transactions", place, what, f"{type(error).__name__}: {error}")
+        self.trade.not_forwarded()
         self.stage.expect.compare(place, events)
 
     def _table(self) -> Mapping[str, tuple[Json, Json, Callable[[Json, Json, Events], None]]]:
@@ -242,12 +244,9 @@ class Replay:
         """Tokens leave by MsgTransfer, or as the pay of a contract that its seller wants forwarded."""
         if self._transferring:
             return
-        wanted = tokens.sender, tokens.receiver, tokens.path, tokens.amount
-        if wanted in self.trade.forwards:
-            self.trade.forwards.remove(wanted)
-        else:
+        if not self.trade.forwarded(tokens):
             place = f"{self.stage.place}: packet {packet.sequence} of {packet.source_channel}"
-            self.stage.findings.add("transfers", place, f"one of {self.trade.forwards}", wanted)
+            self.stage.findings.add("transfers", place, f"one of {list(self.trade.forwards)}", tokens)
 
     def _recv(self, msg: channel_tx.MsgRecvPacket, answer: channel_tx.MsgRecvPacketResponse, events: Events) -> None:
         if answer.result != DONE:

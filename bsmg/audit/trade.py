@@ -18,6 +18,7 @@ from bsmg.audit.contract import Pledge, Price, Verdict
 from bsmg.audit.ledger import module_address
 from bsmg.audit.stage import Stage
 from bsmg.audit.tradetime import Clock, clock_of
+from bsmg.audit.transfer import Tokens
 from cosmos_wire.protos import trade, trade_packet, trade_tx
 
 PORT = "trade"
@@ -84,7 +85,7 @@ class Trade:
         self.bought: dict[Place, Contract] = {}
         self.deliveries: dict[tuple[str, int], Delivery] = {}
         self.readings: dict[tuple[str, int], int] = {}
-        self.forwards: list[tuple[str, str, str, int]] = []  # pay that may go home: sender, receiver, token, amount
+        self.forwards: dict[Tokens, tuple[Place, int]] = {}  # pay that may go home -> contract, slot
 
     def load(self, doc: Mapping[str, Json]) -> None:
         """Parameters of genesis."""
@@ -324,6 +325,19 @@ class Trade:
                 "contracts", f"{self.stage.place}: METER of slot {data.meter.slot}", own, data.meter.import_mwh
             )
 
+    def forwarded(self, tokens: Tokens) -> bool:
+        """Tokens left by ICS-20 without MsgTransfer: whether they are pay that a seller wants at home."""
+        found = self.forwards.pop(tokens, None)
+        if found is not None:
+            self.expect("trade_forwarded", *found, amount=tokens.amount, account=tokens.sender)
+        return found is not None
+
+    def not_forwarded(self) -> None:
+        """End of a message or of hooks: pay that did not start its way home stays on the seller's account here."""
+        for place, slot in self.forwards.values():
+            self.expect("trade_forwarded", place, slot, amount=0)
+        self.forwards = {}
+
     # --- what block time does, as hook events announce it -----------------------------------------------------------
 
     def hook(self, kind: str, values: Mapping[str, str]) -> None:
@@ -461,7 +475,8 @@ class Trade:
             self.pay(escrow, accounts[name], amount)
         made.paid, made.verdict, made.held, made.state = parts, verdict, 0, state
         if made.forward and parts["seller"]:
-            self.forwards.append((made.payee, made.payee, self.params.denom, parts["seller"]))
+            pay = Tokens(path=self.params.denom, amount=parts["seller"], sender=made.payee, receiver=made.payee)
+            self.forwards[pay] = place, made.lock.slot
         self.expect("trade_lapsed" if state == LAPSED else "trade_settled", place, made.lock.slot, **parts)
 
 
