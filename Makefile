@@ -12,6 +12,7 @@ help:
 	@echo "make check   formatter, linter, type checker, style tests"
 	@echo "make test    every test that has to pass before a change lands"
 	@echo "make bench   transfers a second, and blocks under queries: docs/performance.md"
+	@echo "make interop clients that others wrote, against real chains; needs Go, node and npm"
 	@echo "make format  let the formatter and the linter repair what they can"
 	@echo "make lock    choose versions anew and pin them"
 	@echo "make clean   remove what was made here, .venv and .tools too"
@@ -27,8 +28,11 @@ check: setup
 	@$(PYTEST) tests/style
 
 test: setup
-	@$(PYTEST) -n 2 -m "not slow and not e2e" tests
-	@$(PYTEST) -m "e2e and not slow" tests
+	@$(PYTEST) -n 2 -m "not slow and not e2e and not interop" tests
+	@$(PYTEST) -m "e2e and not slow and not interop" tests
+
+interop: setup
+	@$(PYTEST) -m "interop or e2e" tests/interop
 
 demo: setup
 	@.venv/bin/bsmg demo --slots $(SLOTS)
