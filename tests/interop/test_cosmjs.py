@@ -110,6 +110,7 @@ def test_look_up_and_search(answers: dict[str, Json]) -> None:
 
 
 REFUSALS = {
+    "amino": (37, "SIGN_MODE_LEGACY_AMINO_JSON"),
     "lowFee": (13, "insufficient fees; got: 1bina required: 1000bina"),
     "lowGas": (11, "out of gas in location"),
     "wrongSequence": (32, "account sequence mismatch, expected "),
@@ -145,6 +146,7 @@ def test_query_extensions(answers: dict[str, Json], net: Net) -> None:
     assert answers["authAccount"]["typeUrl"] == "/cosmos.auth.v1beta1.BaseAccount"
     assert answers["stakingParams"]["params"]["bondDenom"] == net.a.denom
     assert "unknown query path" in answers["unserved"]["error"]
+    assert "unknown query path" in answers["staked"]["error"]
 
 
 def test_ibc_transfer(answers: dict[str, Json]) -> None:
