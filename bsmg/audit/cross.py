@@ -150,7 +150,8 @@ def check_links(replays: Mapping[str, Replay]) -> None:
     for a in replays.values():
         for b in replays.values():
             if a is not b:
-                Pair(a, b).run()
+                with a.stage.findings.surviving("packets", f"packets to {b.record.chain_id}"):
+                    Pair(a, b).run()
 
 
 def _refunded(source: Replay, packet: channel.Packet) -> bool:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from cosmos_wire.errors import BsmgError
+from cosmos_wire.protos import DecodeError
+
+FAULTS = (BsmgError, DecodeError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 SUBJECTS: Mapping[str, str] = {
     "headers": "headers linked by hash; transactions and results hash to what headers say",
     "signatures": "commits signed by more than 2/3 of the power",
@@ -66,6 +71,14 @@ class Findings:
         """Compare the fields that are expected, as text."""
         for name, value in expected.items():
             self.equal(subject, f"{place} {name}", str(value), str(got.get(name, "nothing")))
+
+    @contextmanager
+    def surviving(self, subject: str, place: str) -> Iterator[None]:
+        """What a node says may have any form: what can't be read or doesn't fit is a difference, not a crash."""
+        try:
+            yield
+        except FAULTS as error:
+            self.add(subject, place, "what fits what came before", f"{type(error).__name__}: {error}")
 
     def of(self, subject: str) -> list[Difference]:
         """Differences of a subject."""

@@ -43,7 +43,7 @@ def read_claim(doc: Json) -> Claim:
     """Read a parsed file; raises ToolError naming the field."""
     if not isinstance(doc, dict):
         raise ToolError(f"proof file: expected a JSON object, got {type(doc).__name__}")
-    filled = {**_of_response(doc.get("response")), **doc}
+    filled = {**_of_response(doc.get("response", doc.get("result"))), **doc}
     signed = _field("signed_header", comet_json.signed_header, filled) if "signed_header" in filled else None
     root, origin = _root(filled, signed)
     members = filled.get("validators")
@@ -64,7 +64,8 @@ def _of_response(answer: Json) -> dict[str, Json]:
     if answer is None:
         return {}
     try:
-        inner = answer.get("response", answer)
+        whole = answer.get("result", answer)  # of a JSON-RPC answer
+        inner = whole.get("response", whole)
         value = base64.b64decode(inner.get("value") or "")
         key = base64.b64decode(inner["key"])
         return {

@@ -35,6 +35,7 @@ from cosmos_wire.protos import (
 )
 
 Events = list[EventLike]
+
 BEGIN, END = "BeginBlock", "EndBlock"
 DONE = channel_tx.RESPONSE_RESULT_TYPE_SUCCESS
 # Messages that move no coins and that the replay needs not to follow.
@@ -82,11 +83,15 @@ class Replay:
             hooks[values_of(event).get("mode", "")].append(event)
         self.market.begin_block()
         for event in hooks[BEGIN]:
-            self._hook(event)
+            with self.stage.findings.surviving("transactions", f"{self.stage.place}: {event.type}"):
+                self._hook(event)
         self.trade.not_forwarded()
         self.stage.expect.compare(self.stage.place, hooks[BEGIN])
         for index, item in enumerate(block.txs):
-            self._transaction(index, item)
+            place = f"{self.stage.place} transaction {index}"
+            with self.stage.findings.surviving("transactions", place):
+                self._transaction(place, item)
+            self.stage.expect.waiting = []  # of a message that ended early
         self.market.end_block()
         self.stage.expect.compare(self.stage.place, hooks[END])
 
@@ -99,8 +104,8 @@ class Replay:
 
     # --- transactions ------------------------------------------------------------------------------------------------
 
-    def _transaction(self, index: int, item: TxRecord) -> None:
-        findings, place = self.stage.findings, f"{self.stage.place} transaction {index}"
+    def _transaction(self, place: str, item: TxRecord) -> None:
+        findings = self.stage.findings
         findings.count("transactions")
         try:
             raw = tx.TxRaw.FromString(item.raw)
@@ -146,11 +151,8 @@ class Replay:
             self.stage.expect.compare(place, events)
             return
         kind, response, handle = known
-        try:
+        with self.stage.findings.surviving("transactions", f"{place} {message.type_url}"):
             handle(kind.FromString(message.value), response.FromString(answer.value), events)
-        except (DecodeError, KeyError, ValueError) as error:
-            what = f"{message.type_url} that fits what came before"
-            self.stage.findings.add("transactions", place, what, f"{type(error).__name__}: {error}")
         self.trade.not_forwarded()
         self.stage.expect.compare(place, events)
 

@@ -16,7 +16,7 @@ from cosmos_wire.protos import Message, channel_tx, cmt_types, market, market_tx
 from tests.audit.conftest import Records
 from tests.audit.day import Day, lived
 from tests.audit.recorder import UTILITY, Options, resealed
-from tests.audit.tampering import first_place, number_places, with_event, with_tx, with_value
+from tests.audit.tampering import Place, events_of, first_place, number_places, with_event, with_tx, with_value
 
 SLOW = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -332,6 +332,29 @@ def test_a_reading_that_the_device_did_not_sign(records: Records) -> None:
     found = differences(changed_message(records[0], meter_tx.MsgSubmitReadings, more), records[1])
     assert named(found, "readings", "meter1@mg")
     assert named(found, "statements", "import_mWh")
+
+
+@SLOW
+@given(data=st.data())
+def test_no_nonsense_stops_the_audit(records: Records, data: st.DataObject) -> None:
+    """Any text in any attribute of any event; what carries money or energy is a difference."""
+    at = data.draw(st.sampled_from([n for n, block in enumerate(records[1].blocks) if block.hook_events or block.txs]))
+    tx_at, position, event = data.draw(st.sampled_from(list(events_of(records[1].blocks[at]))))
+    name = data.draw(st.sampled_from([name for name, _ in event.attributes]))
+    text = data.draw(st.one_of(st.text(max_size=8), st.sampled_from(["-1", "00", "0x", "9" * 99])))
+    place = Place(block=at, tx=tx_at, event=position, name=name, kind=event.type)
+    differences(records[0], with_value(records[1], place, lambda _: text), light=False)
+
+
+@SLOW
+@given(data=st.data())
+def test_no_bytes_stop_the_audit(records: Records, data: st.DataObject) -> None:
+    at = data.draw(st.sampled_from([n for n, block in enumerate(records[1].blocks) if block.txs]))
+    field = data.draw(st.sampled_from(["raw", "data"]))
+    before = getattr(records[1].blocks[at].txs[0], field) or b"x"
+    where = data.draw(st.integers(0, len(before) - 1))
+    other = before[:where] + bytes([before[where] ^ data.draw(st.integers(1, 255))]) + before[where + 1 :]
+    assert differences(records[0], with_tx(records[1], at, lambda item: replace(item, **{field: other})), light=False)
 
 
 def test_a_packet_that_the_other_chain_never_sent(records: Records) -> None:

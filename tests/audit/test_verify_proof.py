@@ -103,8 +103,9 @@ def test_an_answer_of_abci_query_as_it_came(db: StateDb, tmp_path: Path, capsys:
         "value": base64.b64encode(b"1").decode(),
         "proofOps": doc["proof"],
     }
-    given = {"response": {"response": answer}, "root": doc["root"]}
-    assert verdict(tmp_path, given, capsys)[0] == 0
+    result = {"response": answer}
+    for given in ({"response": answer}, {"response": result}, {"response": {"result": result}}, {"result": result}):
+        assert verdict(tmp_path, {**given, "root": doc["root"]}, capsys)[0] == 0
 
 
 @pytest.mark.parametrize(
