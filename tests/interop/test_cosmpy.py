@@ -42,7 +42,7 @@ def check_reads(answers: dict[str, Json], chain: Chain) -> None:
     assert answers["balance"] > 10**14
     assert answers["all_balances"] == [[chain.denom, str(answers["balance"])]]
     assert answers["account"]["address"] == chain.address("faucet")
-    assert (answers["chain_id"], answers["latest"] > 1) == (chain.id, True)
+    assert answers["latest"] > 1
     assert answers["block"] == {"height": 2, "chain_id": chain.id}
     assert len(answers["validators"]) == 1
     assert "not found" in answers["no_account"]["error"]
@@ -72,10 +72,14 @@ def check_refusals(answers: dict[str, Json]) -> None:
 @pytest.mark.e2e
 @pytest.mark.parametrize("transport", TRANSPORTS)
 def test_cosmpy(net: Net, transport: str) -> None:
-    check(answers_of(sys.executable, net.a, transport), net.a)
+    answers = answers_of(sys.executable, net.a, transport)
+    assert answers["chain_id"] == net.a.id
+    check(answers, net.a)
 
 
 @pytest.mark.interop
 @pytest.mark.parametrize("transport", TRANSPORTS)
 def test_cosmpy_from_its_own_environment(net: Net, transport: str) -> None:
-    check(answers_of(str(clients.cosmpy_python()), net.a, transport), net.a)
+    answers = answers_of(str(clients.cosmpy_python()), net.a, transport)
+    assert answers["chain_id"] == net.a.id
+    check(answers, net.a)
