@@ -13,11 +13,11 @@ from typing import cast
 
 from abci_app.server import Done
 from abci_app.wire import FrameReader, WireError, parse, varint
+from cosmos_wire.errors import InternalLogic
 from cosmos_wire.protos import abci
 
 LOG = logging.getLogger("abci_app.query_link")
 WAIT_S = 10.0  # an answer that takes longer breaks the link, for answers come in order
-AWAY_CODE = 20  # any code: the text says what it is
 
 
 class QueryLink(asyncio.Protocol):
@@ -98,4 +98,4 @@ class QueryLink(asyncio.Protocol):
 
 def away(log: str) -> abci.Response:
     """The refusal of a query that nobody can answer now."""
-    return abci.Response(query=abci.ResponseQuery(code=AWAY_CODE, codespace="sdk", log=log))
+    return abci.Response(query=abci.ResponseQuery(code=InternalLogic.code, codespace=InternalLogic.codespace, log=log))
