@@ -18,7 +18,6 @@ from cosmos_wire.errors import ChainError, InvalidRequest, ToolError
 from cosmos_wire.protos import DecodeError, Message
 from ibc_core.host import Context, EventLog, FreeGas, QueryRoute
 
-
 HEIGHT_MAX = (1 << 63) - 1  # a header's height is an int64
 
 
