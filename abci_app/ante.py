@@ -71,7 +71,7 @@ class Ante:
         fee = coins.parse_fee(decoded.auth_info.fee.amount)
         if mode is Mode.CHECK:
             self.check_gas_price(decoded.auth_info.fee.gas_limit, fee)
-        deduct_fee(ctx, signers, fee, mode)
+        deduct_fee(ctx, fee_payer(decoded, signers), fee, mode)
         self.check_signers(ctx, decoded, signers, mode)
         if self.refuse_redundant is not None and mode is not Mode.DELIVER:
             self.refuse_redundant(ctx, [message for _, message in decoded.messages])
@@ -84,8 +84,7 @@ class Ante:
                 found[from_bech32(text)] = None
         payer = decoded.auth_info.fee.payer
         if payer:
-            address = from_bech32(payer)
-            return (address, *(item for item in found if item != address)) if address in found else (*found, address)
+            found[from_bech32(payer)] = None
         return tuple(found)
 
     def check_gas_price(self, gas_limit: int, fee: tuple[coins.Coin, ...]) -> None:
@@ -160,9 +159,14 @@ def charge_size(ctx: Context, decoded: DecodedTx, mode: Mode) -> None:
     ctx.gas.consume(gas.TX_BYTE * size, "txSize")
 
 
-def deduct_fee(ctx: Context, signers: Sequence[bytes], fee: tuple[coins.Coin, ...], mode: Mode) -> None:
-    """Move the fee from the first signer (or the fee payer) to the fee collector."""
-    payer = signers[0] if signers else b""
+def fee_payer(decoded: DecodedTx, signers: Sequence[bytes]) -> bytes:
+    """Who pays: the payer that the fee names, else the first signer of the messages."""
+    named = decoded.auth_info.fee.payer
+    return from_bech32(named) if named else next(iter(signers), b"")
+
+
+def deduct_fee(ctx: Context, payer: bytes, fee: tuple[coins.Coin, ...], mode: Mode) -> None:
+    """Move the fee to the fee collector."""
     if accounts.find(ctx, payer) is None:
         raise UnknownAddress(f"fee payer address: {to_bech32(payer) if payer else 'none'} does not exist")
     payer_text = to_bech32(payer)

@@ -129,7 +129,6 @@ def _charge_cell(ctx: Context, registry: Registry, number: int, run: _Run) -> No
     _update_cell(ctx, cell, account, metered)
     _take(ctx, cell, from_collateral.total, arrears)
     registry.save_cell(ctx, cell)
-    registry.save_cell(ctx, cell)
     _add_up(record, cursor, account, (from_income, from_collateral))
     statement = _statement(record, cell, account, metered)
     statement.payout, statement.arrears = str(account.income - from_income.total), str(arrears)

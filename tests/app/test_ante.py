@@ -12,7 +12,7 @@ from abci_app.memory_state import MemoryState
 from abci_app.settings import Operator
 from cosmos_wire import secp256k1
 from cosmos_wire.protos import Any, bank_tx, coin, secp256k1_keys, signing, tx
-from cosmos_wire.tx import TX_BYTES_MAX, body_of, pack, sign_doc
+from cosmos_wire.tx import TX_BYTES_MAX, auth_info_of, body_of, pack, sign_doc
 from tests.app.chain import ALICE, BOB, CHAIN, DENOM, GAS, STRANGER, Draft, Key, Node, send_message, send_tx
 
 
@@ -213,6 +213,24 @@ def test_check_state_runs_ahead_and_recheck_starts_over(node: Node) -> None:
 def test_a_fee_of_zero_coins_is_no_fee(node: Node) -> None:
     (result,) = node.block(_auth(lambda info: setattr(info.fee.amount[0], "amount", "0")))
     assert (result.code, result.log) == (0, "")
+
+
+def _paid_by_bob(*messages: bank_tx.MsgSend) -> bytes:
+    """Signed by Alice, then Bob, who pays the fee."""
+    info = tx.AuthInfo.FromString(auth_info_of(ALICE.public, 0, gas=400_000, fee=((DENOM, 10),)))
+    info.signer_infos.append(tx.AuthInfo.FromString(auth_info_of(BOB.public, 0, gas=0)).signer_infos[0])
+    info.fee.payer = BOB.text
+    body, raw = body_of(messages), info.SerializeToString(deterministic=True)
+    signatures = [secp256k1.sign(key.secret, sign_doc(body, raw, CHAIN, key.number)) for key in (ALICE, BOB)]
+    return tx.TxRaw(body_bytes=body, auth_info_bytes=raw, signatures=signatures).SerializeToString()
+
+
+@pytest.mark.parametrize("messages", [(send_message(ALICE, BOB.text),), (send_message(ALICE, BOB.text), OTHERS_FUNDS)])
+def test_the_named_payer_pays_and_signs_in_its_place(node: Node, messages: tuple[bank_tx.MsgSend, ...]) -> None:
+    (result,) = node.block(_paid_by_bob(*messages))
+    assert (result.code, result.log) == (0, "")
+    (paid,) = [event for event in result.events if event.type == "tx" and event.attributes[0].key == "fee"]
+    assert {a.key: a.value for a in paid.attributes} == {"fee": f"10{DENOM}", "fee_payer": BOB.text}
 
 
 def test_fee_and_sequence_stay_when_a_message_fails(node: Node) -> None:
