@@ -59,9 +59,9 @@ def connect(home: Home) -> socket.socket:
 def ask(home: Home, do: str, **more: Json) -> dict[str, Json]:
     """One request; raises ToolError with the supervisor's reason."""
     with connect(home) as client, client.makefile("rwb") as stream:
-        stream.write(json.dumps({"do": do, **more}).encode() + b"\n")
-        stream.flush()
         try:
+            stream.write(json.dumps({"do": do, **more}).encode() + b"\n")
+            stream.flush()
             line = stream.readline()
         except OSError as error:
             raise ToolError(f"testnet {home.path}: expected an answer to {do!r}, got {error}") from error

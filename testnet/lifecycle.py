@@ -152,7 +152,12 @@ async def _resume(request: Request) -> dict[str, Json]:
 def stop(home: Home) -> int:
     """End every process of a home; returns how many a dead supervisor had left behind."""
     if is_running(home):
-        ask(home, "stop")
+        try:
+            ask(home, "stop")
+        except ToolError:
+            if is_running(home):
+                raise
+            # It ended while it was asked: what it left behind is ended below.
     return end_leftovers(home)
 
 

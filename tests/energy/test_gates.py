@@ -82,13 +82,13 @@ def test_gates_fire_once_in_order_and_never_early(steps: list[int]) -> None:
             assert block == sorted(block)
             assert len(chain.live()) <= params.max_live_slots
             assert chain.live() == sorted(chain.live())
-        opened = len(recorder.by_slot())
         for _ in range(80):
             chain.block(500)
         for slot, fired in recorder.by_slot().items():
             last = gate_ms(params, slot, Gate.CLOSE)
             check_slot(params, fired, finished=chain.now_ms > last + 2_000)
-        assert opened >= 1
+        # Not after each jump: CLEAR lies 8,004 ms before a slot and OPEN 12,000, so that 4 ms of every 4 s open none.
+        assert len(recorder.by_slot()) >= 1
         skipped = [range(int(e["from"]), int(e["to"]) + 1) for e in chain.events_of("slot_skipped")]
         seen = sorted([*recorder.by_slot(), *(slot for span in skipped for slot in span)])
         assert seen == list(range(seen[0], seen[-1] + 1))  # every slot is opened or named as skipped, once

@@ -147,6 +147,20 @@ def test_down_works_when_the_supervisor_was_killed(home: Home) -> None:
     assert not any(procfs.is_alive(identity) for identity in found.values())
 
 
+def test_down_works_when_the_supervisor_dies_while_it_is_asked(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = started(home, spec(home, "n-0/app", SLEEPER))
+    supervisor = control.recorded(home)[0]
+
+    def dies(asked: Home, do: str) -> dict[str, object]:
+        procfs.send(supervisor, signal.SIGKILL)
+        assert procfs.wait_gone(supervisor, 10)
+        raise ToolError(f"testnet {asked.path}: expected an answer to {do!r}, got a reset connection")
+
+    monkeypatch.setattr(lifecycle, "ask", dies)
+    lifecycle.down(home)
+    assert not procfs.is_alive(found["n-0/app"])
+
+
 def test_a_pid_that_belongs_to_another_program_now_is_left_alone(home: Home) -> None:
     stranger = subprocess.Popen([sys.executable, "-c", SLEEPER], stdout=subprocess.PIPE)
     try:
