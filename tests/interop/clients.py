@@ -20,12 +20,26 @@ GO_ENV = {"GOTOOLCHAIN": "local", "GOFLAGS": "-mod=readonly -buildvcs=false"}
 
 def rly() -> Path:
     """The Go relayer, by the wrapper module beside this file."""
-    sources = [HERE / "rly" / name for name in ("main.go", "go.mod", "go.sum")]
+    return _go_wrapper("rly")
+
+
+def simd10() -> Path:
+    """ibc-go v10's test chain, by the wrapper module beside this file."""
+    return _go_wrapper("simd10")
+
+
+def simd8() -> Path:
+    """ibc-go v8's test chain, by the wrapper module beside this file."""
+    return _go_wrapper("simd8")
+
+
+def _go_wrapper(name: str) -> Path:
+    sources = [HERE / name / file for file in ("main.go", "go.mod", "go.sum")]
 
     def build(target: Path) -> None:
-        _run([_go(), "build", "-o", str(target), "."], cwd=HERE / "rly", env=GO_ENV)
+        _run([_go(), "build", "-o", str(target), "."], cwd=HERE / name, env=GO_ENV)
 
-    return _once(ROOT / "bin" / "rly", build, sources)
+    return _once(ROOT / "bin" / name, build, sources)
 
 
 def grpcurl() -> Path:
