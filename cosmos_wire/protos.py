@@ -43,9 +43,17 @@ from ibc.applications.transfer.v1 import tx_pb2 as transfer_tx
 from ibc.core.channel.v1 import channel_pb2 as channel
 from ibc.core.channel.v1 import query_pb2 as channel_query
 from ibc.core.channel.v1 import tx_pb2 as channel_tx
+from ibc.core.channel.v2 import genesis_pb2 as channel_v2_genesis
+from ibc.core.channel.v2 import packet_pb2 as channel_v2
+from ibc.core.channel.v2 import query_pb2 as channel_v2_query
+from ibc.core.channel.v2 import tx_pb2 as channel_v2_tx
 from ibc.core.client.v1 import client_pb2 as client
 from ibc.core.client.v1 import query_pb2 as client_query
 from ibc.core.client.v1 import tx_pb2 as client_tx
+from ibc.core.client.v2 import config_pb2 as client_v2_config
+from ibc.core.client.v2 import counterparty_pb2 as client_v2
+from ibc.core.client.v2 import query_pb2 as client_v2_query
+from ibc.core.client.v2 import tx_pb2 as client_v2_tx
 from ibc.core.commitment.v1 import commitment_pb2 as commitment
 from ibc.core.connection.v1 import connection_pb2 as connection
 from ibc.core.connection.v1 import query_pb2 as connection_query
@@ -101,9 +109,17 @@ __all__ = [
     "channel",
     "channel_query",
     "channel_tx",
+    "channel_v2",
+    "channel_v2_genesis",
+    "channel_v2_query",
+    "channel_v2_tx",
     "client",
     "client_query",
     "client_tx",
+    "client_v2",
+    "client_v2_config",
+    "client_v2_query",
+    "client_v2_tx",
     "cmt_block",
     "cmt_evidence",
     "cmt_keys",
