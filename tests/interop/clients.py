@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from hashlib import sha256
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -83,14 +84,18 @@ def cosmpy_python() -> Path:
 
 
 def _once(target: Path, build: Callable[[Path], None], sources: list[Path] | None = None) -> Path:
+    """Build when it is missing or was built from other sources, by their content: checkouts give new times."""
     target.parent.mkdir(parents=True, exist_ok=True)
+    mark = target.with_name(target.name + ".sources")
+    digest = sha256(b"".join(item.read_bytes() for item in sources or ())).hexdigest()
     with (ROOT / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        built = target.exists() and all(item.stat().st_mtime < target.stat().st_mtime for item in sources or ())
-        if not built:
+        if not target.exists() or (sources and not (mark.exists() and mark.read_text() == digest)):
             build(target)
             target.parent.mkdir(parents=True, exist_ok=True)
             target.touch()
+            if sources:
+                mark.write_text(digest)
     return target
 
 
