@@ -1,7 +1,9 @@
-"""Generate `bsmg_proto` and the type stubs of every message that the project uses.
+"""Generate `bsmg_proto`, `fabric_protos` and the type stubs of every message that the project uses.
 
 The Cosmos, IBC and CometBFT messages come compiled in the `cosmpy` package, without `.proto` text: their loaded
 descriptors are written as a FileDescriptorSet that `protoc` reads beside our own files (`--descriptor_set_in`).
+Hyperledger Fabric's come as the FileDescriptorSet fabric_protos/fabric.binpb, which tools/fabric_descriptors prints
+from a Go module; no Go is needed here.
 
     python proto/generate.py            write the generated modules beside their .proto files
     python proto/generate.py --check    fail if what is committed differs from what would be generated
@@ -23,6 +25,7 @@ from google.protobuf import descriptor_pb2, descriptor_pool
 from grpc_tools import protoc
 
 ROOT = Path(__file__).resolve().parent
+FABRIC = ROOT / "fabric_protos" / "fabric.binpb"
 OWN = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.glob("bsmg_proto/**/*.proto"))
 
 
@@ -66,6 +69,21 @@ def generate(target: Path, descriptors: Path) -> None:
     run([f"--descriptor_set_in={descriptors}", f"-I{ROOT}", f"--python_out={target}", f"--mypy_out={target}", *OWN])
 
 
+def fabric_files() -> list[descriptor_pb2.FileDescriptorProto]:
+    """Fabric's own files in the descriptor set, without google's."""
+    found = descriptor_pb2.FileDescriptorSet.FromString(FABRIC.read_bytes()).file
+    return [file for file in found if file.name.startswith("fabric_protos/")]
+
+
+def generate_fabric(target: Path) -> None:
+    """Write `fabric_protos` below `target`: messages, and gRPC stubs of the files that have a service."""
+    files = fabric_files()
+    read = f"--descriptor_set_in={FABRIC}"
+    run([read, f"--python_out={target}", f"--mypy_out={target}", *(file.name for file in files)])
+    served = [file.name for file in files if file.service]
+    run([read, f"--grpc_python_out={target}", f"--mypy_grpc_out={target}", *served])
+
+
 def write_stubs(target: Path, descriptors: Path) -> None:
     """Write `.pyi` files of all Cosmos messages; google's own come from types-protobuf."""
     target.mkdir(parents=True, exist_ok=True)
@@ -75,7 +93,7 @@ def write_stubs(target: Path, descriptors: Path) -> None:
 
 def differing(fresh: Path) -> list[str]:
     """Generated files that are missing from the checkout or differ from `fresh`."""
-    names = [path.relative_to(fresh).as_posix() for path in sorted(fresh.glob("**/*_pb2.py*"))]
+    names = [path.relative_to(fresh).as_posix() for path in sorted(fresh.glob("**/*_pb2*.py*"))]
     return [n for n in names if not (ROOT / n).exists() or not filecmp.cmp(ROOT / n, fresh / n, shallow=False)]
 
 
@@ -93,10 +111,12 @@ def main() -> None:
             write_stubs(options.stubs, descriptors)
         elif options.check:
             generate(Path(folder), descriptors)
+            generate_fabric(Path(folder))
             if stale := differing(Path(folder)):
                 sys.exit(f"run `python proto/generate.py`: out of date: {', '.join(stale)}")
         else:
             generate(ROOT, descriptors)
+            generate_fabric(ROOT)
 
 
 if __name__ == "__main__":

@@ -11,9 +11,12 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 ROOMS = (
-    "abci_app", "bench", "bsmg", "cosmos_wire", "energy", "ibc_core", "ibc_relayer", "testnet", "tools", "utility_cell"
+    "abci_app", "bench", "bsmg", "cosmos_wire", "energy", "fabric_adapter", "fabric_wire", "ibc_core", "ibc_relayer",
+    "testnet", "tools", "utility_cell",
 )  # fmt: skip
-PURE = ("cosmos_wire", "energy", "ibc_core")
+PURE = ("cosmos_wire", "energy", "fabric_wire", "ibc_core")
+
+GENERATED = ("_pb2.py", "_pb2_grpc.py")
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -51,7 +54,7 @@ def sources() -> tuple[Source, ...]:
         text=True,
         check=True,
     ).stdout.split()
-    paths = sorted(n for n in set(names) if not n.endswith("_pb2.py") and (ROOT / n).is_file())
+    paths = sorted(n for n in set(names) if not n.endswith(GENERATED) and (ROOT / n).is_file())
     return tuple(parse(name) for name in paths)
 
 

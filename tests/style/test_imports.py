@@ -4,12 +4,14 @@ import pytest
 
 from tests.style.source import PURE, Source, imports, product, pure
 
-WIRE, CORE, CLIENT = "cosmos_wire", "ibc_core", "bsmg.client"
-CLIENT_SIDE = {WIRE, CORE, "energy", CLIENT, "ibc_relayer", "utility_cell", "testnet"}
+WIRE, FABRIC, CORE, CLIENT = "cosmos_wire", "fabric_wire", "ibc_core", "bsmg.client"
+CLIENT_SIDE = {WIRE, FABRIC, CORE, "energy", CLIENT, "ibc_relayer", "utility_cell", "testnet"}
 MAY_IMPORT = {
     WIRE: set(),
-    CORE: {WIRE},
+    FABRIC: {WIRE},
+    CORE: {WIRE, FABRIC},
     "energy": {WIRE, CORE},
+    "fabric_adapter": {WIRE, FABRIC, CORE, "energy"},
     "abci_app": {WIRE, CORE, "energy"},
     CLIENT: {WIRE, CORE},
     "ibc_relayer": {WIRE, CORE, CLIENT},
@@ -19,7 +21,7 @@ MAY_IMPORT = {
     "bsmg.audit": {WIRE, CLIENT},  # a sceptic shares no code with the chain, only what is on the wire
     "bsmg.cli": CLIENT_SIDE | {"bsmg.demo", "bsmg.audit"},
     "bench": CLIENT_SIDE,
-    "tools": {WIRE, CORE, "energy", "abci_app"},
+    "tools": {WIRE, FABRIC, CORE, "energy", "abci_app"},
 }
 OUTSIDE_WORLD = {
     "asyncio", "builtins.open", "datetime", "io", "logging", "multiprocessing", "numpy", "os", "pathlib", "random",
@@ -64,6 +66,28 @@ def test_pure_rooms_touch_nothing_outside():
         for source in pure()
         for node, module in imports(source)
         if module in OUTSIDE_WORLD or module.split(".")[0] in OUTSIDE_WORLD
+    ]
+    assert found == []
+
+
+def test_fabric_protobuf_modules_come_from_one_place():
+    found = [
+        f"{source.at(node)} imports {module}: use fabric_wire.protos or fabric_wire.services"
+        for source in product()
+        for node, module in imports(source)
+        if source.path not in {"fabric_wire/protos.py", "fabric_wire/services.py"}
+        if module.split(".")[0] == "fabric_protos"
+    ]
+    assert found == []
+
+
+def test_no_grpc_inside_a_state_change():
+    found = [
+        f"{source.at(node)} imports {module}"
+        for source in pure()
+        for node, module in imports(source)
+        if source.path != "fabric_wire/services.py"
+        if module.split(".")[0] == "grpc" or module == "fabric_wire.services"
     ]
     assert found == []
 

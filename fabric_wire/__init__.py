@@ -1,0 +1,1 @@
+"""Hyperledger Fabric on the wire: messages, identities, policies, proposals and proofs as bytes; a pure room."""
