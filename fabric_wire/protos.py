@@ -1,7 +1,8 @@
 """Every protobuf module of Hyperledger Fabric that the project uses, under one name each.
 
 Import from here: `from fabric_wire.protos import proposal, proposal_response`. gRPC stubs are in
-`fabric_wire.services`, so that code which runs inside a state change loads no gRPC. Field by field as fabric-protos-go v0.2.0 has them.
+`fabric_wire.services`, so that code which runs inside a state change loads no gRPC. The fields are those of
+fabric-protos-go v0.2.0.
 """
 
 from __future__ import annotations
