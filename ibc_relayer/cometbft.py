@@ -29,6 +29,7 @@ from ibc_core.light_client import Height
 from ibc_core.tendermint import build
 from ibc_relayer.clients import MAX_CLOCK_DRIFT_S, NS, TENDERMINT_HEADER_URL
 from ibc_relayer.plan import End
+from ibc_relayer.v2.packet import DESTINATION_CLIENT, SOURCE_CLIENT
 
 TRUSTING_SHARE = Fraction(2, 3)  # of unbonding, as Hermes and the Go relayer choose it
 LIGHT_BLOCKS_KEPT = 64
@@ -36,6 +37,7 @@ _SEARCH = {
     "send_packet": ("packet_src_port", "packet_src_channel"),
     "write_acknowledgement": ("packet_dst_port", "packet_dst_channel"),
 }
+_SEARCH_V2 = {"send_packet": SOURCE_CLIENT, "write_acknowledgement": DESTINATION_CLIENT}
 
 
 class CometChain:
@@ -65,11 +67,10 @@ class CometChain:
 
     async def search(self, kind: str, end: End, sequences: tuple[int, int]) -> tuple[Event, ...]:
         """Past events by the transaction and block indices; both, since hooks send packets too."""
-        port_key, channel_key = _SEARCH[kind]
+        place = _place(kind, end)
         first, last = sequences
         terms = (
-            f"{kind}.{port_key}='{end.port}'",
-            f"{kind}.{channel_key}='{end.channel}'",
+            *(f"{kind}.{key}='{value}'" for key, value in place.items()),
             f"{kind}.packet_sequence>={first}",
             f"{kind}.packet_sequence<={last}",
         )
@@ -78,7 +79,7 @@ class CometChain:
         found = [item for tx in txs if tx.result.code == 0 for item in tx.result.events]
         for height in heights:
             found += (await self.client.rpc.block_results(height)).hook_events
-        return tuple(item for item in found if _in_range(item, kind, (port_key, end), sequences))
+        return tuple(item for item in found if _in_range(item, kind, place, sequences))
 
     async def updates(self, client_id: str, height: Height) -> tuple[Event, ...]:
         """Past updates of a client, by the transaction index."""
@@ -105,11 +106,17 @@ class CometChain:
         return await self.client.balance(self.signer, denom) if denom else 0
 
 
-def _in_range(item: Event, kind: str, place: tuple[str, End], sequences: tuple[int, int]) -> bool:
-    port_key, end = place
+def _place(kind: str, end: End) -> dict[str, str]:
+    """Attributes by which an event of that kind names the end."""
+    if end.v2:
+        return {_SEARCH_V2[kind]: end.channel}
+    port_key, channel_key = _SEARCH[kind]
+    return {port_key: end.port, channel_key: end.channel}
+
+
+def _in_range(item: Event, kind: str, place: dict[str, str], sequences: tuple[int, int]) -> bool:
     known = dict(item.attributes)
-    channel_key = port_key.replace("port", "channel")
-    if item.type != kind or (known.get(port_key), known.get(channel_key)) != (end.port, end.channel):
+    if item.type != kind or any(known.get(key) != value for key, value in place.items()):
         return False
     return sequences[0] <= int(known.get("packet_sequence", "-1")) <= sequences[1]
 

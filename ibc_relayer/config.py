@@ -28,8 +28,9 @@
     create = true                        # ... or found on the chains and made where missing
     channels = [{a_port = "transfer", b_port = "transfer", a_channel = "channel-0", b_channel = "channel-0",
                  version = "ics20-1", ordered = false}, "trade"]
+    version = 1                          # of IBC; 2: clients alone, no connections and channels (docs/interop.md)
     [path.filter]
-    channels = ["transfer/*"]            # patterns; default all
+    channels = ["transfer/*"]            # patterns; default all; on a path of version 2: port/client
     deny = []
     sequences = ["1-100", "200-"]
     memo_bytes_max = 32768
@@ -57,6 +58,7 @@ from ibc_relayer.filter import MEMO_BYTES_MAX, RECEIVER_BYTES_MAX, PacketFilter,
 from ibc_relayer.handshake import ChannelSpec
 
 KINDS = ("cometbft",)
+VERSIONS_OF_IBC = (1, 2)
 FREE_GAS = 100_000_000  # gas limit where gas costs nothing
 VERSIONS = {"transfer": "ics20-1", "trade": "bsmg-trade-1"}  # of well-known ports, when none is written
 
@@ -97,11 +99,12 @@ class PathConfig:
     channels: tuple[ChannelConfig, ...]
     create: bool = False
     packets: PacketFilter = field(default_factory=PacketFilter)
+    version: int = 1  # of IBC
 
     @property
     def name(self) -> str:
         """For logs and metrics."""
-        return f"{self.chains[0]}~{self.chains[1]}"
+        return f"{self.chains[0]}~{self.chains[1]}" + (" v2" if self.version == 2 else "")
 
     @property
     def complete(self) -> bool:
@@ -268,13 +271,23 @@ def _path(table: Table) -> PathConfig:
         channels=channels,
         create=create,
         packets=_filter(Table(table.get("filter", {}), f"{table.where}.filter")),
+        version=int(table.get("version", 1)),
     )
     table.done()
-    if not channels:
-        raise ToolError(f"{table.where}.channels: expected at least one channel, got none")
+    _check_version(made, table.where)
     if not (create or made.complete):
         raise ToolError(f"{table.where}: expected client and channel ids of both sides, or create = true")
     return made
+
+
+def _check_version(path: PathConfig, where: str) -> None:
+    """v1 has connections and channels, v2 has clients alone."""
+    if path.version not in VERSIONS_OF_IBC:
+        raise ToolError(f"{where}.version: expected 1 or 2, got {path.version}")
+    if path.version == 1 and not path.channels:
+        raise ToolError(f"{where}.channels: expected at least one channel, got none")
+    if path.version == 2 and (path.channels or any(path.connections)):
+        raise ToolError(f"{where}: expected no connections and no channels on a path of version 2, got some")
 
 
 def _channel(item: Json, where: str) -> ChannelConfig:

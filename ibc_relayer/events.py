@@ -10,6 +10,7 @@ from ibc_core.host import Event
 from ibc_core.light_client import Height
 from ibc_core.paths import parse_height
 from ibc_relayer.plan import End, Packet
+from ibc_relayer.v2 import packet as v2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +102,8 @@ def _fact(kind: str, known: dict[str, str]) -> Fact | None:
 
 
 def _packet_fact(kind: str, known: dict[str, str]) -> Fact:
+    if v2.is_v2(known):
+        return _fact_of(kind, v2.packet(known), known.get(v2.ACK_HEX, ""))
     source = End(known["packet_src_port"], known["packet_src_channel"])
     destination = End(known["packet_dst_port"], known["packet_dst_channel"])
     sequence = int(known["packet_sequence"])
@@ -115,11 +118,20 @@ def _packet_fact(kind: str, known: dict[str, str]) -> Fact:
         timeout_height=parse_height(known["packet_timeout_height"]),
         timeout_ns=int(known["packet_timeout_timestamp"]),
     )
+    return _fact_of(kind, packet, known.get("packet_ack_hex", ""))
+
+
+def _fact_of(kind: str, packet: Packet, ack_hex: str) -> Fact:
     if kind == "send_packet":
         return Sent(packet=packet)
     if kind == "recv_packet":
         return Received(packet=packet)
-    return Acked(packet=packet, ack=bytes.fromhex(known["packet_ack_hex"]))
+    if kind == "write_acknowledgement":
+        if not ack_hex:
+            raise ToolError(f"acknowledgement of #{packet.sequence}: expected its bytes in hex, got none")
+        return Acked(packet=packet, ack=bytes.fromhex(ack_hex))
+    timed_out = kind == "timeout_packet"
+    return Finished(source=packet.source, destination=packet.destination, sequence=packet.sequence, timed_out=timed_out)
 
 
 def packet_data(known: dict[str, str]) -> bytes:

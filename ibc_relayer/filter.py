@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 
 from cosmos_wire.errors import ToolError
 from ibc_relayer.plan import End, Packet, Step
+from ibc_relayer.v2 import packet as v2
 
 MEMO_BYTES_MAX, RECEIVER_BYTES_MAX = 32_768, 2_048  # as Hermes limits them
 TRANSFER_PORT = "transfer"
@@ -17,7 +18,10 @@ SEQUENCE_MAX = 2**64 - 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PacketFilter:
-    """`channels` and `deny` are patterns `port/channel` of an end on either side; no pattern means all channels."""
+    """`channels` and `deny` are patterns `port/channel` of an end on either side; no pattern means all channels.
+
+    An IBC v2 packet is carried if each of its payloads is: its patterns are `port/client`.
+    """
 
     channels: tuple[str, ...] = ()
     deny: tuple[str, ...] = ()
@@ -27,6 +31,8 @@ class PacketFilter:
 
     def admits(self, step: Step) -> bool:
         """Whether the step may be relayed."""
+        if step.end.v2:
+            return step.packet is None or self._admits_v2(step.packet)
         if not self.admits_channel((step.end, step.peer)):
             return False
         return step.packet is None or self.admits_packet(step.packet)
@@ -40,11 +46,26 @@ class PacketFilter:
 
     def admits_packet(self, packet: Packet) -> bool:
         """Whether a packet's sequence and, for ICS-20, its memo and receiver are within the limits."""
-        if self.sequences and not any(low <= packet.sequence <= high for low, high in self.sequences):
+        if not self._admits_sequence(packet.sequence):
             return False
         if TRANSFER_PORT not in (packet.source.port, packet.destination.port):
             return True
-        memo, receiver = transfer_lengths(packet.data)
+        return self._admits_lengths(transfer_lengths(packet.data))
+
+    def _admits_v2(self, packet: Packet) -> bool:
+        """The same of every payload."""
+        parts = v2.parts(packet)
+        return self._admits_sequence(packet.sequence) and all(
+            self.admits_channel(part.ends)
+            and self._admits_lengths(transfer_lengths(part.json) if part.json else part.lengths)
+            for part in parts
+        )
+
+    def _admits_sequence(self, sequence: int) -> bool:
+        return not self.sequences or any(low <= sequence <= high for low, high in self.sequences)
+
+    def _admits_lengths(self, lengths: tuple[int, int]) -> bool:
+        memo, receiver = lengths
         return memo <= self.memo_bytes_max and receiver <= self.receiver_bytes_max
 
 

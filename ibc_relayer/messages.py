@@ -12,6 +12,7 @@ from ibc_core.state import height_message
 from ibc_relayer.chain import Party
 from ibc_relayer.clients import Ground
 from ibc_relayer.plan import Action, End, Packet, Step
+from ibc_relayer.v2 import messages as v2
 
 PROOFS_AT_ONCE = 16
 
@@ -35,6 +36,8 @@ class _Builder:
 
     async def message(self, step: Step) -> Message:
         """One step's message."""
+        if step.end.v2:
+            return await v2.message(step, self._proof_alone, self.proof_height, self.signer)
         if step.action is Action.CLOSE_CONFIRM:
             return await self._close_confirm(step)
         if step.packet is None:
@@ -50,6 +53,9 @@ class _Builder:
     async def _proof(self, path: bytes) -> tuple[bytes, bytes]:
         proven = await self.subject.prover.proof(path, self.ground.height)
         return proven.value, proven.proof
+
+    async def _proof_alone(self, path: bytes) -> bytes:
+        return (await self._proof(path))[1]
 
     async def _recv(self, packet: Packet) -> Message:
         path = paths.commitment(packet.source.port, packet.source.channel, packet.sequence)

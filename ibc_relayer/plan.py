@@ -17,13 +17,18 @@ from ibc_core.light_client import Height
 
 @dataclass(frozen=True, slots=True, order=True)
 class End:
-    """One end of a channel."""
+    """One end of a channel; of IBC v2: a client, which has no port."""
 
     port: str
     channel: str
 
+    @property
+    def v2(self) -> bool:
+        """Whether it is a client of IBC v2."""
+        return not self.port
+
     def __str__(self) -> str:
-        return f"{self.port}/{self.channel}"
+        return f"{self.port}/{self.channel}" if self.port else self.channel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ from ibc_relayer.book import Flow, Snapshot
 from ibc_relayer.chain import Chain
 from ibc_relayer.events import Acked, Sent, facts
 from ibc_relayer.plan import End
+from ibc_relayer.v2 import queries as v2
 
 CHANNEL = "/ibc.core.channel.v1.Query/"
 PAGE_LIMIT = 1_000
@@ -22,6 +23,8 @@ SEARCHES_AT_ONCE = 4
 
 async def channel_end(chain: Chain, end: End, height: int | None = None) -> channel.Channel:
     """Channel end; raises QueryNotFound."""
+    if end.v2:
+        return await v2.channel_end(chain, end.channel, height)
     request = channel_query.QueryChannelRequest(port_id=end.port, channel_id=end.channel)
     answer = await chain.query(CHANNEL + "Channel", request, channel_query.QueryChannelResponse, height)
     return answer.channel
@@ -32,23 +35,31 @@ async def commitments(chain: Chain, end: End, height: int) -> list[int]:
     found: list[int] = []
     key = b""
     for _ in range(PAGES_MAX):
-        request = channel_query.QueryPacketCommitmentsRequest(
-            port_id=end.port, channel_id=end.channel, pagination=pagination.PageRequest(key=key, limit=PAGE_LIMIT)
-        )
-        answer = await chain.query(
-            CHANNEL + "PacketCommitments", request, channel_query.QueryPacketCommitmentsResponse, height
-        )
-        found += [item.sequence for item in answer.commitments]
-        key = answer.pagination.next_key
+        page, key = await _commitments_page(chain, end, key, height)
+        found += page
         if not key:
             return sorted(found)
     raise ToolError(f"commitments of {end} on {chain.chain_id}: expected at most {PAGES_MAX} pages, got more")
+
+
+async def _commitments_page(chain: Chain, end: End, key: bytes, height: int) -> tuple[list[int], bytes]:
+    if end.v2:
+        return await v2.commitments(chain, end.channel, key, height)
+    request = channel_query.QueryPacketCommitmentsRequest(
+        port_id=end.port, channel_id=end.channel, pagination=pagination.PageRequest(key=key, limit=PAGE_LIMIT)
+    )
+    path = CHANNEL + "PacketCommitments"
+    answer = await chain.query(path, request, channel_query.QueryPacketCommitmentsResponse, height)
+    return [item.sequence for item in answer.commitments], answer.pagination.next_key
 
 
 async def unreceived(chain: Chain, end: End, sequences: Sequence[int], height: int) -> frozenset[int]:
     """Which of the counterparty's sequences this end has not received."""
     found: list[int] = []
     for part in _parts(sequences):
+        if end.v2:
+            found += await v2.unreceived(chain, end.channel, part, height)
+            continue
         request = channel_query.QueryUnreceivedPacketsRequest(
             port_id=end.port, channel_id=end.channel, packet_commitment_sequences=part
         )
@@ -62,6 +73,9 @@ async def acknowledged(chain: Chain, end: End, sequences: Sequence[int], height:
     """Which of the counterparty's sequences this end has written an acknowledgement for."""
     found: list[int] = []
     for part in _parts(sequences):
+        if end.v2:
+            found += await v2.acknowledged(chain, end.channel, part, height)
+            continue
         request = channel_query.QueryPacketAcknowledgementsRequest(
             port_id=end.port, channel_id=end.channel, packet_commitment_sequences=part
         )

@@ -15,6 +15,7 @@ from ibc_relayer.discover import find_path
 from ibc_relayer.handshake import ChannelSpec, PathIds, create_path
 from ibc_relayer.metrics import Metrics, serve
 from ibc_relayer.plan import End
+from ibc_relayer.v2 import path as v2
 from ibc_relayer.worker import PathSpec, PathWorker
 
 log = logging.getLogger("ibc_relayer")
@@ -52,6 +53,8 @@ class Parties:
 
 async def resolve(parties: tuple[Party, Party], path: PathConfig) -> PathIds:
     """The path's identifiers: as written, or found on the chains and made where missing."""
+    if path.version == 2:
+        return await v2.resolve(parties, path.clients, create=path.create)
     specs = tuple(item.spec for item in path.channels)
     if path.complete:
         return _written(path, specs)
