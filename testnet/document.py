@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any as Json
 
+from processes.files import read_json
 from testnet.config import Node
-from testnet.files import Home, read_json
+from testnet.files import Home
 from testnet.genesis import gates_ms, market_params, market_trade_params
 from testnet.keys import Account
 from testnet.nodes import MadeChain, write_secret_json

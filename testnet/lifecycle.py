@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any as Json
 
 from cosmos_wire.errors import ToolError
-from testnet import document, links, ports, ready
+from processes import control, ports, watch
+from processes.control import ask, end_leftovers, is_running, launch, matching
+from processes.files import ProcessSpec, read_json, read_specs, write_specs
+from testnet import document, links, ready
 from testnet.config import short_folder
-from testnet.control import ask, end_leftovers, is_running, launch, matching
-from testnet.files import Home, ProcessSpec, read_json, read_specs, write_specs
+from testnet.files import Home
 from testnet.nodes import COMETBFT, MadeChain, all_specs, make_chains
 from testnet.topology import Topology
 
@@ -48,7 +50,7 @@ async def up(request: Request) -> dict[str, Json]:
         write_specs(home, [])  # from now on the folder is ours
         try:
             return await _guarded(request, _fresh(request))
-        except ready.ProcessDiedError as error:
+        except watch.ProcessDiedError as error:
             if not error.port_taken or attempt == ATTEMPTS:
                 raise
             request.say("a port was taken by another program; starting again with others")
@@ -60,7 +62,7 @@ async def _guarded(request: Request, work: Awaitable[dict[str, Json]]) -> dict[s
     try:
         return await work
     except BaseException:
-        stop(request.home)
+        control.stop(request.home)
         raise
 
 
@@ -89,10 +91,10 @@ async def _fresh(request: Request) -> dict[str, Json]:
     nodes = sum(len(item.nodes) for item in made)
     request.say(f"{_count(len(made), 'chain')}, {_count(nodes, 'node')} in {home.path}")
     await _start_nodes(home, specs, made)
-    await ready.unless_one_dies(home, _chains_work(doc))
+    await watch.unless_one_dies(home, _chains_work(doc))
     request.say("every chain makes blocks")
     if topology.relayer.count and topology.links:
-        doc = await ready.unless_one_dies(home, _link(request, made, doc))
+        doc = await watch.unless_one_dies(home, _link(request, made, doc))
         request.say("every channel is open")
     return document.save(home, doc, ask(home, "status")["processes"])
 
@@ -107,7 +109,7 @@ async def _start_nodes(home: Home, specs: Sequence[ProcessSpec], made: Sequence[
     applications = [spec.name for spec in specs if spec.name.endswith("/app")]
     ask(home, "start", names=applications)
     nodes = [node for item in made for node in item.nodes]
-    await ready.unless_one_dies(home, ready.applications_listen(nodes))
+    await watch.unless_one_dies(home, ready.applications_listen(nodes))
     ask(home, "start", names=[spec.name for spec in specs if spec.name not in applications])
 
 
@@ -145,20 +147,8 @@ async def _resume(request: Request) -> dict[str, Json]:
     names = [spec.name for spec in read_specs(home)]
     ask(home, "start", names=[name for name in names if name.endswith("/app")])
     ask(home, "start", names=names)
-    await ready.unless_one_dies(home, _chains_work(doc))
+    await watch.unless_one_dies(home, _chains_work(doc))
     return document.save(home, doc, ask(home, "status")["processes"])
-
-
-def stop(home: Home) -> int:
-    """End every process of a home; returns how many a dead supervisor had left behind."""
-    if is_running(home):
-        try:
-            ask(home, "stop")
-        except ToolError:
-            if is_running(home):
-                raise
-            # It ended while it was asked: what it left behind is ended below.
-    return end_leftovers(home)
 
 
 def down(home: Home, *, purge: bool = False) -> None:
@@ -167,29 +157,11 @@ def down(home: Home, *, purge: bool = False) -> None:
         raise ToolError(
             f"{home.path}: expected a testnet's folder, got {'other files' if home.path.exists() else 'none'}"
         )
-    stop(home)
+    control.stop(home)
     if purge:  # until then its ports stay reserved, so that it can come up again
         shutil.rmtree(home.path)
         ports.release(home.path)
     shutil.rmtree(short_folder(home.path), ignore_errors=True)
-
-
-def signal_node(home: Home, name: str, number: int) -> list[str]:
-    """Kill, freeze or thaw a node or one of its processes; returns their names."""
-    table = ask(home, "status")["processes"]
-    names = matching(list(table), name)
-    ask(home, "signal", names=names, signal=number)
-    return names
-
-
-def kill(home: Home, name: str) -> list[str]:
-    """SIGKILL."""
-    return signal_node(home, name, signal.SIGKILL)
-
-
-def freeze(home: Home, name: str) -> list[str]:
-    """SIGSTOP: the process is there and does nothing."""
-    return signal_node(home, name, signal.SIGSTOP)
 
 
 def restart(home: Home, name: str) -> list[str]:

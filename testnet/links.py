@@ -11,10 +11,11 @@ from typing import Any as Json
 from ibc_relayer.config import load_config
 from ibc_relayer.handshake import PathIds
 from ibc_relayer.supervisor import Parties, resolve
-from testnet.files import Home, ProcessSpec
+from processes.files import ProcessSpec
+from processes.ports import LOOPBACK, lease
+from testnet.files import Home
 from testnet.keys import account_file
 from testnet.nodes import RELAYER_ROUND, MadeChain, hash_seed
-from testnet.ports import LOOPBACK, lease
 from testnet.topology import Link, Relayers, Topology
 
 HASH_SEED_BASE = 1 << 16  # above those of the nodes

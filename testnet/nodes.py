@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cosmos_wire.errors import ToolError
-from testnet import ports
+from processes import ports
+from processes.files import ProcessSpec, write_json
 from testnet.config import Node, app_config, comet_config
-from testnet.files import Home, ProcessSpec, write_json
+from testnet.files import Home
 from testnet.genesis import CELL, Cell, ChainPlan, base_accounts, cell_specs, genesis_doc
 from testnet.keys import (
     Ed25519,

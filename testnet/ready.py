@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import statistics
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any as Json
 from typing import TypeVar
@@ -16,82 +14,14 @@ from bsmg.client.grpc import GrpcQueries
 from bsmg.client.rpc import Rpc
 from cosmos_wire.errors import ToolError
 from cosmos_wire.protos import bank_query
+from processes.watch import POLL_S, accepts
 from testnet.config import Node
-from testnet.control import connect
-from testnet.files import Home
 
 T = TypeVar("T")
 
-POLL_S = 0.2
-UP_TIMEOUT_S = 180.0
 BLOCKS_MEASURED = 10
 MIN_HEIGHT = 2  # a header above the first is what light clients start from
 INTERVALS_BETWEEN_GATES = 5
-IN_USE = ("address already in use", "EADDRINUSE")
-
-
-class ProcessDiedError(ToolError):
-    """A process ended while the testnet was starting; the text carries its last lines."""
-
-    @property
-    def port_taken(self) -> bool:
-        """Whether another program was faster in taking a port."""
-        return any(words in str(self) for words in IN_USE)
-
-
-async def unless_one_dies(home: Home, work: Awaitable[T], timeout_s: float = UP_TIMEOUT_S) -> T:
-    """Result of `work`; raises ProcessDiedError as soon as a process ends, ToolError after `timeout_s`."""
-    task, watch = asyncio.ensure_future(work), asyncio.ensure_future(_first_death(home))
-    try:
-        done, _ = await asyncio.wait({task, watch}, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
-        if task in done:
-            return task.result()
-        if watch in done:
-            raise ProcessDiedError(watch.result())
-        raise ToolError(f"testnet: expected it to be ready within {timeout_s:.0f} s; look at `bsmg testnet status`")
-    finally:
-        for item in (task, watch):
-            item.cancel()
-        await asyncio.gather(task, watch, return_exceptions=True)
-
-
-@asynccontextmanager
-async def deaths(home: Home) -> AsyncIterator[asyncio.StreamReader]:
-    """Stream of the supervisor's reports; the first line is the table of processes."""
-    client = connect(home)
-    client.setblocking(False)
-    reader, writer = await asyncio.open_unix_connection(sock=client, limit=4 << 20)
-    writer.write(b'{"do": "watch"}\n')
-    await writer.drain()
-    try:
-        yield reader
-    finally:
-        writer.close()
-
-
-async def _first_death(home: Home) -> str:
-    async with deaths(home) as reader:
-        table = json.loads(await reader.readline() or b'{"processes": {}}')
-        gone = [name for name, item in table["processes"].items() if not item["alive"]]
-        if gone:
-            return f"{', '.join(gone)} ended; look at its log in {home.path}"
-        line = await reader.readline()
-        return str(json.loads(line)["text"]) if line else f"the supervisor ended; look at {home.log}"
-
-
-async def accepts(address: str) -> None:
-    """Wait until something listens at unix://PATH or tcp://HOST:PORT."""
-    kind, _, where = address.partition("://")
-    host, _, port = where.rpartition(":")
-    while True:
-        try:
-            opened = asyncio.open_unix_connection(where) if kind == "unix" else asyncio.open_connection(host, int(port))
-            _, writer = await opened
-        except OSError:
-            await asyncio.sleep(POLL_S)
-        else:
-            writer.close()
-            return
 
 
 async def applications_listen(nodes: Sequence[Node]) -> None:

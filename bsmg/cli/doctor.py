@@ -14,8 +14,8 @@ from pathlib import Path
 import click
 
 from bsmg.cli.output import FAILURE
+from processes.ports import FIRST_PORT, is_free
 from testnet.nodes import COMETBFT
-from testnet.ports import FIRST_PORT, is_free
 
 COMETBFT_VERSION = "0.38.26"
 DISK_MIN = 2 << 30

@@ -15,8 +15,10 @@ from bsmg.cli.output import note, show
 from bsmg.client.errors import NodeError
 from bsmg.client.rpc import Rpc
 from cosmos_wire.errors import ToolError
-from testnet import control, lifecycle, ready
-from testnet.files import Home, read_json, read_specs, tail
+from processes import control, watch
+from processes.files import read_json, read_specs, tail
+from testnet import lifecycle
+from testnet.files import Home
 from testnet.topology import load_topology
 
 home_option = click.option(
@@ -72,7 +74,7 @@ async def _stay(place: Home) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, task.cancel)
     try:
-        async with ready.deaths(place) as reader:
+        async with watch.deaths(place) as reader:
             await reader.readline()
             while line := await reader.readline():
                 note(json.loads(line)["text"])
@@ -192,7 +194,7 @@ def logs(node: str | None, home: Path | None, lines: int, follow: bool) -> None:
 @home_option
 def kill(node: str, home: Path | None) -> None:
     """SIGKILL a node, or one of its processes."""
-    click.echo("\n".join(lifecycle.kill(lifecycle.home_of(home), node)))
+    click.echo("\n".join(control.kill(lifecycle.home_of(home), node)))
 
 
 @command.command()
@@ -200,7 +202,7 @@ def kill(node: str, home: Path | None) -> None:
 @home_option
 def freeze(node: str, home: Path | None) -> None:
     """Stop a node's processes without ending them."""
-    click.echo("\n".join(lifecycle.freeze(lifecycle.home_of(home), node)))
+    click.echo("\n".join(control.freeze(lifecycle.home_of(home), node)))
 
 
 @command.command()

@@ -7,6 +7,7 @@ import asyncio
 from bsmg.demo.day import Outage
 from bsmg.demo.scene import TRANSFER_PORT, Scene
 from cosmos_wire.errors import ToolError
+from processes import control
 from testnet import lifecycle
 from testnet.files import Home
 
@@ -20,7 +21,7 @@ async def suffer(scene: Scene, home: Home) -> Outage:
     """Kill the relayer, let a transfer time out, start the relayer again; returns without waiting for the refund."""
     source, far = scene.link.a.chain_id, scene.link.b.chain_id
     from_ms = await scene.time_ms(far)
-    await asyncio.to_thread(lifecycle.kill, home, RELAYER)
+    await asyncio.to_thread(control.kill, home, RELAYER)
     timeout_ms = await scene.time_ms(far) + TIMEOUT_MS
     outcome = await scene.send(source, (scene.net.chain(source).denom, AMOUNT), timeout_ms)
     if not outcome.ok:

@@ -16,6 +16,7 @@ from ibc_relayer.cometbft import CometChain, CometProver
 from ibc_relayer.events import Sent, facts
 from ibc_relayer.messages import messages
 from ibc_relayer.plan import Action, Packet, Step
+from processes import control
 from testnet import lifecycle
 from testnet.files import Home
 
@@ -32,7 +33,7 @@ MEANING = (
 async def refuse(scene: Scene, home: Home) -> Refusal:
     """Offer a packet with a forged proof, then with the true one; the relayer is away meanwhile."""
     source, target = scene.link.a.chain_id, scene.link.b.chain_id
-    await asyncio.to_thread(lifecycle.kill, home, RELAYER)
+    await asyncio.to_thread(control.kill, home, RELAYER)
     try:
         packet = await _fresh_packet(scene, source, target)
         forged, honest = await _offer(scene, packet, (source, target))

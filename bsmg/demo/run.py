@@ -23,8 +23,9 @@ from bsmg.demo.scene import Scene, open_scene
 from bsmg.demo.tokens import moved
 from cosmos_wire.errors import ToolError
 from cosmos_wire.protos import trade
+from processes.files import tail
 from testnet import lifecycle
-from testnet.files import Home, tail
+from testnet.files import Home
 from testnet.topology import Topology, load_topology, parse_topology
 from utility_cell.profiles import QUARTERS_PER_DAY
 

@@ -18,6 +18,7 @@ from bsmg.client.testnet_file import ChainInfo, LinkEnd, TestnetFile, load_testn
 from cosmos_wire.address import to_bech32
 from cosmos_wire.protos import bank_query, channel_query, coin, transfer_tx
 from ibc_core.host import Event
+from processes import control
 from testnet import lifecycle
 from testnet.files import Home
 
@@ -69,7 +70,7 @@ class Net:
     async def kill(self, *names: str) -> None:
         """SIGKILL nodes, relayers or single processes."""
         for name in names:
-            await asyncio.to_thread(lifecycle.kill, self.home, name)
+            await asyncio.to_thread(control.kill, self.home, name)
 
     async def restart(self, *names: str) -> None:
         """Thaw or start them again."""

@@ -11,7 +11,7 @@ import pytest
 
 from bsmg.client.errors import NodeError
 from bsmg.client.rpc import Rpc
-from testnet import control, lifecycle
+from processes import control
 from tests.e2e.load import PAYMENT, under_load
 from tests.e2e.net import Net, Side, opened, until
 
@@ -93,7 +93,7 @@ async def test_a_killed_validator_is_missed_by_nobody_and_catches_up(net: Net) -
 async def test_a_frozen_validator_thaws_and_goes_on(net: Net) -> None:
     async with opened(net) as (a, _):
         node = node_of(a, 2)
-        await asyncio.to_thread(lifecycle.freeze, net.home, node.moniker)
+        await asyncio.to_thread(control.freeze, net.home, node.moniker)
         try:
             passed = await blocks(a, ASIDE)
         finally:

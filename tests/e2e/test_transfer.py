@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 
 from cosmos_wire.protos import bank_tx, coin
-from testnet import procfs
+from processes import procfs
 from tests.e2e.net import (
     TRANSFER,
     A,

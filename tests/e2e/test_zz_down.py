@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from testnet import control, procfs
+from processes import control, procfs
 from tests.e2e.conftest import bsmg
 from tests.e2e.net import Net
 

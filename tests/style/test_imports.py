@@ -5,17 +5,18 @@ import pytest
 from tests.style.source import PURE, Source, imports, product, pure
 
 WIRE, FABRIC, CORE, CLIENT = "cosmos_wire", "fabric_wire", "ibc_core", "bsmg.client"
-CLIENT_SIDE = {WIRE, FABRIC, CORE, "energy", CLIENT, "ibc_relayer", "utility_cell", "testnet"}
+CLIENT_SIDE = {WIRE, FABRIC, CORE, "energy", CLIENT, "ibc_relayer", "utility_cell", "processes", "testnet"}
 MAY_IMPORT = {
     WIRE: set(),
     FABRIC: {WIRE},
     CORE: {WIRE, FABRIC},
     "energy": {WIRE, CORE},
-    "fabric_adapter": {WIRE, FABRIC, CORE, "energy"},
+    "fabric_adapter": {WIRE, FABRIC, CORE, "energy", "processes"},
     "abci_app": {WIRE, CORE, "energy"},
     CLIENT: {WIRE, CORE},
     "ibc_relayer": {WIRE, CORE, CLIENT},
     "utility_cell": {WIRE, CORE, "energy", CLIENT, "ibc_relayer"},
+    "processes": {WIRE},
     "testnet": CLIENT_SIDE - {"testnet"},
     "bsmg.demo": CLIENT_SIDE | {"bsmg.audit"},
     "bsmg.audit": {WIRE, CLIENT},  # a sceptic shares no code with the chain, only what is on the wire

@@ -16,7 +16,7 @@ import pytest
 
 from bsmg.client.chain import ChainClient, Endpoints
 from bsmg.client.testnet_file import load_testnet
-from testnet import ports, procfs, ready
+from processes import ports, procfs, watch
 
 pytestmark = pytest.mark.e2e
 ONE = '[[chain]]\nid = "solo-1"\nkind = "cometbft"\nvalidators = 1\n'
@@ -70,7 +70,7 @@ def topology_of(solo: Path) -> Path:
 async def height_reached(rpc_url: str, least: int) -> int:
     """Wait for a block; the node may just be starting."""
     async with asyncio.timeout(BLOCKS_TIMEOUT_S):
-        await ready.accepts(rpc_url.replace("http://", "tcp://"))
+        await watch.accepts(rpc_url.replace("http://", "tcp://"))
         async with ChainClient("solo-1", Endpoints(rpc=rpc_url)) as client:
             return (await client.feed.wait_above(least - 1)).height
 

@@ -13,7 +13,8 @@ import pytest
 from cosmos_wire.errors import ChainError, ToolError
 from cosmos_wire.protos import market, trade
 from energy.market.clock import Gate, gate_ms
-from testnet import document, ports
+from processes import ports
+from testnet import document
 from testnet.files import Home
 from testnet.genesis import ChainPlan, gates_ms, genesis_doc, market_params, market_trade_params
 from testnet.nodes import all_specs, make_chains, plan_chain

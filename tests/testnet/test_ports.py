@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from cosmos_wire.errors import ToolError
-from testnet import ports
+from processes import ports
 
 
 @pytest.fixture(autouse=True)

@@ -15,8 +15,10 @@ from pathlib import Path
 import pytest
 
 from cosmos_wire.errors import ToolError
-from testnet import control, lifecycle, procfs, ready
-from testnet.files import Home, ProcessSpec, write_specs
+from processes import control, procfs, watch
+from processes.files import ProcessSpec, write_specs
+from testnet import lifecycle
+from testnet.files import Home
 from testnet.topology import load_topology
 
 SLEEPER = "import signal, sys; print('up', flush=True); signal.pause()"
@@ -56,7 +58,7 @@ def home(tmp_path: Path) -> Iterator[Home]:
     place = Home(deep)
     write_specs(place, [])
     yield place
-    lifecycle.stop(place)
+    control.stop(place)
 
 
 def with_pipe(home: Home, item: ProcessSpec, *arguments: str) -> tuple[ProcessSpec, Path]:
@@ -85,7 +87,7 @@ def test_a_process_that_dies_is_shown_with_its_last_lines(home: Home) -> None:
     item, pipe = with_pipe(home, spec(home, "n-0/app", FAILING))
 
     async def report() -> str:
-        async with ready.deaths(home) as reader:
+        async with watch.deaths(home) as reader:
             await reader.readline()
             await asyncio.to_thread(pipe.read_bytes)  # only now it goes on, and fails
             return str(json.loads(await asyncio.wait_for(reader.readline(), 30))["text"])
@@ -100,7 +102,7 @@ def test_an_unexpected_death_goes_to_who_watches(home: Home) -> None:
     found = started(home, spec(home, "n-0/app", "print('about to die', flush=True); import signal; signal.pause()"))
 
     async def killed_while_watched() -> str:
-        async with ready.deaths(home) as reader:
+        async with watch.deaths(home) as reader:
             await reader.readline()
             procfs.send(found["n-0/app"], signal.SIGUSR1)
             return str(json.loads(await asyncio.wait_for(reader.readline(), 30))["text"])
@@ -114,15 +116,15 @@ def test_a_start_ends_as_soon_as_a_process_dies(home: Home) -> None:
 
     async def start_that_waits_forever() -> None:
         asyncio.get_running_loop().call_later(0.1, procfs.send, found["n-0/app"], signal.SIGUSR1)
-        await ready.unless_one_dies(home, asyncio.Event().wait(), 30)
+        await watch.unless_one_dies(home, asyncio.Event().wait(), 30)
 
-    with pytest.raises(ready.ProcessDiedError, match="n-0/app"):
+    with pytest.raises(watch.ProcessDiedError, match="n-0/app"):
         asyncio.run(start_that_waits_forever())
 
 
 def test_a_taken_port_is_told_from_other_deaths() -> None:
-    assert ready.ProcessDiedError("listen tcp 127.0.0.1:1: bind: address already in use").port_taken
-    assert not ready.ProcessDiedError("panic: no space left").port_taken
+    assert watch.ProcessDiedError("listen tcp 127.0.0.1:1: bind: address already in use").port_taken
+    assert not watch.ProcessDiedError("panic: no space left").port_taken
 
 
 def test_a_process_that_ignores_sigterm_is_killed(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -183,7 +185,7 @@ def test_a_pid_that_belongs_to_another_program_now_is_left_alone(home: Home) -> 
 
 def test_kill_and_restart_change_one_node_only(home: Home) -> None:
     found = started(home, spec(home, "n-0/app", SLEEPER), spec(home, "n-1/app", SLEEPER))
-    assert lifecycle.kill(home, "n-1") == ["n-1/app"]
+    assert control.kill(home, "n-1") == ["n-1/app"]
     assert procfs.wait_gone(found["n-1/app"], 10)
     assert lifecycle.restart(home, "n-1") == ["n-1/app"]
     table = control.ask(home, "status")["processes"]
@@ -194,7 +196,7 @@ def test_kill_and_restart_change_one_node_only(home: Home) -> None:
 
 def test_freeze_and_thaw(home: Home) -> None:
     started(home, spec(home, "n-0/app", SLEEPER))
-    lifecycle.freeze(home, "n-0")
+    control.freeze(home, "n-0")
     assert control.ask(home, "status")["processes"]["n-0/app"]["frozen"]
     lifecycle.restart(home, "n-0")
     assert not control.ask(home, "status")["processes"]["n-0/app"]["frozen"]
@@ -202,7 +204,7 @@ def test_freeze_and_thaw(home: Home) -> None:
 
 def test_a_frozen_process_can_be_stopped(home: Home) -> None:
     found = started(home, spec(home, "n-0/app", SLEEPER))
-    lifecycle.freeze(home, "n-0")
+    control.freeze(home, "n-0")
     lifecycle.down(home)
     assert not procfs.is_alive(found["n-0/app"])
 
@@ -222,7 +224,7 @@ def test_what_is_asked_wrongly_is_answered_in_words(home: Home) -> None:
     with pytest.raises(ToolError, match="expected one of n-0/app, got 'n-9/app'"):
         control.ask(home, "start", names=["n-9/app"])
     with pytest.raises(ToolError, match="node: expected one of n-0, got 'n-9'"):
-        lifecycle.kill(home, "n-9")
+        control.kill(home, "n-9")
     with pytest.raises(ToolError, match="got 'dance'"):
         control.ask(home, "dance")
 
@@ -264,7 +266,7 @@ def answers(*outcomes: Exception | dict[str, str]) -> Callable[[lifecycle.Reques
     return fresh
 
 
-TAKEN = ready.ProcessDiedError("n-0/cometbft ended; bind: address already in use")
+TAKEN = watch.ProcessDiedError("n-0/cometbft ended; bind: address already in use")
 
 
 def test_a_start_that_lost_a_port_begins_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -275,11 +277,11 @@ def test_a_start_that_lost_a_port_begins_again(tmp_path: Path, monkeypatch: pyte
     assert len(said) == 2
 
 
-@pytest.mark.parametrize("outcomes", [(TAKEN, TAKEN, TAKEN), (ready.ProcessDiedError("panic: no space left"),)])
+@pytest.mark.parametrize("outcomes", [(TAKEN, TAKEN, TAKEN), (watch.ProcessDiedError("panic: no space left"),)])
 def test_other_deaths_and_too_many_lost_ports_end_the_start(
     outcomes: tuple[Exception, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lifecycle, "_fresh", answers(*outcomes, {"version": "1"}))
     request = lifecycle.Request(home=Home(tmp_path / "net"), topology=load_topology(None), say=lambda _: None)
-    with pytest.raises(ready.ProcessDiedError):
+    with pytest.raises(watch.ProcessDiedError):
         asyncio.run(lifecycle.up(request))

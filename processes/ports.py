@@ -1,7 +1,7 @@
-"""Free TCP ports, leased to a testnet's home under a file lock, so that several testnets can start at once.
+"""Free TCP ports, leased to a home under a file lock, so that several networks can start at once.
 
 Ports come from below the kernel's ephemeral range: an outgoing connection can't take the port of a node that is being
-restarted. A lease lasts until `release`, or until the folder that holds it is gone: a stopped testnet keeps its ports.
+restarted. A lease lasts until `release`, or until the folder that holds it is gone: a stopped network keeps its ports.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -13,8 +14,8 @@ from pathlib import Path
 from typing import Any as Json
 
 from cosmos_wire.errors import ToolError
-from testnet import procfs
-from testnet.files import Home, read_json, tail
+from processes import procfs
+from processes.files import Home, read_json, tail
 
 SOCKET = "supervisor.sock"
 ANSWER_TIMEOUT_S = 60.0  # stopping takes at most three rounds of ten seconds
@@ -52,7 +53,7 @@ def connect(home: Home) -> socket.socket:
             client.connect(name)
     except OSError as error:
         client.close()
-        raise ToolError(f"testnet {home.path}: expected a running one, got none ({error.strerror})") from error
+        raise ToolError(f"{home.path}: expected a running network, got none ({error.strerror})") from error
     return client
 
 
@@ -64,8 +65,8 @@ def ask(home: Home, do: str, **more: Json) -> dict[str, Json]:
             stream.flush()
             line = stream.readline()
         except OSError as error:
-            raise ToolError(f"testnet {home.path}: expected an answer to {do!r}, got {error}") from error
-    answer = json.loads(line) if line else {"error": f"testnet {home.path}: the supervisor ended during {do!r}"}
+            raise ToolError(f"{home.path}: expected an answer to {do!r}, got {error}") from error
+    answer = json.loads(line) if line else {"error": f"{home.path}: the supervisor ended during {do!r}"}
     if "error" in answer:
         raise ToolError(answer["error"])
     return dict(answer)
@@ -83,7 +84,7 @@ def is_running(home: Home) -> bool:
 def launch(home: Home) -> None:
     """Start the supervisor, detached from this terminal, and wait until it serves."""
     reading, writing = os.pipe()
-    command = [sys.executable, "-m", "testnet.supervisor", "--home", str(home.path), "--ready-fd", str(writing)]
+    command = [sys.executable, "-m", "processes.supervisor", "--home", str(home.path), "--ready-fd", str(writing)]
     with home.log.open("ab") as log, os.fdopen(reading, "rb") as ready:
         subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=[writing], start_new_session=True
@@ -115,3 +116,33 @@ def matching(names: Sequence[str], wanted: str) -> list[str]:
         known = ", ".join(dict.fromkeys(name.partition("/")[0] for name in names))
         raise ToolError(f"node: expected one of {known}, got {wanted!r}")
     return found
+
+
+def stop(home: Home) -> int:
+    """End every process of a home; returns how many a dead supervisor had left behind."""
+    if is_running(home):
+        try:
+            ask(home, "stop")
+        except ToolError:
+            if is_running(home):
+                raise
+            # It ended while it was asked: what it left behind is ended below.
+    return end_leftovers(home)
+
+
+def signal_node(home: Home, name: str, number: int) -> list[str]:
+    """Kill, freeze or thaw a node or one of its processes; returns their names."""
+    table = ask(home, "status")["processes"]
+    names = matching(list(table), name)
+    ask(home, "signal", names=names, signal=number)
+    return names
+
+
+def kill(home: Home, name: str) -> list[str]:
+    """SIGKILL."""
+    return signal_node(home, name, signal.SIGKILL)
+
+
+def freeze(home: Home, name: str) -> list[str]:
+    """SIGSTOP: the process is there and does nothing."""
+    return signal_node(home, name, signal.SIGSTOP)

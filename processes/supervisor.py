@@ -1,6 +1,6 @@
-"""Keeps a testnet's processes: starts them, reaps them, says who died with its last lines, stops them in rounds.
+"""Keeps a home's processes: starts them, reaps them, says who died with its last lines, stops them in rounds.
 
-    python -m testnet.supervisor --home DIR --ready-fd N
+    python -m processes.supervisor --home DIR --ready-fd N
 
 One line of JSON in, one line out, over a unix socket in DIR:
 
@@ -30,9 +30,9 @@ from typing import IO
 from typing import Any as Json
 
 from cosmos_wire.errors import ToolError
-from testnet import procfs
-from testnet.control import listen
-from testnet.files import Home, ProcessSpec, read_specs, tail, write_json
+from processes import procfs
+from processes.control import listen
+from processes.files import Home, ProcessSpec, read_specs, tail, write_json
 
 PATIENCE_S = 10.0  # between SIGTERM and SIGKILL
 ACT_POLL_S = 0.01
@@ -247,7 +247,7 @@ async def run(home: Home, ready: Callable[[], None]) -> None:
 
 def main() -> None:
     """Started by `up`; `--ready-fd` gets a byte once requests are served."""
-    parser = argparse.ArgumentParser(prog="python -m testnet.supervisor", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m processes.supervisor", description=__doc__.splitlines()[0])
     parser.add_argument("--home", type=Path, required=True)
     parser.add_argument("--ready-fd", type=int, required=True)
     options = parser.parse_args()
