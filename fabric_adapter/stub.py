@@ -1,0 +1,69 @@
+"""What a chaincode sees of the ledger that runs it: the same on a real peer and on the embedded ledger.
+
+A read shows committed state alone: a transaction does not see its own writes (Fabric's simulation semantics).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+OK = 200
+REFUSED = 400  # the chaincode said no; nothing is endorsed
+FAILED = 500
+
+
+class Stub(Protocol):
+    """One transaction that is being simulated."""
+
+    @property
+    def channel_id(self) -> str:
+        """Of the proposal."""
+
+    @property
+    def tx_id(self) -> str:
+        """Lower-case hex of sha256(nonce + creator)."""
+
+    @property
+    def timestamp_ns(self) -> int:
+        """Of the proposal's channel header: the client's word, the same for every endorser."""
+
+    @property
+    def creator(self) -> bytes:
+        """SerializedIdentity of the proposal's signer; the ledger has checked the signature and the certificate."""
+
+    @property
+    def args(self) -> tuple[bytes, ...]:
+        """Function name first."""
+
+    def get_state(self, key: str) -> bytes | None:
+        """Committed value, None when absent."""
+
+    def put_state(self, key: str, value: bytes) -> None:
+        """Write; the value must not be empty."""
+
+    def del_state(self, key: str) -> None:
+        """Remove."""
+
+    def range(self, start: str, end: str) -> Iterator[tuple[str, bytes]]:
+        """Committed pairs with start <= key < end, ascending; validation repeats the query (phantom protection)."""
+
+    def set_event(self, name: str, payload: bytes) -> None:
+        """The transaction's one chaincode event; a later call replaces it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Response:
+    """A chaincode's answer; at `REFUSED` and above nothing is endorsed."""
+
+    status: int = OK
+    message: str = ""
+    payload: bytes = b""
+
+
+class Chaincode(Protocol):
+    """A program that ledgers run. It may be called for several transactions at once."""
+
+    def invoke(self, stub: Stub) -> Response:
+        """Run one transaction: deterministic in the stub's answers."""
