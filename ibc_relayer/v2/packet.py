@@ -16,7 +16,7 @@ NS = 1_000_000_000
 TRANSFER_PORT = "transfer"
 PROTOBUF, ABI = "application/x-protobuf", "application/x-solidity-abi"
 WORD = 32  # bytes, of the ABI
-RECEIVER_WORD, MEMO_WORD = 3, 4  # in the tuple (denom, amount, sender, receiver, memo)
+RECEIVER_WORD, MEMO_WORD = 2, 4  # in the tuple (denom, sender, receiver, amount, memo)
 
 
 def is_v2(known: Mapping[str, str]) -> bool:
