@@ -19,8 +19,9 @@ from ibc_core.core import IbcCore
 from ibc_core.host import Context, MessageRoute, Module, QueryRoute
 from ibc_core.router import IbcModule
 from ibc_core.tendermint.client import TendermintClient
-from ibc_core.transfer import Transfer
+from ibc_core.transfer import Transfer, TransferV2
 from ibc_core.transfer.ledger import PORT
+from ibc_core.v2.router import IbcModuleV2
 
 R = TypeVar("R")
 
@@ -61,7 +62,8 @@ def base_parts() -> tuple[Module, ...]:
 def compose() -> Modules:
     """The chain's modules."""
     router: dict[str, IbcModule] = {}
-    core = IbcCore({TendermintClient.type_url: TendermintClient()}, router)
+    router_v2: dict[str, IbcModuleV2] = {PORT: TransferV2()}
+    core = IbcCore({TendermintClient.type_url: TendermintClient()}, router, router_v2)
     transfer = Transfer(core)
     registry = Registry()
     market = Market(registry)

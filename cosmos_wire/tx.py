@@ -97,6 +97,11 @@ def unpack(item: Any, types: Mapping[str, type[Message]]) -> Message:
     return _parse(kind, item.value, item.type_url, lax=True)
 
 
+def parse_strict(kind: type[M], data: bytes, what: str) -> M:
+    """A message in which every field at any depth is known; `what` names it in the TxDecode that is raised else."""
+    return _parse(kind, data, what)
+
+
 def _parse(kind: type[M], data: bytes, what: str, *, lax: bool = False) -> M:
     """Parse and refuse unknown fields at any depth; `lax` lets non-critical ones (ADR-020) pass and drops them."""
     try:

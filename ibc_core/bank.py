@@ -78,6 +78,11 @@ def block_recipient(ctx: Context, address: bytes, name: str) -> None:
     ctx.app.set(b"bk/x/" + address, name.encode())
 
 
+def is_blocked(ctx: Context, address: bytes) -> bool:
+    """Whether an address is kept from receiving."""
+    return ctx.app.get(b"bk/x/" + address) is not None
+
+
 def require_recipient(ctx: Context, address: bytes) -> None:
     """Refuse a blocked recipient."""
     name = ctx.app.get(b"bk/x/" + address)

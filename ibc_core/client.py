@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cosmos_wire.address import from_bech32
-from cosmos_wire.errors import Unauthorized
+from cosmos_wire.address import from_bech32, to_bech32
 from cosmos_wire.protos import Any, client, client_tx, connection
 from ibc_core import events, paths
 from ibc_core.errors import (
     ClientNotActive,
-    ClientNotFound,
     ClientTypeNotSupported,
+    IbcNotFound,
+    IbcUnauthorized,
     InvalidClientType,
     InvalidPrefix,
     InvalidProof,
@@ -22,6 +22,7 @@ from ibc_core.host import Context
 from ibc_core.light_client import ClientTypes, LightClient, Proof, Status
 from ibc_core.state import height_of, load, take_sequence
 from ibc_core.tendermint.errors import DelayPeriodNotPassed  # ibc-go's number, whatever the client
+from ibc_core.v2 import counterparty
 
 ALLOW_ALL = "*"
 BLOCK_TIME_MAX_NS = 30_000_000_000  # ibc-go's default `max_expected_time_per_block`
@@ -80,7 +81,8 @@ class Clients:
         return light_client
 
     def update(self, ctx: Context, msg: client_tx.MsgUpdateClient) -> client_tx.MsgUpdateClientResponse:
-        """MsgUpdateClient, with a header or a misbehaviour."""
+        """MsgUpdateClient, with a header or a misbehaviour; the client's creator may have said who may send it."""
+        counterparty.require_relayer(ctx, msg.client_id, msg.signer)
         self._take(ctx, msg.client_id, msg.client_message)
         return client_tx.MsgUpdateClientResponse()
 
@@ -115,9 +117,12 @@ class Clients:
         """MsgDeleteClientCreator: the creator gives up what ibc-go v10 lets him do."""
         creator = ctx.ibc.get(paths.client_creator(msg.client_id))
         if creator is None:
-            raise ClientNotFound(f"no creator of client {msg.client_id!r}")
+            raise IbcNotFound(f"creator for client {msg.client_id[:80]} not found")
         if creator != from_bech32(msg.signer):
-            raise Unauthorized(f"only the creator of {msg.client_id} may do this, got {msg.signer}")
+            raise IbcUnauthorized(
+                f"client creator {to_bech32(creator)} is authorized to delete creator for "
+                f"{msg.client_id}, got {msg.signer}"
+            )
         ctx.ibc.delete(paths.client_creator(msg.client_id))
         return client_tx.MsgDeleteClientCreatorResponse()
 

@@ -1,4 +1,4 @@
-"""IBC core as one module of a chain: every message and query of ibc.core.{client,connection,channel}.v1."""
+"""IBC core as one module of a chain: every message and query of ibc.core.{client,connection,channel}.v1 and v2."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from cosmos_wire.address import to_bech32
 from cosmos_wire.errors import InvalidRequest, Unauthorized
-from cosmos_wire.protos import Message, channel_tx, client, client_tx, connection, connection_tx
+from cosmos_wire.protos import Message, channel_tx, channel_v2_tx, client, client_tx, connection, connection_tx
 from ibc_core import paths
 from ibc_core.bank import module_address
 from ibc_core.channel import Channels
@@ -19,22 +19,30 @@ from ibc_core.packet import PacketMessage, Packets
 from ibc_core.queries.routes import core_queries
 from ibc_core.router import Outgoing, Router
 from ibc_core.state import encode, write_sequence
+from ibc_core.v2.channel import PacketMessageV2
+from ibc_core.v2.core import CoreV2
+from ibc_core.v2.router import RouterV2
 
 
 class IbcCore:
-    """ICS-02, 03, 04 and 26 over the host's stores. The router may be filled after this object is made."""
+    """ICS-02, 03, 04 and 26 over the host's stores. The routers may be filled after this object is made."""
 
     name = "ibc"
 
-    def __init__(self, client_types: ClientTypes, router: Router) -> None:
+    def __init__(self, client_types: ClientTypes, router: Router, router_v2: RouterV2 | None = None) -> None:
         self.clients = Clients(client_types)
         self.connections = Connections(self.clients)
         self.channels = Channels(self.clients, router)
         self.packets = Packets(self.clients, self.channels)
+        self.v2 = CoreV2(self.clients, {} if router_v2 is None else router_v2)
 
     def send_packet(self, ctx: Context, packet: Outgoing) -> int:
         """Commit the packet and return its sequence; raises when channel or client is not open and active."""
         return self.packets.send(ctx, packet)
+
+    def send_packet_v2(self, ctx: Context, msg: channel_v2_tx.MsgSendPacket) -> int:
+        """Commit the packet, ask the applications of its payloads (`on_send_packet`), return the sequence."""
+        return self.v2.packets.send(ctx, msg).sequence
 
     def refuse_redundant(self, ctx: Context, messages: Iterable[Message]) -> None:
         """Raise RedundantTx when a transaction brings packets and client updates only and no packet is news.
@@ -46,6 +54,9 @@ class IbcCore:
             if isinstance(message, PacketMessage):
                 repeated = self.packets.redundant(ctx, message)
                 redundant, fresh = redundant + repeated, fresh + (not repeated)
+            elif isinstance(message, PacketMessageV2):
+                repeated = self.v2.packets.redundant(ctx, message)
+                redundant, fresh = redundant + repeated, fresh + (not repeated)
             elif not isinstance(message, client_tx.MsgUpdateClient):
                 return
         if redundant and not fresh:
@@ -53,7 +64,8 @@ class IbcCore:
 
     def messages(self) -> Mapping[str, MessageRoute]:
         """By type URL."""
-        return {**self._client_messages(), **self._connection_messages(), **self._channel_messages()}
+        v2 = {_url(route.request): route for route in self.v2.messages()}
+        return {**self._client_messages(), **self._connection_messages(), **self._channel_messages(), **v2}
 
     def _client_messages(self) -> dict[str, MessageRoute]:
         tx, clients = client_tx, self.clients
@@ -112,7 +124,7 @@ class IbcCore:
 
     def queries(self) -> Mapping[str, QueryRoute]:
         """By method path."""
-        return core_queries(self.clients)
+        return {**core_queries(self.clients), **self.v2.queries()}
 
     def init_genesis(self, ctx: Context, doc: Mapping[str, object]) -> None:
         """Write the counters and parameters, so that the store is never empty and can prove absence from block 1.

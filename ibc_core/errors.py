@@ -144,3 +144,22 @@ SendDisabled = declare("transfer", 7, "SendDisabled", "fungible token transfers 
 ReceiveDisabled = declare("transfer", 8, "ReceiveDisabled", "fungible token transfers to this chain are disabled")
 MaxTransferChannels = declare("transfer", 9, "MaxTransferChannels", "max transfer channels")
 InvalidTransferMemo = declare("transfer", 11, "InvalidTransferMemo", "invalid memo")
+AbiEncoding = declare("transfer", 14, "AbiEncoding", "encoding abi failed")
+AbiDecoding = declare("transfer", 15, "AbiDecoding", "decoding abi failed")
+ReceiveFailed = declare("transfer", 16, "ReceiveFailed", "receive packet failed")
+
+# IBC v2: 02-client/v2, 04-channel/v2
+InvalidCounterparty = declare("clientv2", 34, "InvalidCounterparty", "invalid counterparty")
+CounterpartyNotFound = declare("clientv2", 35, "CounterpartyNotFound", "counterparty not found")
+InvalidPacketV2 = declare("channelv2", 2, "InvalidPacketV2", "invalid packet")
+InvalidPayload = declare("channelv2", 3, "InvalidPayload", "invalid payload")
+SequenceSendNotFoundV2 = declare("channelv2", 4, "SequenceSendNotFoundV2", "sequence send not found")
+InvalidAcknowledgementV2 = declare("channelv2", 5, "InvalidAcknowledgementV2", "invalid acknowledgement")
+PacketCommitmentNotFoundV2 = declare("channelv2", 6, "PacketCommitmentNotFoundV2", "packet commitment not found")
+AcknowledgementNotFoundV2 = declare("channelv2", 7, "AcknowledgementNotFoundV2", "packet acknowledgement not found")
+InvalidTimeoutV2 = declare("channelv2", 8, "InvalidTimeoutV2", "invalid packet timeout")
+TimeoutElapsedV2 = declare("channelv2", 9, "TimeoutElapsedV2", "timeout elapsed")
+TimeoutNotReachedV2 = declare("channelv2", 10, "TimeoutNotReachedV2", "timeout not reached")
+AcknowledgementExistsV2 = declare(
+    "channelv2", 11, "AcknowledgementExistsV2", "acknowledgement for packet already exists"
+)

@@ -44,7 +44,8 @@ class Height:
 class Proof:
     """Bytes of a MerkleProof, and the counterparty height whose root it is to be checked against.
 
-    `prefix` is the counterparty's commitment prefix (ICS-23): the name of the store whose tree holds the path.
+    `prefix` is the counterparty's commitment prefix (ICS-23): the name of the store whose tree holds the path; empty
+    for a counterparty that has one tree and no stores.
     """
 
     height: Height

@@ -125,13 +125,18 @@ class TendermintClient:
         """Check that the counterparty's store (`proof.prefix`) holds `value` at `path`."""
         client, root = _provable(ctx, client_id, proof.height)
         with _as_invalid_proof(client_id, path):
-            merkle.verify_membership(client.proof_specs, root, (proof.prefix, path), proof.data, value)
+            merkle.verify_membership(client.proof_specs, root, _keys(proof, path), proof.data, value)
 
     def verify_non_membership(self, ctx: Context, client_id: str, proof: Proof, path: bytes) -> None:
         """Check that it holds nothing at `path`."""
         client, root = _provable(ctx, client_id, proof.height)
         with _as_invalid_proof(client_id, path):
-            merkle.verify_non_membership(client.proof_specs, root, (proof.prefix, path), proof.data)
+            merkle.verify_non_membership(client.proof_specs, root, _keys(proof, path), proof.data)
+
+
+def _keys(proof: Proof, path: bytes) -> tuple[bytes, ...]:
+    """From the root down; a counterparty without a prefix has one tree."""
+    return (proof.prefix, path) if proof.prefix else (path,)
 
 
 @contextmanager

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Protocol
 
 from cosmos_wire.address import from_bech32, to_bech32
 from cosmos_wire.errors import ChainError, InvalidRequest
-from cosmos_wire.protos import channel, transfer_tx
+from cosmos_wire.protos import channel, channel_v2, channel_v2_tx, transfer_tx
 from ibc_core import acknowledgement, bank, paths
 from ibc_core.core import refuse_authority
 from ibc_core.errors import (
-    IbcInvalidAddress,
     IbcInvalidCoins,
     IbcInvalidRequest,
     InvalidAmount,
@@ -18,16 +18,23 @@ from ibc_core.errors import (
     InvalidPort,
     InvalidTransferVersion,
     MaxTransferChannels,
-    ReceiveDisabled,
     SendDisabled,
 )
 from ibc_core.host import Context, MessageRoute, QueryRoute
 from ibc_core.router import Handshake, Outgoing, PacketSender
-from ibc_core.transfer import events, ledger
+from ibc_core.state import find_channel
+from ibc_core.transfer import events, ledger, moves
 from ibc_core.transfer.data import TokenPacket, decode, parse_amount, require_valid
 from ibc_core.transfer.denom import require_ledger_name
+from ibc_core.transfer.encoding import JSON, encode
 from ibc_core.transfer.ledger import PORT, VERSION
 from ibc_core.transfer.queries import transfer_queries
+from ibc_core.v2.router import PacketSenderV2
+
+
+class Sender(PacketSender, PacketSenderV2, Protocol):
+    """What the application needs of IBC core."""
+
 
 CHANNELS_MAX = 2**32  # escrow addresses are 20 bytes: more channels would make collisions thinkable
 WHOLE_BALANCE = bank.AMOUNT_MAX  # as an amount of MsgTransfer: all that the sender has
@@ -38,7 +45,7 @@ class Transfer:
 
     name = "transfer"
 
-    def __init__(self, core: PacketSender) -> None:
+    def __init__(self, core: Sender) -> None:
         self.core = core
 
     # MsgTransfer
@@ -49,12 +56,9 @@ class Transfer:
             raise SendDisabled("MsgTransfer")
         sender = from_bech32(msg.sender)
         packet = _outgoing(ctx, msg, sender)
-        place = (msg.source_port, msg.source_channel)
-        coin = (packet.denom.ledger_name, packet.amount)
-        if packet.denom.came_through(*place):
-            ledger.burn(ctx, sender, coin)
-        else:
-            ledger.escrow(ctx, place, sender, coin)
+        if find_channel(ctx, msg.source_port, msg.source_channel) is None:  # then it has to be a client: IBC v2
+            return transfer_tx.MsgTransferResponse(sequence=self.core.send_packet_v2(ctx, _packet_v2(msg, packet)))
+        moves.leave(ctx, (msg.source_port, msg.source_channel), sender, packet)
         sequence = self.core.send_packet(ctx, _packet(msg, packet))
         events.sent(ctx, packet)
         return transfer_tx.MsgTransferResponse(sequence=sequence)
@@ -100,7 +104,8 @@ class Transfer:
         found: TokenPacket | None = None
         try:
             found = decode(packet.data)
-            _receive(ctx, packet, found)
+            here = (packet.destination_port, packet.destination_channel)
+            moves.arrive(ctx, (packet.source_port, packet.source_channel), here, found)
         except ChainError as error:
             events.received(ctx, found, str(error))
             raise
@@ -112,13 +117,13 @@ class Transfer:
         answer = acknowledgement.parse(ack)
         found = decode(packet.data)
         if not answer.success:
-            _refund(ctx, packet, found)
+            moves.refund(ctx, (packet.source_port, packet.source_channel), found)
         events.acknowledged(ctx, found, answer)
 
     def on_timeout_packet(self, ctx: Context, packet: channel.Packet) -> None:
         """Refund the sender."""
         found = decode(packet.data)
-        _refund(ctx, packet, found)
+        moves.refund(ctx, (packet.source_port, packet.source_channel), found)
         events.timed_out(ctx, found)
 
     # Module
@@ -200,36 +205,22 @@ def _packet(msg: transfer_tx.MsgTransfer, packet: TokenPacket) -> Outgoing:
     )
 
 
-def _receive(ctx: Context, packet: channel.Packet, found: TokenPacket) -> None:
-    if not ledger.params(ctx).receive_enabled:
-        raise ReceiveDisabled(f"packet {packet.sequence}")
-    receiver = _account(found.receiver)
-    bank.require_recipient(ctx, receiver)
-    here = (packet.destination_port, packet.destination_channel)
-    if found.denom.came_through(packet.source_port, packet.source_channel):
-        ledger.unescrow(ctx, here, receiver, (found.denom.returned().ledger_name, found.amount))
-        return
-    denom = found.denom.arrived(*here)
-    ledger.remember(ctx, denom)
-    events.voucher(ctx, denom)
-    ledger.mint(ctx, receiver, (denom.ledger_name, found.amount))
-
-
-def _refund(ctx: Context, packet: channel.Packet, found: TokenPacket) -> None:
-    """Undo what `transfer` did with the tokens."""
-    sender = _account(found.sender)
-    coin = (found.denom.ledger_name, found.amount)
-    place = (packet.source_port, packet.source_channel)
-    if found.denom.came_through(*place):
-        ledger.mint(ctx, sender, coin)
-    else:
-        ledger.unescrow(ctx, place, sender, coin)
-
-
-def _account(text: str) -> bytes:
-    if not text.isascii():
-        raise IbcInvalidAddress(f"expected a bech32 address, got {text[:100]!r}")
-    return from_bech32(text)
+def _packet_v2(msg: transfer_tx.MsgTransfer, packet: TokenPacket) -> channel_v2_tx.MsgSendPacket:
+    """The message's timeout is in seconds here; a timeout height has no meaning."""
+    encoding = msg.encoding or JSON
+    payload = channel_v2.Payload(
+        source_port=PORT,
+        destination_port=PORT,
+        version=VERSION,
+        encoding=encoding,
+        value=encode(packet, encoding),
+    )
+    return channel_v2_tx.MsgSendPacket(
+        source_client=msg.source_channel,
+        timeout_timestamp=msg.timeout_timestamp,
+        payloads=[payload],
+        signer=packet.sender,
+    )
 
 
 def _require_channel(handshake: Handshake) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ibc_core import flat_json
@@ -28,14 +29,17 @@ class TokenPacket:
 
     def encode(self) -> bytes:
         """Sorted JSON; an empty memo is left out."""
-        members = {
+        return flat_json.dump({key: value for key, value in self.members().items() if value})
+
+    def members(self) -> dict[str, str]:
+        """As texts, sorted by name."""
+        return {
             "amount": str(self.amount),
             "denom": self.denom.path,
             "memo": self.memo,
             "receiver": self.receiver,
             "sender": self.sender,
         }
-        return flat_json.dump({key: value for key, value in members.items() if value})
 
 
 def parse_amount(text: str) -> int:
@@ -54,6 +58,11 @@ def decode(data: bytes) -> TokenPacket:
     unknown = [key for key in members if key not in _FIELDS]
     if unknown:
         raise IbcInvalidType(f"expected {', '.join(_FIELDS)} in ICS-20 packet data, got {unknown[0][:100]!r}")
+    return from_members(members)
+
+
+def from_members(members: Mapping[str, str]) -> TokenPacket:
+    """Check what some encoding gave; an absent member is an empty one."""
     found = TokenPacket(
         denom=parse(members.get("denom", "")),
         amount=parse_amount(members.get("amount", "")),

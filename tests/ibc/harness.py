@@ -36,7 +36,7 @@ from ibc_core.host import BlockEnv, Context, Event, EventLog, FreeGas, MemorySto
 from ibc_core.light_client import Height, LightClient
 from ibc_core.router import Outgoing
 from ibc_core.state import get_channel, revision_of
-from ibc_core.transfer import Transfer
+from ibc_core.transfer import Transfer, TransferV2
 from tests.ibc.mock_client import GOOD_PROOF, HEADER_URL, MISBEHAVIOUR_URL, STATE_URL, MockClient
 
 START_NS = 1_700_000_000 * 10**9
@@ -70,7 +70,8 @@ class Chain:
         self.events: list[Event] = []  # of the last block
         self.light_client = MockClient(net.chains)
         self.router: dict[str, Whatever] = {}
-        self.core = IbcCore(self.client_types(), self.router)
+        self.router_v2: dict[str, Whatever] = {"transfer": TransferV2()}
+        self.core = IbcCore(self.client_types(), self.router, self.router_v2)
         self.transfer = Transfer(self.core)
         self.router["transfer"] = self.transfer
         self.modules: list[Whatever] = [self.core, self.transfer]

@@ -561,7 +561,7 @@ def test_misbehaviour_freezes(kind: str) -> None:
         (client_tx.MsgIBCSoftwareUpgrade(signer=RELAYER), Unauthorized),
         (client_tx.MsgUpdateParams(signer=RELAYER), Unauthorized),
         (connection_tx.MsgUpdateParams(signer=RELAYER), Unauthorized),
-        (client_tx.MsgDeleteClientCreator(client_id="00-mock-9", signer=RELAYER), errors.ClientNotFound),
+        (client_tx.MsgDeleteClientCreator(client_id="00-mock-9", signer=RELAYER), errors.IbcNotFound),
     ],
 )
 def test_client_messages_that_are_refused(message: Message, error: type[ChainError]) -> None:
