@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from cosmos_wire.address import to_bech32
-from cosmos_wire.errors import InvalidRequest, Unauthorized
+from cosmos_wire.errors import InvalidRequest
 from cosmos_wire.protos import Message, channel_tx, channel_v2_tx, client, client_tx, connection, connection_tx
 from ibc_core import paths
-from ibc_core.bank import module_address
+from ibc_core.authority import require_authority, set_authority
 from ibc_core.channel import Channels
 from ibc_core.client import ALLOW_ALL, BLOCK_TIME_MAX_NS, Clients
 from ibc_core.connection import Connections
-from ibc_core.errors import RedundantTx
+from ibc_core.errors import InvalidParams, InvalidUpgradeProposal, RedundantTx
 from ibc_core.host import Context, MessageRoute, QueryRoute
 from ibc_core.light_client import ClientTypes
 from ibc_core.packet import PacketMessage, Packets
@@ -81,9 +80,9 @@ class IbcCore:
                 MessageRoute(
                     clients.delete_creator, tx.MsgDeleteClientCreator, tx.MsgDeleteClientCreatorResponse, "signer"
                 ),
-                MessageRoute(_refuse, tx.MsgRecoverClient, tx.MsgRecoverClientResponse, "signer"),
-                MessageRoute(_refuse, tx.MsgIBCSoftwareUpgrade, tx.MsgIBCSoftwareUpgradeResponse, "signer"),
-                MessageRoute(_refuse, tx.MsgUpdateParams, tx.MsgUpdateParamsResponse, "signer"),
+                MessageRoute(clients.recover, tx.MsgRecoverClient, tx.MsgRecoverClientResponse, "signer"),
+                MessageRoute(_plan_upgrade, tx.MsgIBCSoftwareUpgrade, tx.MsgIBCSoftwareUpgradeResponse, "signer"),
+                MessageRoute(clients.update_params, tx.MsgUpdateParams, tx.MsgUpdateParamsResponse, "signer"),
             )
         }
 
@@ -98,7 +97,7 @@ class IbcCore:
                 MessageRoute(
                     steps.open_confirm, tx.MsgConnectionOpenConfirm, tx.MsgConnectionOpenConfirmResponse, "signer"
                 ),
-                MessageRoute(_refuse, tx.MsgUpdateParams, tx.MsgUpdateParamsResponse, "signer"),
+                MessageRoute(_update_connection_params, tx.MsgUpdateParams, tx.MsgUpdateParamsResponse, "signer"),
             )
         }
 
@@ -129,7 +128,8 @@ class IbcCore:
     def init_genesis(self, ctx: Context, doc: Mapping[str, object]) -> None:
         """Write the counters and parameters, so that the store is never empty and can prove absence from block 1.
 
-        Optional: `allowed_clients` (list of client types, default all), `max_expected_time_per_block` (ns).
+        Optional: `allowed_clients` (list of client types, default all), `max_expected_time_per_block` (ns),
+        `authority` (address that may recover clients and set parameters, default nobody).
         """
         for key in (paths.NEXT_CLIENT_SEQUENCE, paths.NEXT_CONNECTION_SEQUENCE, paths.NEXT_CHANNEL_SEQUENCE):
             write_sequence(ctx.ibc, key, 0)
@@ -139,6 +139,9 @@ class IbcCore:
             raise InvalidRequest(f"ibc.allowed_clients has to be a list of client types, got {allowed!r}")
         if not (isinstance(block_time_ns, int) and 0 < block_time_ns < 2**64):
             raise InvalidRequest(f"ibc.max_expected_time_per_block has to be 1..2^64-1 ns, got {block_time_ns!r}")
+        authority = doc.get("authority")
+        if authority is not None:
+            set_authority(ctx, str(authority))
         ctx.ibc.set(paths.CLIENT_PARAMS, encode(client.Params(allowed_clients=allowed)))
         ctx.ibc.set(paths.CONNECTION_PARAMS, encode(connection.Params(max_expected_time_per_block=block_time_ns)))
 
@@ -153,10 +156,16 @@ def _url(kind: type) -> str:
     return f"/{kind.DESCRIPTOR.full_name}"  # type: ignore[attr-defined]  # every request type is a protobuf message
 
 
-def refuse_authority(signer: str) -> None:
-    """Messages that only governance may send: these chains have none, so that nobody may."""
-    raise Unauthorized(f"expected {to_bech32(module_address('gov'))}, got {signer}")
+def _plan_upgrade(ctx: Context, msg: client_tx.MsgIBCSoftwareUpgrade) -> client_tx.MsgIBCSoftwareUpgradeResponse:
+    require_authority(ctx, msg.signer)
+    raise InvalidUpgradeProposal("this chain keeps its identifier for life: no upgrade can be planned")
 
 
-def _refuse(_ctx: Context, msg: Message) -> None:
-    refuse_authority(str(getattr(msg, "signer", "")))
+def _update_connection_params(
+    ctx: Context, msg: connection_tx.MsgUpdateParams
+) -> connection_tx.MsgUpdateParamsResponse:
+    if msg.params.max_expected_time_per_block == 0:
+        raise InvalidParams("MaxExpectedTimePerBlock cannot be zero")
+    require_authority(ctx, msg.signer)
+    ctx.ibc.set(paths.CONNECTION_PARAMS, encode(msg.params))
+    return connection_tx.MsgUpdateParamsResponse()

@@ -56,6 +56,9 @@ FailedNonMembershipVerification = declare(
 RouteNotFound = declare("client", 32, "RouteNotFound", "light client module route not found")
 ClientTypeNotSupported = declare("client", 33, "ClientTypeNotSupported", "client type not supported")
 
+# What ibc-go refuses without a registered error; clients see the SDK's word for that.
+InvalidParams = declare("undefined", 1, "InvalidParams", "invalid parameters")
+
 # 23-commitment
 InvalidProof = declare("commitment", 2, "InvalidProof", "invalid proof")
 InvalidPrefix = declare("commitment", 3, "InvalidPrefix", "invalid prefix")

@@ -49,6 +49,11 @@ def misbehaviour(ctx: Context, client_id: str, client_type: str, height: Height)
     client_event(ctx, "client_misbehaviour", client_id, client_type, height)
 
 
+def recover_client(ctx: Context, client_id: str, client_type: str) -> None:
+    """A client goes on from another one's state."""
+    emit(ctx, CLIENT, event("recover_client", subject_client_id=client_id, client_type=client_type))
+
+
 def connection_event(ctx: Context, step: str, connection_id: str, end: connection.ConnectionEnd) -> None:
     """`connection_open_init` and the other steps."""
     emit(

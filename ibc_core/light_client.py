@@ -22,6 +22,7 @@ class Status(Enum):
     FROZEN = "Frozen"
     EXPIRED = "Expired"
     UNKNOWN = "Unknown"
+    UNAUTHORIZED = "Unauthorized"  # of a type that is not allowed, or of none
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -51,6 +52,16 @@ class Proof:
     height: Height
     data: bytes
     prefix: bytes = b"ibc"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upgrade:
+    """What a counterparty commits to before it halts for an upgrade, with MerkleProofs of both."""
+
+    client_state: Any
+    consensus_state: Any
+    proof_client: bytes
+    proof_consensus_state: bytes
 
 
 class LightClient(Protocol):
@@ -90,6 +101,12 @@ class LightClient(Protocol):
 
     def verify_non_membership(self, ctx: Context, client_id: str, proof: Proof, path: bytes) -> None:
         """Check that it holds nothing at `path`."""
+
+    def upgrade(self, ctx: Context, client_id: str, upgrade: Upgrade) -> None:
+        """Check that the counterparty committed to the new states and put them in place."""
+
+    def recover(self, ctx: Context, client_id: str, substitute_id: str) -> None:
+        """Take over the newest state of another client with the same terms; the caller knows that it is active."""
 
 
 ClientTypes = Mapping[str, LightClient]  # by the type URL of the client state

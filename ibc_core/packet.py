@@ -189,7 +189,7 @@ class Packets:
         return channel_tx.MsgTimeoutOnCloseResponse(result=SUCCESS)
 
     def _require_late(self, ctx: Context, end: End, packet: Packet, height: Height) -> None:
-        light_client = self.clients.route(end.hop.client_id)
+        light_client = self.clients.route(ctx, end.hop.client_id)
         time_ns = light_client.timestamp_ns(ctx, end.hop.client_id, height)
         if not elapsed(packet, height, time_ns):
             raise TimeoutNotReached(f"counterparty at {height}, {time_ns} ns; {_deadline(packet)}")

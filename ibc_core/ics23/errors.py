@@ -20,6 +20,7 @@ BadIavlPrefix = declare("ics23", 14, "BadIavlPrefix", "prefix is not one of an I
 KeyOutOfRange = declare("ics23", 15, "KeyOutOfRange", "absent key does not lie between its neighbours")
 NotNeighbours = declare("ics23", 16, "NotNeighbours", "neighbours of the absent key are not adjacent")
 UnsupportedHash = declare("ics23", 17, "UnsupportedHash", "hash or length operation not supported")
+EmptyProof = declare("ics23", 18, "EmptyProof", "empty proof or root")
 
 __all__ = [
     "BadDepth",
@@ -29,6 +30,7 @@ __all__ = [
     "BadSpec",
     "ChainError",
     "EmptyInput",
+    "EmptyProof",
     "KeyOutOfRange",
     "MalformedProof",
     "NotNeighbours",

@@ -13,6 +13,7 @@ from cosmos_wire.protos import DecodeError, commitment, ics23
 from ibc_core.ics23.errors import (
     BadSpec,
     EmptyInput,
+    EmptyProof,
     MalformedProof,
     UnsupportedProof,
     WrongLength,
@@ -27,9 +28,9 @@ KeyPath = Sequence[bytes]
 
 def verify_membership(specs: Specs, root: bytes, path: KeyPath, proof_bytes: bytes, value: bytes) -> None:
     """Check that `path` holds `value` under `root`; raises an error of code space `ics23`."""
+    proofs = _open(specs, root, path, proof_bytes)
     if not value:
         raise EmptyInput("expected a value, got none")
-    proofs = _open(specs, root, path, proof_bytes)
     _check_chain(specs, root, path, proofs, value)
 
 
@@ -44,20 +45,19 @@ def verify_non_membership(specs: Specs, root: bytes, path: KeyPath, proof_bytes:
 
 
 def _open(specs: Specs, root: bytes, path: KeyPath, proof_bytes: bytes) -> Sequence[ics23.CommitmentProof]:
-    if not root or not proof_bytes or not path or not all(path):
-        raise EmptyInput("expected root, proof and path, one of them is empty")
     proof = commitment.MerkleProof()
     try:
         proof.ParseFromString(proof_bytes)
     except DecodeError as error:
         raise MalformedProof(f"expected a MerkleProof, got {len(proof_bytes)} bytes that are none ({error})") from error
-    if not specs:
-        raise BadSpec("expected proof specifications, got none")
-    if not len(specs) == len(proof.proofs) == len(path):
-        raise WrongLength(
-            f"expected {len(specs)} proofs and keys as there are specifications, "
-            f"got {len(proof.proofs)} proofs and {len(path)} keys"
-        )
+    if not proof.proofs or not root:
+        raise EmptyProof(f"expected proofs and a root, got {len(proof.proofs)} and {len(root)} bytes")
+    if len(specs) != len(proof.proofs):
+        raise WrongLength(f"expected a proof for each of {len(specs)} specifications, got {len(proof.proofs)}")
+    if len(path) != len(specs):
+        raise BadSpec(f"expected a specification for each of {len(path)} keys, got {len(specs)}")
+    if not all(path):
+        raise EmptyInput(f"expected keys, one of {len(path)} is empty")
     return proof.proofs
 
 

@@ -78,7 +78,7 @@ class ClientQueries:
         height = Height(request.revision_number, request.revision_height)
         if request.latest_height:
             identified(ctx, request.client_id)
-            height = self.clients.route(request.client_id).latest_height(ctx, request.client_id)
+            height = self.clients.route(ctx, request.client_id).latest_height(ctx, request.client_id)
         elif height.height == 0:
             raise InvalidRequest("consensus state height cannot be 0")
         return client_query.QueryConsensusStateResponse(
@@ -114,9 +114,8 @@ class ClientQueries:
     def client_status(
         self, ctx: Context, request: client_query.QueryClientStatusRequest
     ) -> client_query.QueryClientStatusResponse:
-        """Active, Frozen, Expired."""
+        """Active, Frozen, Expired, Unknown (there is no such client), Unauthorized (its type is not allowed)."""
         paths.require_client_id(request.client_id)
-        identified(ctx, request.client_id)
         return client_query.QueryClientStatusResponse(status=self.clients.status(ctx, request.client_id).value)
 
     def client_params(

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
-from cosmos_wire.errors import ChainError
 from cosmos_wire.protos import Any
 from ibc_core import errors
 from ibc_core.host import Context
-from ibc_core.ics23 import merkle
-from ibc_core.light_client import Height, Proof, Status
+from ibc_core.light_client import Height, Proof, Status, Upgrade
 from ibc_core.state import height_message, height_of
-from ibc_core.tendermint import misbehaviour, verifier
+from ibc_core.tendermint import misbehaviour, proofs, verifier
 from ibc_core.tendermint.errors import InvalidHeaderHeight
+from ibc_core.tendermint.recovery import CLIENT_TYPE, recover_client
 from ibc_core.tendermint.states import ClientStates
 from ibc_core.tendermint.times import duration_ns, time_ns
+from ibc_core.tendermint.upgrade import upgrade_client
 from ibc_core.tendermint.validators import read_validator_set
 from ibc_core.tendermint.wire import (
     ClientState,
@@ -32,14 +29,13 @@ from ibc_core.tendermint.wire import (
 )
 
 FROZEN_HEIGHT = Height(0, 1)  # a mark, not a place: ibc-go writes the same whatever happened
-ICS23 = "ics23"
 SIGNATURE_GAS = 600  # an ed25519 check, as the SDK counts it
 
 
 class TendermintClient:
     """Follows a chain that CometBFT drives."""
 
-    client_type = "07-tendermint"
+    client_type = CLIENT_TYPE
     type_url = type_url(ClientState)
 
     def initialise(self, ctx: Context, client_id: str, client_state: Any, consensus_state: Any) -> None:
@@ -123,32 +119,24 @@ class TendermintClient:
 
     def verify_membership(self, ctx: Context, client_id: str, proof: Proof, path: bytes, value: bytes) -> None:
         """Check that the counterparty's store (`proof.prefix`) holds `value` at `path`."""
-        client, root = _provable(ctx, client_id, proof.height)
-        with _as_invalid_proof(client_id, path):
-            merkle.verify_membership(client.proof_specs, root, _keys(proof, path), proof.data, value)
+        proofs.check_member(_anchor(ctx, client_id, proof.height), _keys(proof, path), proof.data, value)
 
     def verify_non_membership(self, ctx: Context, client_id: str, proof: Proof, path: bytes) -> None:
         """Check that it holds nothing at `path`."""
-        client, root = _provable(ctx, client_id, proof.height)
-        with _as_invalid_proof(client_id, path):
-            merkle.verify_non_membership(client.proof_specs, root, _keys(proof, path), proof.data)
+        proofs.check_absent(_anchor(ctx, client_id, proof.height), _keys(proof, path), proof.data)
+
+    def upgrade(self, ctx: Context, client_id: str, upgrade: Upgrade) -> None:
+        """Go over to the states that the counterparty committed to before its upgrade."""
+        upgrade_client(ctx, client_id, upgrade)
+
+    def recover(self, ctx: Context, client_id: str, substitute_id: str) -> None:
+        """Go on from the newest state of an active client with the same terms."""
+        recover_client(ctx, client_id, substitute_id)
 
 
 def _keys(proof: Proof, path: bytes) -> tuple[bytes, ...]:
     """From the root down; a counterparty without a prefix has one tree."""
     return (proof.prefix, path) if proof.prefix else (path,)
-
-
-@contextmanager
-def _as_invalid_proof(client_id: str, path: bytes) -> Iterator[None]:
-    """Whatever ICS-23 finds wrong is `commitment/2` to the outside, as ibc-go has it; the reason stays in the text."""
-    try:
-        yield
-    except ChainError as error:
-        if error.codespace != ICS23:
-            raise
-        what = path.decode(errors="backslashreplace")
-        raise errors.InvalidProof(f"failed verification of {what} for client ({client_id}): {error}") from error
 
 
 def charge(ctx: Context, *headers: Header) -> None:
@@ -157,8 +145,8 @@ def charge(ctx: Context, *headers: Header) -> None:
     ctx.gas.consume(count * SIGNATURE_GAS, "signatures of client message")
 
 
-def _provable(ctx: Context, client_id: str, height: Height) -> tuple[ClientState, bytes]:
-    """Client state and the root at the proof's height."""
+def _anchor(ctx: Context, client_id: str, height: Height) -> proofs.Anchor:
+    """Specifications and the root at the proof's height."""
     states = ClientStates(ctx.ibc, client_id)
     client = states.client()
     latest = height_of(client.latest_height)
@@ -172,7 +160,7 @@ def _provable(ctx: Context, client_id: str, height: Height) -> tuple[ClientState
             f"client {client_id} has no consensus state at {height}, please ensure the proof was constructed "
             "against a height that exists on the client"
         )
-    return client, found.root.hash
+    return client.proof_specs, found.root.hash
 
 
 def verify_header(states: ClientStates, header: Header, now_ns: int) -> None:

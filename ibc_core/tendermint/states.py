@@ -70,6 +70,18 @@ class ClientStates:
         self.store.set(key + b"/processedHeight", str(self_height(ctx)).encode())
         self.store.set(self.iteration + _ordered(height), b"consensusStates/" + str(height).encode())
 
+    def copy_consensus(self, other: ClientStates, height: Height) -> None:
+        """Take over one consensus state of another client with its metadata; raises UpdateClientFailed without them."""
+        own, theirs = paths.consensus_state(self.client_id, height), paths.consensus_state(other.client_id, height)
+        for suffix in (b"", b"/processedHeight", b"/processedTime"):
+            value = self.store.get(theirs + suffix)
+            if value is None:
+                raise errors.UpdateClientFailed(
+                    f"unable to retrieve {suffix.decode()[1:]} for substitute client latest height {height}"
+                )
+            self.store.set(own + suffix, value)
+        self.store.set(self.iteration + _ordered(height), b"consensusStates/" + str(height).encode())
+
     def delete_consensus(self, height: Height) -> None:
         """Remove with the metadata."""
         key = paths.consensus_state(self.client_id, height)

@@ -9,7 +9,7 @@ from cosmos_wire.address import from_bech32, to_bech32
 from cosmos_wire.errors import ChainError, InvalidRequest
 from cosmos_wire.protos import channel, channel_v2, channel_v2_tx, transfer_tx
 from ibc_core import acknowledgement, bank, paths
-from ibc_core.core import refuse_authority
+from ibc_core.authority import require_authority
 from ibc_core.errors import (
     IbcInvalidCoins,
     IbcInvalidRequest,
@@ -63,9 +63,10 @@ class Transfer:
         events.sent(ctx, packet)
         return transfer_tx.MsgTransferResponse(sequence=sequence)
 
-    def update_params(self, _ctx: Context, msg: transfer_tx.MsgUpdateParams) -> transfer_tx.MsgUpdateParamsResponse:
-        """Governance only."""
-        refuse_authority(msg.signer)
+    def update_params(self, ctx: Context, msg: transfer_tx.MsgUpdateParams) -> transfer_tx.MsgUpdateParamsResponse:
+        """Switch a direction on or off; the authority's right."""
+        require_authority(ctx, msg.signer)
+        ledger.set_params(ctx, msg.params.send_enabled, msg.params.receive_enabled)
         return transfer_tx.MsgUpdateParamsResponse()
 
     # ICS-26

@@ -163,7 +163,7 @@ class PacketsV2:
         return channel_v2_tx.MsgTimeoutResponse(result=SUCCESS)
 
     def _require_late(self, ctx: Context, packet: Packet, proof: Proof) -> None:
-        light_client = self.clients.route(packet.source_client)
+        light_client = self.clients.route(ctx, packet.source_client)
         time_s = light_client.timestamp_ns(ctx, packet.source_client, proof.height) // SECOND_NS
         if time_s < packet.timeout_timestamp:
             raise TimeoutNotReachedV2(f"proof timestamp: {time_s}, timeout timestamp: {packet.timeout_timestamp}")

@@ -281,7 +281,9 @@ class Endpoint:
         return self.client_id
 
     def header(self) -> client_tx.MsgUpdateClient:
-        trusted = self.chain.core.clients.route(self.client_id).latest_height(self.chain.view(), self.client_id)
+        trusted = self.chain.core.clients.route(self.chain.view(), self.client_id).latest_height(
+            self.chain.view(), self.client_id
+        )
         header = self.other.chain.header(trusted)
         return client_tx.MsgUpdateClient(client_id=self.client_id, client_message=header, signer=RELAYER)
 

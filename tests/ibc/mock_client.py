@@ -13,9 +13,10 @@ from ibc_core.errors import (
     FailedNonMembershipVerification,
     InvalidHeader,
     InvalidHeight,
+    InvalidUpgradeClient,
 )
 from ibc_core.host import Context
-from ibc_core.light_client import Height, Proof, Status
+from ibc_core.light_client import Height, Proof, Status, Upgrade
 
 STATE_URL, HEADER_URL, MISBEHAVIOUR_URL = "/bsmg.mock.State", "/bsmg.mock.Header", "/bsmg.mock.Misbehaviour"
 GOOD_PROOF = b"good"
@@ -121,3 +122,12 @@ class MockClient:
         stored = self._open(ctx, client_id, proof).get(path)
         if (proof.data, proof.prefix, stored) != (GOOD_PROOF, b"ibc", None):
             raise FailedNonMembershipVerification(f"{path!r}: stored {stored!r}, {proof.prefix!r}")
+
+    def upgrade(self, ctx: Context, client_id: str, upgrade: Upgrade) -> None:
+        if upgrade.proof_client != GOOD_PROOF:
+            raise InvalidUpgradeClient(f"expected a good proof, got {upgrade.proof_client!r}")
+        self._store(ctx, client_id, number(upgrade.consensus_state.value))
+
+    def recover(self, ctx: Context, client_id: str, substitute_id: str) -> None:
+        self._store(ctx, client_id, self._latest(ctx, substitute_id))
+        ctx.ibc.delete(paths.client(client_id) + b"frozen")

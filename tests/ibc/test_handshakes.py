@@ -133,7 +133,7 @@ CONN_INIT: list[Case] = [
     ("version without features", version(NO_FEATURES), errors.InvalidConnectionVersion),
     ("blank version", version(connection.Version()), errors.InvalidConnectionVersion),
     ("couldn't add connection to client", field(client_id="00-mock-7"), errors.ClientNotActive),
-    ("client of no type", field(client_id="nonesuch"), errors.RouteNotFound),
+    ("client of no type", field(client_id="nonesuch"), errors.ClientNotActive),
     ("client is frozen", frozen("a"), errors.ClientNotActive),
     ("bad client ID", field(client_id="x"), errors.InvalidIdentifier),
     ("empty prefix", field(counterparty__prefix__key_prefix=b""), errors.InvalidConnectionCounterparty),
@@ -557,10 +557,10 @@ def test_misbehaviour_freezes(kind: str) -> None:
         (client_tx.MsgUpdateClient(client_id="../", signer=RELAYER), errors.InvalidIdentifier),
         (client_tx.MsgUpdateClient(client_id="00-mock-0", signer=RELAYER), errors.InvalidHeader),
         (client_tx.MsgUpgradeClient(client_id="00-mock-0", signer=RELAYER), errors.InvalidUpgradeClient),
-        (client_tx.MsgRecoverClient(signer=RELAYER), Unauthorized),
-        (client_tx.MsgIBCSoftwareUpgrade(signer=RELAYER), Unauthorized),
-        (client_tx.MsgUpdateParams(signer=RELAYER), Unauthorized),
-        (connection_tx.MsgUpdateParams(signer=RELAYER), Unauthorized),
+        (client_tx.MsgRecoverClient(signer=RELAYER), errors.InvalidIdentifier),
+        (client_tx.MsgIBCSoftwareUpgrade(signer=RELAYER), errors.IbcUnauthorized),
+        (client_tx.MsgUpdateParams(signer=RELAYER), errors.InvalidParams),
+        (connection_tx.MsgUpdateParams(signer=RELAYER), errors.InvalidParams),
         (client_tx.MsgDeleteClientCreator(client_id="00-mock-9", signer=RELAYER), errors.IbcNotFound),
     ],
 )
@@ -572,7 +572,7 @@ def test_client_messages_that_are_refused(message: Message, error: type[ChainErr
 
 def test_allowed_clients() -> None:
     net = Coordinator("mga-1", "mgb-1", genesis={"ibc": {"allowed_clients": ["07-tendermint"]}})
-    with pytest.raises(errors.ClientTypeNotSupported):
+    with pytest.raises(errors.InvalidClientType):
         net.unopened().a.create_client()
 
 

@@ -62,6 +62,13 @@ def test_client_queries() -> None:
     assert chain.query(CLIENT + "ClientStatus", status).status == "Active"
     chain.light_client.expired = True
     assert chain.query(CLIENT + "ClientStatus", status).status == "Expired"
+    for client_id, word in (
+        ("00-mock-9", "Unknown"),
+        ("06-solomachine-0", "Unauthorized"),
+        ("nonesuch", "Unauthorized"),
+    ):
+        status = client_query.QueryClientStatusRequest(client_id=client_id)
+        assert chain.query(CLIENT + "ClientStatus", status).status == word
     assert chain.query(CLIENT + "ClientParams", client_query.QueryClientParamsRequest()).params.allowed_clients == ["*"]
     creator = client_query.QueryClientCreatorRequest(client_id="00-mock-0")
     assert chain.query(CLIENT + "ClientCreator", creator).creator == RELAYER
@@ -176,7 +183,6 @@ HERE: dict[str, Whatever] = {"port_id": "mock", "channel_id": "channel-0"}
     [
         (CLIENT + "ClientState", client_query.QueryClientStateRequest(client_id="00-mock-9"), NotFound),
         (CLIENT + "ClientState", client_query.QueryClientStateRequest(client_id="x"), errors.InvalidIdentifier),
-        (CLIENT + "ClientStatus", client_query.QueryClientStatusRequest(client_id="00-mock-9"), NotFound),
         (CLIENT + "ClientCreator", client_query.QueryClientCreatorRequest(client_id="00-mock-9"), NotFound),
         (
             CLIENT + "ConsensusState",

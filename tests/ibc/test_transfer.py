@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cosmos_wire.address import to_bech32
-from cosmos_wire.errors import ChainError, InsufficientFunds, InvalidAddress, NotFound, Unauthorized
+from cosmos_wire.errors import ChainError, InsufficientFunds, InvalidAddress, NotFound
 from cosmos_wire.protos import Message, channel, client, transfer_query, transfer_tx
 from ibc_core import bank, errors, flat_json
 from ibc_core.packet import SUCCESS
@@ -188,7 +188,7 @@ def test_params_switch_directions_off() -> None:
     assert path.b.receive(forge(path, token())) == error_ack(8)
     answer = path.a.chain.query(SERVICE + "Params", transfer_query.QueryParamsRequest())
     assert (answer.params.send_enabled, answer.params.receive_enabled) == (False, False)
-    with pytest.raises(Unauthorized):
+    with pytest.raises(errors.IbcUnauthorized):
         path.a.chain.deliver(transfer_tx.MsgUpdateParams(signer=RELAYER))
 
 

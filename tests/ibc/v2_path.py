@@ -54,7 +54,7 @@ class EndV2:
     def update(self) -> client.Height:
         """Update the client to the counterparty's last block; returns the height to prove at."""
         self.other.chain.settle()
-        route = self.chain.core.clients.route(self.client_id)
+        route = self.chain.core.clients.route(self.chain.view(), self.client_id)
         header = self.other.chain.header(route.latest_height(self.chain.view(), self.client_id))
         message = client_tx.MsgUpdateClient(client_id=self.client_id, client_message=header, signer=RELAYER)
         self.chain.deliver(message)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cosmos_wire.protos import Any, Message
-from ibc_core.host import BlockEnv, Context, EventLog, FreeGas, MemoryStore
+from ibc_core.host import BlockEnv, Context, Event, EventLog, FreeGas, MemoryStore
 from ibc_core.ics23.specs import IAVL_SPEC, TENDERMINT_SPEC
 from ibc_core.light_client import Height
 from ibc_core.tendermint import build
@@ -31,6 +31,12 @@ class Host:
         self.chain_id = chain_id
         self.time_ns = time_ns
         self.height = 1
+        self.log = EventLog()
+
+    @property
+    def events(self) -> list[Event]:
+        """Everything emitted so far."""
+        return self.log.events
 
     @property
     def ctx(self) -> Context:
@@ -38,7 +44,7 @@ class Host:
             env=BlockEnv(chain_id=self.chain_id, height=self.height, time_ns=self.time_ns),
             app=MemoryStore(),
             ibc=self.store,
-            events=EventLog(),
+            events=self.log,
             gas=FreeGas(),
         )
 
