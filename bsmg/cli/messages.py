@@ -23,6 +23,8 @@ PACKAGES: Mapping[str, str] = {
     "client": "ibc.core.client.v1",
     "connection": "ibc.core.connection.v1",
     "channel": "ibc.core.channel.v1",
+    "client-v2": "ibc.core.client.v2",
+    "channel-v2": "ibc.core.channel.v2",
     "ibc-transfer": "ibc.applications.transfer.v1",
     "market": "bsmg.market.v1",
     "meter": "bsmg.meter.v1",

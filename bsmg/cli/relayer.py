@@ -74,11 +74,14 @@ path.add_command(clear)
 @path.command()
 @config_option
 @click.argument("chain")
-@click.argument("channel", metavar="PORT/CHANNEL")
+@click.argument("channel", metavar="PORT/CHANNEL|CLIENT")
 @click.argument("sequence", type=click.IntRange(1))
 def trace(config: Path, chain: str, channel: str, sequence: int) -> None:
-    """What both chains say of one packet: `bsmg relayer path trace mga-1 transfer/channel-0 7 --config FILE`."""
-    port, slash, name = channel.partition("/")
-    if not slash:
-        raise ToolError(f"channel: expected PORT/CHANNEL, got {channel!r}")
+    """What both chains say of one packet: `bsmg relayer path trace mga-1 transfer/channel-0 7 --config FILE`.
+
+    IBC v2: the sending client alone, `07-tendermint-0`.
+    """
+    port, slash, name = channel.rpartition("/")
+    if slash and not port:
+        raise ToolError(f"channel: expected PORT/CHANNEL or a client, got {channel!r}")
     show(asyncio.run(cli.path_trace(config, chain, End(port, name), sequence)))

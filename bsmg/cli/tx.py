@@ -20,7 +20,8 @@ ORDERS: Mapping[str, tuple[str, ...]] = {
     "ibc.applications.transfer.v1.MsgTransfer": ("source_channel", "receiver", "token", "memo"),
 }
 SIGNER_FIELDS = ("signer", "sender", "from_address")
-TRANSFER_TIMEOUT_NS = 600 * 10**9
+TRANSFER_TIMEOUT_S = 600
+NS = 10**9
 NAMES_BY_POSITION = ("to_address", "receiver")
 
 
@@ -71,10 +72,16 @@ def _word(target: Target, word: str) -> str:
 
 
 async def _fill_transfer(client: ChainClient, message: transfer_tx.MsgTransfer) -> None:
-    """Port and timeout that a person leaves out: ten minutes from the newest block."""
+    """Port and timeout that a person leaves out: ten minutes from the newest block; IBC v2 counts in seconds."""
     message.source_port = message.source_port or "transfer"
     if not message.timeout_timestamp and not message.timeout_height.revision_height:
-        message.timeout_timestamp = (await client.head()).time_ns + TRANSFER_TIMEOUT_NS
+        limit_ns = (await client.head()).time_ns + TRANSFER_TIMEOUT_S * NS
+        message.timeout_timestamp = limit_ns if is_v1_channel(message.source_channel) else limit_ns // NS
+
+
+def is_v1_channel(identifier: str) -> bool:
+    """Whether a transfer through it goes by IBC v1; through a client, `07-tendermint-0`, it goes by v2."""
+    return identifier.startswith("channel-")
 
 
 def finish(outcome: TxOutcome) -> None:
