@@ -24,7 +24,7 @@ SEARCHES_AT_ONCE = 4
 async def channel_end(chain: Chain, end: End, height: int | None = None) -> channel.Channel:
     """Channel end; raises QueryNotFound."""
     if end.v2:
-        return await v2.channel_end(chain, end.channel, height)
+        return await v2.channel_end(chain, end.channel)
     request = channel_query.QueryChannelRequest(port_id=end.port, channel_id=end.channel)
     answer = await chain.query(CHANNEL + "Channel", request, channel_query.QueryChannelResponse, height)
     return answer.channel

@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable
 
 from cosmos_wire.errors import ToolError
 from cosmos_wire.protos import DecodeError, Message, channel_v2, channel_v2_tx, client
+from ibc_core.v2 import paths
 from ibc_relayer.plan import Action, Packet, Step
-from ibc_relayer.v2 import paths
 from ibc_relayer.v2.packet import decoded
 
 Prove = Callable[[bytes], Awaitable[bytes]]

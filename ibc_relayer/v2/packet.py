@@ -7,16 +7,16 @@ from dataclasses import dataclass
 
 from cosmos_wire.errors import ToolError
 from cosmos_wire.protos import DecodeError, channel_v2, transfer_packet
+from ibc_core.errors import AbiDecoding
 from ibc_core.light_client import Height
+from ibc_core.transfer import abi
+from ibc_core.transfer.encoding import ABI, PROTOBUF
+from ibc_core.transfer.ledger import PORT as TRANSFER_PORT
 from ibc_relayer.plan import End, Packet
 
 SOURCE_CLIENT, DESTINATION_CLIENT = "packet_source_client", "packet_dest_client"
 PACKET_HEX, ACK_HEX = "encoded_packet_hex", "encoded_acknowledgement_hex"
 NS = 1_000_000_000
-TRANSFER_PORT = "transfer"
-PROTOBUF, ABI = "application/x-protobuf", "application/x-solidity-abi"
-WORD = 32  # bytes, of the ABI
-RECEIVER_WORD, MEMO_WORD = 2, 4  # in the tuple (denom, sender, receiver, amount, memo)
 
 
 def is_v2(known: Mapping[str, str]) -> bool:
@@ -76,8 +76,7 @@ def _part(item: Packet, payload: channel_v2.Payload) -> Part:
     if payload.encoding == PROTOBUF:
         return _of_protobuf(ends, payload.value)
     if payload.encoding == ABI:
-        lengths = abi_text_bytes(payload.value, MEMO_WORD), abi_text_bytes(payload.value, RECEIVER_WORD)
-        return Part(ends=ends, lengths=lengths)
+        return Part(ends=ends, lengths=_abi_lengths(payload.value))
     return Part(ends=ends, json=payload.value)
 
 
@@ -89,12 +88,9 @@ def _of_protobuf(ends: tuple[End, End], data: bytes) -> Part:
     return Part(ends=ends, lengths=(len(found.memo.encode()), len(found.receiver.encode())))
 
 
-def abi_text_bytes(data: bytes, word: int) -> int:
-    """Length that an ABI-encoded tuple gives of its text in a place; 0 where there is none: the chain will judge."""
-    base = _word(data, 0)
-    at = base + _word(data, base + word * WORD)
-    return min(_word(data, at), len(data))
-
-
-def _word(data: bytes, at: int) -> int:
-    return int.from_bytes(data[at : at + WORD], "big") if at + WORD <= len(data) else 0
+def _abi_lengths(data: bytes) -> tuple[int, int]:
+    try:
+        found = abi.decode(data)
+    except AbiDecoding:
+        return 0, 0  # the chain will judge
+    return len(found["memo"].encode()), len(found["receiver"].encode())

@@ -23,11 +23,11 @@ PREFIX = (b"ibc", b"")  # store, and the beginning of each key in it
 PAGE_LIMIT = 1_000
 
 
-async def counterparty(chain: Chain, client_id: str, height: int | None = None) -> client_v2.CounterpartyInfo:
+async def counterparty(chain: Chain, client_id: str) -> client_v2.CounterpartyInfo:
     """Whom a client was registered with; raises QueryNotFound."""
     request = client_v2_query.QueryCounterpartyInfoRequest(client_id=client_id)
     path = CLIENT + "CounterpartyInfo"
-    answer = await chain.query(path, request, client_v2_query.QueryCounterpartyInfoResponse, height)
+    answer = await chain.query(path, request, client_v2_query.QueryCounterpartyInfoResponse)
     return answer.counterparty_info
 
 
@@ -41,9 +41,12 @@ async def named(chain: Chain, client_id: str) -> str:
     return found.client_id
 
 
-async def channel_end(chain: Chain, client_id: str, height: int | None = None) -> channel.Channel:
-    """The open, unordered channel that a registered client stands for; raises QueryNotFound, ToolError."""
-    found = await counterparty(chain, client_id, height)
+async def channel_end(chain: Chain, client_id: str) -> channel.Channel:
+    """The open, unordered channel that a registered client stands for; raises QueryNotFound, ToolError.
+
+    As of now: a registration never changes, and it may be younger than the state that is relayed.
+    """
+    found = await counterparty(chain, client_id)
     _require_prefix(chain, client_id, found)
     other = channel.Counterparty(channel_id=found.client_id)
     return channel.Channel(state=channel.STATE_OPEN, ordering=channel.ORDER_UNORDERED, counterparty=other)

@@ -32,7 +32,7 @@ from ibc_core.light_client import Height
 from ibc_core.router import Handshake, Outgoing
 from ibc_core.tendermint import build
 from ibc_core.tendermint.client import TendermintClient
-from ibc_core.transfer import Transfer
+from ibc_core.transfer import Transfer, TransferV2
 from ibc_relayer.chain import Party
 from ibc_relayer.clients import NS
 from ibc_relayer.events import facts
@@ -104,7 +104,8 @@ class SimChain:
         self.light = LightChain(chain_id, [f"{chain_id} {name}" for name in ("ann", "bob", "cy", "dan")])
         router: dict[str, Whatever] = {}
         client = TendermintClient()
-        self.core = IbcCore({client.type_url: client}, router)
+        router_v2: dict[str, Whatever] = {"transfer": TransferV2()}
+        self.core = IbcCore({client.type_url: client}, router, router_v2)
         self.transfer, self.echo = Transfer(self.core), EchoApp()
         router.update({"transfer": self.transfer, "echo": self.echo})
         self.modules: list[Whatever] = [self.core, self.transfer]
