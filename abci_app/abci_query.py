@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abci_app.application import VERSION
 from abci_app.executor import FAULTS
-from abci_app.query_core import QueryError, StateQueries, Status
+from abci_app.query_core import QueryError, StateQueries, Status, snapshot_at, why_absent
 from abci_app.simulation import Simulator
 from abci_app.state_api import STORES, History
 from cosmos_wire.errors import ChainError, InvalidRequest, KeyNotFound, UnknownRequest
@@ -48,14 +48,12 @@ class AbciQueries:
                 return abci.ResponseQuery(value=self._simulator.run(request.data).SerializeToString())
             case ["p2p", "filter", *_]:
                 return abci.ResponseQuery()
-        raise UnknownRequest(f"unknown query path: {request.path[:200]}")
+        raise UnknownRequest(f"unknown query path: {request.path[:200]}{why_absent(request.path)}")
 
     def _store(self, name: str, request: abci.RequestQuery) -> abci.ResponseQuery:
         if name not in STORES:
             raise UnknownRequest(f"no such store: expected one of {', '.join(STORES)}, got {name[:100]}")
-        if request.height < 0:
-            raise InvalidRequest(f"cannot query with height < 0: got {request.height}; please provide a valid height")
-        with self._history.snapshot(request.height or None) as snapshot:
+        with snapshot_at(self._history, request.height) as snapshot:
             if request.prove and snapshot.height < LOWEST_PROVABLE:
                 raise InvalidRequest("cannot query with proof when height <= 1; please provide a valid height")
             made = abci.ResponseQuery(key=request.data, height=snapshot.height)
@@ -80,6 +78,8 @@ def _refusal(error: ChainError) -> abci.ResponseQuery:
 
 def _as_chain_error(error: QueryError) -> ChainError:
     """The SDK's gRPCErrorToSDKError; clients look for `code = NotFound` in the text."""
+    if error.refusal is not None:
+        return error.refusal
     if error.status is Status.UNIMPLEMENTED:
         return UnknownRequest(str(error))
     kind = KeyNotFound if error.status is Status.NOT_FOUND else InvalidRequest

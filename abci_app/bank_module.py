@@ -5,6 +5,7 @@ Key beside the ledger's own: `bk/m/` denom -> Metadata.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,14 +18,17 @@ from cosmos_wire.address import from_bech32, to_bech32
 from cosmos_wire.errors import InvalidCoins, InvalidRequest, KeyNotFound
 from cosmos_wire.protos import bank as pb
 from cosmos_wire.protos import bank_query as q
-from cosmos_wire.protos import bank_tx, coin, pagination
+from cosmos_wire.protos import bank_tx, coin, pagination, transfer_token
 from ibc_core import bank
 from ibc_core.host import Context, MessageRoute, QueryRoute, event
 from ibc_core.paginate import paginate, paginate_items
+from ibc_core.transfer import ledger
+from ibc_core.transfer.denom import Denom, from_message, parse_hash
 
 PATH = "/cosmos.bank.v1beta1.Query/"
 Json = Any  # what a JSON document holds
 METADATA, SUPPLY = b"bk/m/", b"bk/s/"
+VOUCHER = re.compile(r"ibc/[0-9A-F]{64}")
 OUTPUTS_MAX = 1_000  # recipients of one MsgMultiSend
 
 
@@ -211,9 +215,26 @@ def send_enabled(_ctx: Context, request: q.QuerySendEnabledRequest) -> q.QuerySe
 
 def _metadata(ctx: Context, denom: str) -> pb.Metadata:
     raw = ctx.app.get(METADATA + denom.encode())
-    if raw is None:
-        raise KeyNotFound(f"client metadata for denom {denom[:128]} not found")
-    return pb.Metadata.FromString(raw)
+    if raw is not None:
+        return pb.Metadata.FromString(raw)
+    if VOUCHER.fullmatch(denom):
+        voucher = ledger.find_denom(ctx, parse_hash(denom))
+        if voucher is not None:
+            return _of_voucher(voucher)
+    raise KeyNotFound(f"client metadata for denom {denom[:128]} not found")
+
+
+def _of_voucher(denom: Denom) -> pb.Metadata:
+    """What ibc-go writes into the bank when it first mints a voucher."""
+    made = pb.Metadata(
+        description=f"IBC token from {denom.path}",
+        base=denom.ledger_name,
+        display=denom.path,
+        name=f"{denom.path} IBC token",
+        symbol=denom.base.upper(),
+    )
+    made.denom_units.add(denom=denom.base, exponent=0)
+    return made
 
 
 def metadata(ctx: Context, request: q.QueryDenomMetadataRequest) -> q.QueryDenomMetadataResponse:
@@ -229,9 +250,13 @@ def metadata_text(
 
 
 def metadatas(ctx: Context, request: q.QueryDenomsMetadataRequest) -> q.QueryDenomsMetadataResponse:
-    """A page of all of them."""
-    pairs, page = paginate(ctx.app, METADATA, request.pagination)
-    found = [pb.Metadata.FromString(value) for _, value in pairs]
+    """A page of all of them, vouchers among them, ascending by denomination."""
+    pairs = [(key[len(METADATA) :], value) for key, value in ctx.app.iterate(METADATA)]
+    for _, raw in ctx.app.iterate(ledger.DENOMS):
+        voucher = _of_voucher(from_message(transfer_token.Denom.FromString(raw)))
+        pairs.append((voucher.base.encode(), voucher.SerializeToString()))
+    kept, page = paginate_items(sorted(pairs), request.pagination)
+    found = [pb.Metadata.FromString(value) for _, value in kept]
     return q.QueryDenomsMetadataResponse(metadatas=found, pagination=page)
 
 

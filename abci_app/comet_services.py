@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from base64 import b64decode
 from collections.abc import Mapping
 from typing import Any
 
-from abci_app import comet_json
+from abci_app import comet_json, staking_module
 from abci_app.abci_query import AbciQueries
 from abci_app.application import NAME, VERSION
 from abci_app.comet_rpc import CometRpc
 from abci_app.query_core import QueryError, Status
 from abci_app.remote import RemoteRoute
+from abci_app.settings import Operator
 from cosmos_wire.address import PREFIX, to_bech32
-from cosmos_wire.protos import abci, cmt_p2p, ed25519_keys, node_query, pagination
+from cosmos_wire.protos import abci, cmt_p2p, ed25519_keys, node_query, pagination, staking, staking_query
 from cosmos_wire.protos import cmt_query as q
 from cosmos_wire.tx import pack
 
@@ -26,11 +28,11 @@ PAGE_MAX = 100  # CometBFT's own
 class CometServices:
     """Handlers by method path."""
 
-    def __init__(self, rpc: CometRpc, queries: AbciQueries, min_gas_price: str) -> None:
-        self._rpc, self._queries, self._min_gas_price = rpc, queries, min_gas_price
+    def __init__(self, rpc: CometRpc, queries: AbciQueries, operator: Operator) -> None:
+        self._rpc, self._queries, self._operator = rpc, queries, operator
 
     def routes(self) -> Mapping[str, RemoteRoute]:
-        """Both services but ABCIQuery, which is answered here (`abci_query`)."""
+        """Both services, and the one staking query that shows headers."""
         return {
             PATH + "GetNodeInfo": RemoteRoute(self.node_info, q.GetNodeInfoRequest),
             PATH + "GetSyncing": RemoteRoute(self.syncing, q.GetSyncingRequest),
@@ -41,6 +43,9 @@ class CometServices:
             PATH + "ABCIQuery": RemoteRoute(self.abci_query, q.ABCIQueryRequest),
             NODE_PATH + "Config": RemoteRoute(self.config, node_query.ConfigRequest),
             NODE_PATH + "Status": RemoteRoute(self.status, node_query.StatusRequest),
+            f"/{staking_module.SERVICE}/HistoricalInfo": RemoteRoute(
+                self.historical_info, staking_query.QueryHistoricalInfoRequest
+            ),
         }
 
     async def node_info(self, _request: q.GetNodeInfoRequest) -> q.GetNodeInfoResponse:
@@ -69,9 +74,7 @@ class CometServices:
 
     async def block_by_height(self, request: q.GetBlockByHeightRequest) -> q.GetBlockByHeightResponse:
         """One block."""
-        if request.height <= 0:
-            raise QueryError(Status.INVALID_ARGUMENT, f"requested block height: expected above 0, got {request.height}")
-        doc = await self._rpc.call("block", height=str(request.height))
+        doc = await self._at("block", request.height)
         block = comet_json.block(doc["block"])
         return q.GetBlockByHeightResponse(
             block_id=comet_json.block_id(doc["block_id"]), block=block, sdk_block=_sdk_block(block)
@@ -84,35 +87,79 @@ class CometServices:
 
     async def validators_at(self, request: q.GetValidatorSetByHeightRequest) -> q.GetValidatorSetByHeightResponse:
         """The set of one height."""
+        _require_height(request.height)
         height, found, page = await self._validators(request.pagination, height=str(request.height))
         return q.GetValidatorSetByHeightResponse(block_height=height, validators=found, pagination=page)
+
+    async def historical_info(
+        self, request: staking_query.QueryHistoricalInfoRequest
+    ) -> staking_query.QueryHistoricalInfoResponse:
+        """Header and validators of a height that CometBFT keeps; NOT_FOUND else."""
+        if request.height < 0:
+            raise QueryError(Status.INVALID_ARGUMENT, "height cannot be negative")
+        try:
+            doc = await self._at("header", request.height)
+            found = await self._rpc.call("validators", height=str(request.height), per_page=str(PAGE_MAX))
+        except QueryError as error:
+            if error.status is Status.UNAVAILABLE:
+                raise
+            said = f"historical info for height {request.height} not found: {error}"
+            raise QueryError(Status.NOT_FOUND, said) from error
+        made = staking_query.QueryHistoricalInfoResponse()
+        made.hist.header.CopyFrom(comet_json.header(doc["header"]))
+        made.hist.valset.extend(_staking_validator(item) for item in found["validators"])
+        return made
+
+    async def _at(self, method: str, height: int) -> Mapping[str, Any]:
+        _require_height(height)
+        try:
+            return await self._rpc.call(method, height=str(height))
+        except QueryError as error:
+            if "must be less than or equal to" in str(error):
+                said = f"requested block height is bigger then the chain length: {error}"
+                raise QueryError(Status.INVALID_ARGUMENT, said) from error
+            raise
 
     async def _validators(
         self, page: pagination.PageRequest, **at: str
     ) -> tuple[int, list[q.Validator], pagination.PageResponse]:
         limit = min(page.limit or PAGE_MAX, PAGE_MAX)
-        doc = await self._rpc.call("validators", page=str(page.offset // limit + 1), per_page=str(limit), **at)
+        try:
+            doc = await self._rpc.call("validators", page=str(page.offset // limit + 1), per_page=str(limit), **at)
+        except QueryError as error:
+            if error.status is Status.UNAVAILABLE:
+                raise
+            raise QueryError(Status.INVALID_ARGUMENT, f"validators: {error}") from error
         found = [_validator(item) for item in doc["validators"]]
         return int(doc["block_height"]), found, pagination.PageResponse(total=int(doc["total"]))
 
     async def abci_query(self, request: q.ABCIQueryRequest) -> q.ABCIQueryResponse:
         """ABCI Query by gRPC."""
         asked = abci.RequestQuery(data=request.data, path=request.path, height=request.height, prove=request.prove)
-        found = self._queries.answer(asked)
+        if not request.path:
+            raise QueryError(Status.INVALID_ARGUMENT, "empty query path")
+        found = await asyncio.to_thread(self._queries.answer, asked)
         return q.ABCIQueryResponse.FromString(found.SerializeToString())  # field for field the same message
 
     async def config(self, _request: node_query.ConfigRequest) -> node_query.ConfigResponse:
         """What this node asks of a transaction."""
-        return node_query.ConfigResponse(minimum_gas_price=self._min_gas_price)
+        return node_query.ConfigResponse(
+            minimum_gas_price=self._operator.min_gas_price,
+            pruning_keep_recent=str(self._operator.versions_kept),
+            pruning_interval="1",  # every block
+        )
 
     async def status(self, _request: node_query.StatusRequest) -> node_query.StatusResponse:
         """How far the node is."""
         info = (await self._rpc.call("status"))["sync_info"]
+        height = int(info["latest_block_height"])
+        header = (await self._rpc.call("header", height=str(height)))["header"]
         return node_query.StatusResponse(
-            earliest_store_height=int(info["earliest_block_height"]),
-            height=int(info["latest_block_height"]),
+            earliest_store_height=max(1, int(info["earliest_block_height"]), height - self._operator.versions_kept + 1),
+            height=height,
             timestamp=comet_json.timestamp(info["latest_block_time"]),
             app_hash=bytes.fromhex(info["latest_app_hash"]),
+            validator_hash=bytes.fromhex(header["next_validators_hash"]),
         )
 
 
@@ -132,6 +179,17 @@ def _node_info(info: Mapping[str, Any]) -> cmt_p2p.DefaultNodeInfo:
     made.other.tx_index = info["other"]["tx_index"]
     made.other.rpc_address = info["other"]["rpc_address"]
     return made
+
+
+def _require_height(height: int) -> None:
+    if height <= 0:
+        raise QueryError(Status.INVALID_ARGUMENT, f"requested block height: expected above 0, got {height}")
+
+
+def _staking_validator(doc: Mapping[str, Any]) -> staking.Validator:
+    update = abci.ValidatorUpdate(power=int(doc["voting_power"]))
+    update.pub_key.ed25519 = b64decode(doc["pub_key"]["value"])
+    return staking_module.shown(bytes.fromhex(doc["address"]), update)
 
 
 def _sdk_block(block: Any) -> Any:

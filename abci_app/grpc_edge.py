@@ -9,11 +9,10 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 
 import grpc
-from google.protobuf import descriptor_pool
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_health.v1._async import HealthServicer
-from grpc_reflection.v1alpha import reflection
 
+from abci_app import grpc_reflection
 from abci_app.query_core import QueryError, Status
 
 LOG = logging.getLogger("abci_app.grpc")
@@ -77,11 +76,9 @@ class GrpcEdge:
         self._server = grpc.aio.server(options=options, maximum_concurrent_rpcs=CONCURRENT_MAX)
         self._address, self._services = address, tuple(services)
         self._health = HealthServicer()
-        names = (*self._services, reflection.SERVICE_NAME, health.SERVICE_NAME)
-        pool = descriptor_pool.Default()  # type: ignore[no-untyped-call]  # untyped in its stubs
-        reflection.enable_server_reflection(names, self._server, pool=pool)  # type: ignore[no-untyped-call]  # untyped
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)  # type: ignore[no-untyped-call]  # same
-        self._server.add_generic_rpc_handlers((AnyMethod(ask),))
+        reflections = grpc_reflection.handlers((*self._services, health.SERVICE_NAME))
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)  # type: ignore[no-untyped-call]  # untyped
+        self._server.add_generic_rpc_handlers((*reflections, AnyMethod(ask)))
 
     async def start(self) -> None:
         """Listen and say SERVING; raises QueryError when the port is taken."""

@@ -1,102 +1,19 @@
-"""Small modules that tell outside programs the truth about this chain: staking, consensus and upgrade queries.
-
-There is no staking: the validator set is genesis's. Relayers ask `unbonding_time` for their trusting period.
-"""
+"""Small modules that tell outside programs the truth about this chain: consensus, upgrade and params queries."""
 
 from __future__ import annotations
 
-from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
-from abci_app import system
+from abci_app import staking_module, system
+from abci_app.errors import NotImplementedMethod
 from abci_app.plain_module import PlainModule
-from cosmos_wire.address import PREFIX, to_bech32
-from cosmos_wire.errors import KeyNotFound
-from cosmos_wire.protos import abci, consensus_query, ed25519_keys, staking, staking_query, upgrade_query
-from cosmos_wire.tx import pack
+from cosmos_wire.errors import InvalidRequest, KeyNotFound
+from cosmos_wire.protos import consensus_query, params_query, upgrade_query
 from ibc_core.host import Context, QueryRoute
-from ibc_core.paginate import paginate
+from ibc_core.queries.routes import routes
 
-STAKING = "/cosmos.staking.v1beta1.Query/"
-PARAMS = b"st/params"
-UNBONDING_S_DEFAULT = 1_814_400  # three weeks
-HISTORICAL_ENTRIES = 10_000  # relayers refuse a chain that says 0
-VALIDATORS_MAX = 200  # a light client verifies no commit of more
-OPERATOR_PREFIX = f"{PREFIX}valoper"
-
-
-class StakingModule(PlainModule):
-    """Genesis: `{"unbonding_s": 1814400, "bond_denom": "bmga"}`."""
-
-    name = "staking"
-
-    def queries(self) -> Mapping[str, QueryRoute]:
-        """Params, Validators, Validator, Pool."""
-        q = staking_query
-        return {
-            STAKING + "Params": QueryRoute(staking_params, q.QueryParamsRequest, q.QueryParamsResponse),
-            STAKING + "Validators": QueryRoute(validators, q.QueryValidatorsRequest, q.QueryValidatorsResponse),
-            STAKING + "Validator": QueryRoute(validator, q.QueryValidatorRequest, q.QueryValidatorResponse),
-            STAKING + "Pool": QueryRoute(pool, q.QueryPoolRequest, q.QueryPoolResponse),
-        }
-
-    def init_genesis(self, ctx: Context, doc: Mapping[str, object]) -> None:
-        """Keep the parameters."""
-        made = staking.Params(
-            max_validators=VALIDATORS_MAX,
-            max_entries=7,  # the SDK's default; nothing here unbonds
-            historical_entries=HISTORICAL_ENTRIES,
-            bond_denom=str(doc.get("bond_denom", "")),
-            min_commission_rate="0",
-        )
-        made.unbonding_time.seconds = int(str(doc.get("unbonding_s", UNBONDING_S_DEFAULT)))
-        ctx.app.set(PARAMS, made.SerializeToString(deterministic=True))
-
-
-def staking_params(ctx: Context, _request: staking_query.QueryParamsRequest) -> staking_query.QueryParamsResponse:
-    """`unbonding_time` is the chain's parameter; the rest says that there is no staking."""
-    return staking_query.QueryParamsResponse(params=staking.Params.FromString(ctx.app.get(PARAMS) or b""))
-
-
-def _shown(address: bytes, update: abci.ValidatorUpdate) -> staking.Validator:
-    made = staking.Validator(
-        operator_address=to_bech32(address, OPERATOR_PREFIX),
-        consensus_pubkey=pack(ed25519_keys.PubKey(key=update.pub_key.ed25519)),
-        status=staking.BOND_STATUS_BONDED,
-        tokens=str(update.power),
-        delegator_shares=str(update.power * 10**18),  # a decimal of 18 places
-        min_self_delegation="0",
-    )
-    made.description.moniker = b64encode(address).decode()
-    made.unbonding_time.SetInParent()
-    for rate in ("rate", "max_rate", "max_change_rate"):
-        setattr(made.commission.commission_rates, rate, "0")
-    made.commission.update_time.SetInParent()
-    return made
-
-
-def validators(ctx: Context, request: staking_query.QueryValidatorsRequest) -> staking_query.QueryValidatorsResponse:
-    """A page of the validators; all are bonded, `tokens` is voting power."""
-    if request.status not in ("", "BOND_STATUS_BONDED"):
-        return staking_query.QueryValidatorsResponse()
-    pairs, page = paginate(ctx.app, system.VALIDATOR, request.pagination)
-    found = [_shown(address, abci.ValidatorUpdate.FromString(value)) for address, value in pairs]
-    return staking_query.QueryValidatorsResponse(validators=found, pagination=page)
-
-
-def validator(ctx: Context, request: staking_query.QueryValidatorRequest) -> staking_query.QueryValidatorResponse:
-    """One of them, by operator address (the consensus address under another prefix)."""
-    for address, update in system.validators(ctx.app):
-        if to_bech32(address, OPERATOR_PREFIX) == request.validator_addr:
-            return staking_query.QueryValidatorResponse(validator=_shown(address, update))
-    raise KeyNotFound(f"validator {request.validator_addr[:100]} not found")
-
-
-def pool(ctx: Context, _request: staking_query.QueryPoolRequest) -> staking_query.QueryPoolResponse:
-    """All voting power."""
-    total = sum(update.power for _, update in system.validators(ctx.app))
-    made = staking.Pool(bonded_tokens=str(total), not_bonded_tokens="0")
-    return staking_query.QueryPoolResponse(pool=made)
+MODULE_VERSION = 1  # of every module: none was ever migrated
+NS_PER_S = 1_000_000_000
 
 
 class ConsensusModule(PlainModule):
@@ -106,8 +23,7 @@ class ConsensusModule(PlainModule):
 
     def queries(self) -> Mapping[str, QueryRoute]:
         """Params."""
-        route = QueryRoute(consensus_params, consensus_query.QueryParamsRequest, consensus_query.QueryParamsResponse)
-        return {"/cosmos.consensus.v1.Query/Params": route}
+        return routes("cosmos.consensus.v1.Query", consensus_query, {"Params": consensus_params})
 
 
 def consensus_params(ctx: Context, _request: consensus_query.QueryParamsRequest) -> consensus_query.QueryParamsResponse:
@@ -120,14 +36,33 @@ class UpgradeModule(PlainModule):
 
     name = "upgrade"
 
+    def __init__(self) -> None:
+        self.module_names: tuple[str, ...] = ()  # of the whole application, known when it is composed
+
     def queries(self) -> Mapping[str, QueryRoute]:
-        """CurrentPlan, AppliedPlan."""
-        q = upgrade_query
-        path = "/cosmos.upgrade.v1beta1.Query/"
-        return {
-            path + "CurrentPlan": QueryRoute(current_plan, q.QueryCurrentPlanRequest, q.QueryCurrentPlanResponse),
-            path + "AppliedPlan": QueryRoute(applied_plan, q.QueryAppliedPlanRequest, q.QueryAppliedPlanResponse),
+        """All of cosmos.upgrade.v1beta1.Query."""
+        handlers: dict[str, Callable[..., object]] = {
+            "CurrentPlan": current_plan,
+            "AppliedPlan": applied_plan,
+            "ModuleVersions": self.module_versions,
+            "UpgradedConsensusState": upgraded_consensus_state,
+            "Authority": authority,
         }
+        return routes("cosmos.upgrade.v1beta1.Query", upgrade_query, handlers)
+
+    def module_versions(
+        self, _ctx: Context, request: upgrade_query.QueryModuleVersionsRequest
+    ) -> upgrade_query.QueryModuleVersionsResponse:
+        """All modules, or one."""
+        names = sorted(self.module_names)
+        if request.module_name:
+            if request.module_name not in names:
+                raise KeyNotFound(f"x/upgrade: QueryModuleVersions module {request.module_name[:100]} not found")
+            names = [request.module_name]
+        made = upgrade_query.QueryModuleVersionsResponse()
+        for name in names:
+            made.module_versions.add(name=name, version=MODULE_VERSION)
+        return made
 
 
 def current_plan(
@@ -142,3 +77,56 @@ def applied_plan(
 ) -> upgrade_query.QueryAppliedPlanResponse:
     """None: height 0."""
     return upgrade_query.QueryAppliedPlanResponse()
+
+
+def upgraded_consensus_state(
+    _ctx: Context, _request: upgrade_query.QueryUpgradedConsensusStateRequest
+) -> upgrade_query.QueryUpgradedConsensusStateResponse:
+    """None: empty bytes, as the SDK answers."""
+    return upgrade_query.QueryUpgradedConsensusStateResponse()
+
+
+def authority(_ctx: Context, _request: upgrade_query.QueryAuthorityRequest) -> upgrade_query.QueryAuthorityResponse:
+    """Nobody can plan an upgrade."""
+    raise NotImplementedMethod("this chain has no governance: no account can plan an upgrade")
+
+
+class ParamsModule(PlainModule):
+    """cosmos.params, which old clients ask before cosmos.staking: its values in legacy JSON."""
+
+    name = "params"
+
+    def queries(self) -> Mapping[str, QueryRoute]:
+        """Params, Subspaces."""
+        handlers: dict[str, Callable[..., object]] = {"Params": legacy_param, "Subspaces": subspaces}
+        return routes("cosmos.params.v1beta1.Query", params_query, handlers)
+
+
+def _legacy(ctx: Context) -> dict[str, str]:
+    found = staking_module.params(ctx)
+    return {
+        "BondDenom": f'"{found.bond_denom}"',
+        "HistoricalEntries": str(found.historical_entries),
+        "MaxEntries": str(found.max_entries),
+        "MaxValidators": str(found.max_validators),
+        "UnbondingTime": f'"{found.unbonding_time.seconds * NS_PER_S}"',
+    }
+
+
+def legacy_param(ctx: Context, request: params_query.QueryParamsRequest) -> params_query.QueryParamsResponse:
+    """One of staking's; an unknown key has an empty value, as in the SDK."""
+    if not (request.subspace and request.key):
+        raise InvalidRequest("invalid parameter subspace or key: expected both")
+    if request.subspace != "staking":
+        raise InvalidRequest(f"subspace: expected staking, got {request.subspace[:100]}: unknown subspace")
+    made = params_query.QueryParamsResponse()
+    made.param.subspace, made.param.key = request.subspace, request.key
+    made.param.value = _legacy(ctx).get(request.key, "")
+    return made
+
+
+def subspaces(ctx: Context, _request: params_query.QuerySubspacesRequest) -> params_query.QuerySubspacesResponse:
+    """Staking's alone."""
+    made = params_query.QuerySubspacesResponse()
+    made.subspaces.add(subspace="staking", keys=list(_legacy(ctx)))
+    return made

@@ -10,7 +10,8 @@ from abci_app.auth_module import AuthModule
 from abci_app.bank_module import BankModule
 from abci_app.errors import GenesisError
 from abci_app.forwarding import TRADE_PORT, TransferForwarder
-from abci_app.host_modules import ConsensusModule, StakingModule, UpgradeModule
+from abci_app.host_modules import ConsensusModule, ParamsModule, UpgradeModule
+from abci_app.staking_module import StakingModule
 from energy.market.module import Market
 from energy.meter.module import Meter
 from energy.registry.module import Registry
@@ -34,6 +35,13 @@ class Modules:
         self.refuse_redundant = refuse_redundant
         self.messages: Mapping[str, MessageRoute] = _joined([part.messages() for part in parts])
         self.queries: Mapping[str, QueryRoute] = _joined([part.queries() for part in parts])
+        for part in parts:
+            if isinstance(part, UpgradeModule):
+                part.module_names = tuple(each.name for each in parts)
+
+    def tables(self) -> dict[str, tuple[str, ...]]:
+        """Method paths and message URLs of each module, by its name."""
+        return {part.name: (*part.queries(), *part.messages()) for part in self.parts}
 
     def init_genesis(self, ctx: Context, doc: Mapping[str, object]) -> None:
         """Each module's part of genesis; a missing part is an empty one."""
@@ -56,7 +64,7 @@ class Modules:
 
 def base_parts() -> tuple[Module, ...]:
     """Accounts and coins first, for the others' genesis needs them."""
-    return AuthModule(), BankModule(), StakingModule(), ConsensusModule(), UpgradeModule()
+    return AuthModule(), BankModule(), StakingModule(), ConsensusModule(), UpgradeModule(), ParamsModule()
 
 
 def compose() -> Modules:

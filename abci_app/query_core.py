@@ -13,8 +13,9 @@ from enum import Enum
 from abci_app import system
 from abci_app.errors import NotImplementedMethod
 from abci_app.executor import FAULTS
-from abci_app.state_api import APP, IBC, History
-from cosmos_wire.errors import ChainError, InvalidRequest, ToolError
+from abci_app.state_api import APP, IBC, History, Snapshot
+from abci_app.store.errors import VersionPruned, VersionUnknown
+from cosmos_wire.errors import ChainError, InvalidHeight, InvalidRequest, ToolError
 from cosmos_wire.protos import DecodeError, Message
 from ibc_core.host import Context, EventLog, FreeGas, QueryRoute
 
@@ -41,11 +42,14 @@ class Status(Enum):
 
 
 class QueryError(ToolError):
-    """A query that can't be answered; the message is for the one who asked."""
+    """A query that can't be answered; the message is for the one who asked.
 
-    def __init__(self, status: Status, message: str) -> None:
+    `refusal` is set where ABCI Query has a code of its own for it: heights.
+    """
+
+    def __init__(self, status: Status, message: str, refusal: ChainError | None = None) -> None:
         super().__init__(message)
-        self.status = status
+        self.status, self.refusal = status, refusal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,13 +84,28 @@ class StateQueries:
     @contextmanager
     def context(self, height: int) -> Iterator[Context]:
         """A state to read from, 0 for the latest; raises a ChainError for a height that is not kept."""
-        if height < 0:
-            raise InvalidRequest(f"cannot query with height < 0: got {height}; please provide a valid height")
-        if height > HEIGHT_MAX:
-            raise InvalidRequest(f"cannot query with height > {HEIGHT_MAX}: got one of {height.bit_length()} bits")
-        with self._history.snapshot(height or None) as snapshot:
+        with snapshot_at(self._history, height) as snapshot:
             app = snapshot.store(APP)
             yield Context(env=system.block_env(app), app=app, ibc=snapshot.store(IBC), events=EventLog(), gas=FreeGas())
+
+
+@contextmanager
+def snapshot_at(history: History, height: int) -> Iterator[Snapshot]:
+    """The state of a height, 0 for the latest; raises what the SDK does for a height that is not there."""
+    if height < 0:
+        raise InvalidRequest(f"cannot query with height < 0: got {height}; please provide a valid height")
+    if height > HEIGHT_MAX:
+        raise InvalidRequest(f"cannot query with height > {HEIGHT_MAX}: got one of {height.bit_length()} bits")
+    try:
+        found = history.snapshot(height or None)
+    except VersionUnknown as error:
+        raise InvalidHeight(
+            f"cannot query with height in the future; please provide a valid height: {error}"
+        ) from error
+    except VersionPruned as error:
+        raise InvalidRequest(f"failed to load state at height {height}; {error}") from error
+    with found as snapshot:
+        yield snapshot
 
 
 @contextmanager
@@ -95,7 +114,7 @@ def refusals(path: str) -> Iterator[None]:
     try:
         yield
     except ChainError as error:
-        raise QueryError(status_of(error), str(error)) from error
+        raise QueryError(status_of(error), str(error), error if isinstance(error, InvalidHeight) else None) from error
     except FAULTS as fault:
         raise QueryError(Status.INTERNAL, f"{path} met a state that it can't handle: {fault!r}") from fault
 
@@ -111,6 +130,29 @@ def status_of(error: ChainError) -> Status:
     return Status.NOT_FOUND if absent and not isinstance(error, InvalidRequest) else Status.INVALID_ARGUMENT
 
 
+ABSENT = {  # package -> what a client that asks for it should know
+    "/cosmos.authz.": "accounts here can't act for each other",
+    "/cosmos.distribution.": "it has no staking rewards: fees go to the fee collector",
+    "/cosmos.evidence.": "validators are genesis's and nobody is slashed",
+    "/cosmos.feegrant.": "whoever signs pays the fee",
+    "/cosmos.gov.": "it has no governance: its parameters are genesis's",
+    "/cosmos.group.": "it has no groups",
+    "/cosmos.mint.": "it mints no coins but IBC vouchers: there is no inflation",
+    "/cosmos.nft.": "it has no NFTs",
+    "/cosmos.slashing.": "validators are genesis's and nobody is slashed",
+    "/cosmos.vesting.": "it has no vesting accounts: every balance is spendable",
+    "/cosmwasm.": "it runs no contracts",
+    "/ibc.applications.interchain_accounts.": "it has no interchain accounts",
+}
+
+
 def unserved(path: str) -> QueryError:
-    """The refusal of a method that this chain has not."""
-    return QueryError(Status.UNIMPLEMENTED, f"unknown method {path[:200]}: this chain does not serve it")
+    """The refusal of a method that this chain has not, with the reason where there is one."""
+    said = f"unknown method {path[:200]}: this chain does not serve it"
+    return QueryError(Status.UNIMPLEMENTED, said + why_absent(path))
+
+
+def why_absent(path: str) -> str:
+    """What to add to a refusal of a path; empty when there is nothing to say."""
+    reasons = [reason for package, reason in ABSENT.items() if path.startswith(package)]
+    return f"; a microgrid's chain: {reasons[0]}" if reasons else ""

@@ -15,6 +15,7 @@ from abci_app.executor import FAULTS, Executor
 from abci_app.grpc_edge import service_of
 from abci_app.modules import compose
 from abci_app.query_core import QueryError, StateQueries, Status
+from abci_app.reflection_services import ReflectionServices
 from abci_app.remote import RemoteRoute
 from abci_app.server import Done
 from abci_app.settings import Operator
@@ -44,11 +45,12 @@ class QueryServer:
             signatures=SignatureCache(),
             refuse_redundant=modules.refuse_redundant,
         )
-        self.state = StateQueries(history, modules.queries)
+        reflection = ReflectionServices(modules.messages, modules.tables(), lambda: self.methods)
+        self.state = StateQueries(history, {**modules.queries, **reflection.routes()})
         self._simulator = Simulator(self.state, Executor(ante))
         self._abci = AbciQueries(history, self.state, self._simulator)
         self._remote: Mapping[str, RemoteRoute] = {
-            **CometServices(rpc, self._abci, operator.min_gas_price).routes(),
+            **CometServices(rpc, self._abci, operator).routes(),
             **TxServices(rpc).routes(),
         }
         self._threads = ThreadPoolExecutor(operator.query_concurrency, thread_name_prefix="query")
@@ -67,11 +69,11 @@ class QueryServer:
         return tuple(sorted({service_of(path) for path in self.methods}))
 
     async def ask(self, path: str, data: bytes, height: int) -> tuple[bytes, int]:
-        """Response bytes and the height of the state they show (0 for what is not of the state)."""
+        """Response bytes and the height of the state they show; the latest for what is not of the state."""
         if path in self._remote:
-            return await self._ask_remote(self._remote[path], path, data), 0
+            return await self._ask_remote(self._remote[path], path, data), await self._in_thread(self._latest)
         if path == SIMULATE:
-            return await self._in_thread(lambda: self._simulate(data)), 0
+            return await self._in_thread(lambda: self._simulate(data)), await self._in_thread(self._latest)
         return await self._in_thread(lambda: self._read(path, data, height))
 
     def close(self) -> None:
@@ -97,9 +99,8 @@ class QueryServer:
     async def _ask_by_abci(self, request: abci.RequestQuery, done: Done) -> None:
         """A method that is not the state's, by its path: wallets simulate and look transactions up like this."""
         try:
-            value, _ = await self.ask(request.path, request.data, request.height)
-            height = request.height or await self._in_thread(self._latest)  # CosmJS takes 0 for no answer
-            made = abci.ResponseQuery(value=value, height=height)
+            value, height = await self.ask(request.path, request.data, request.height)
+            made = abci.ResponseQuery(value=value, height=request.height or height)  # CosmJS takes 0 for no answer
         except QueryError as error:
             made = refusal_of(error)
         except (ChainError, *FAULTS) as fault:
@@ -107,8 +108,12 @@ class QueryServer:
         done(abci.Response(query=made))
 
     def _latest(self) -> int:
-        with self._history.snapshot(None) as snapshot:
-            return snapshot.height
+        """0 before the first block."""
+        try:
+            with self._history.snapshot(None) as snapshot:
+                return snapshot.height
+        except ChainError:
+            return 0
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         if self._waiting >= WAITING_MAX:

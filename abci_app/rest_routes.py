@@ -6,7 +6,7 @@ A method without an annotation is at `/PACKAGE/AS/PATH/method_name`, fields as q
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
@@ -17,9 +17,18 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescri
 from google.protobuf.message_factory import GetMessageClass
 
 from abci_app.query_core import QueryError, Status
+from abci_app.rest_json import document
 from cosmos_wire.protos import Message
 
 VARIABLE = re.compile(r"\{([a-z0-9_.]+)(=\*\*)?\}")
+CHANNEL = "/ibc/core/channel/v1/channels/{channel_id}/ports/{port_id}"
+LATE = {  # paths of methods that no compiled service has any more
+    "/ibc.applications.transfer.v1.Query/DenomTrace": "/ibc/apps/transfer/v1/denom_traces/{hash=**}",
+    "/ibc.applications.transfer.v1.Query/DenomTraces": "/ibc/apps/transfer/v1/denom_traces",
+    "/ibc.core.channel.v1.Query/Upgrade": f"{CHANNEL}/upgrade",
+    "/ibc.core.channel.v1.Query/UpgradeError": f"{CHANNEL}/upgrade_error",
+}
+TRUE, FALSE = ("1", "t", "T", "TRUE", "true", "True"), ("0", "f", "F", "FALSE", "false", "False")  # Go's ParseBool
 WORD = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 
@@ -41,25 +50,30 @@ def rest_routes(methods: Sequence[str]) -> tuple[RestRoute, ...]:
     found: list[RestRoute] = []
     for path in methods:
         service, _, name = path.strip("/").rpartition("/")
-        try:
-            method = pool.FindServiceByName(service).methods_by_name.get(name)
-        except KeyError:
-            continue
+        method = pool.FindServiceByName(service).methods_by_name.get(name)
         if method is not None:
-            found += _routes_of(path, method)
-    return tuple(sorted(found, key=lambda route: (route.template.count("{"), "**" in route.template, route.template)))
+            kinds = (method.input_type, method.output_type)
+            found += [_route(path, binding, kinds) for binding in _bindings(path, method)]
+        elif path in LATE:
+            package = service.rpartition(".")[0]
+            request, response = (
+                pool.FindMessageTypeByName(f"{package}.Query{name}{end}") for end in ("Request", "Response")
+            )
+            found.append(_route(path, ("GET", LATE[path]), (request, response)))
+    return tuple(sorted(found, key=_precedence))
 
 
-def _routes_of(path: str, method: MethodDescriptor) -> Iterator[RestRoute]:
-    for verb, template in _bindings(path, method):
-        yield RestRoute(
-            verb=verb,
-            template=template,
-            pattern=_pattern(template),
-            path=path,
-            request=method.input_type,
-            response=method.output_type,
-        )
+def _precedence(route: RestRoute) -> tuple[int, bool, int, str]:
+    """Words before variables, variables of one part before those of several, long ones before short ones."""
+    template = route.template
+    return template.count("{"), "**" in template, -template.count("/"), template
+
+
+def _route(path: str, binding: tuple[str, str], kinds: tuple[Descriptor, Descriptor]) -> RestRoute:
+    verb, template = binding
+    return RestRoute(
+        verb=verb, template=template, pattern=_pattern(template), path=path, request=kinds[0], response=kinds[1]
+    )
 
 
 def _bindings(path: str, method: MethodDescriptor) -> list[tuple[str, str]]:
@@ -103,7 +117,7 @@ def request_of(route: RestRoute, fields: Mapping[str, Sequence[str]], body: obje
         _put(doc, route.request, name, texts)
     made: Message = GetMessageClass(route.request)()
     try:
-        json_format.ParseDict(doc, made)
+        json_format.ParseDict(doc, made, ignore_unknown_fields=body is None)
     except json_format.ParseError as error:
         raise QueryError(Status.INVALID_ARGUMENT, f"{route.template}: {error}") from error
     return made.SerializeToString()
@@ -111,9 +125,9 @@ def request_of(route: RestRoute, fields: Mapping[str, Sequence[str]], body: obje
 
 def _put(doc: dict[str, Any], kind: Descriptor, name: str, texts: Sequence[str]) -> None:
     head, _, rest = name.partition(".")
-    field = kind.fields_by_name.get(head)
+    field = next((each for each in kind.fields if head in (each.name, each.camelcase_name)), None)
     if field is None:
-        raise QueryError(Status.INVALID_ARGUMENT, f"unknown parameter {name[:100]!r} of {kind.full_name}")
+        return  # as the SDK's gateway: browsers add parameters of their own
     if rest:
         if field.type != FieldDescriptor.TYPE_MESSAGE:
             raise QueryError(Status.INVALID_ARGUMENT, f"parameter {name[:100]!r}: {head} has no parts")
@@ -125,18 +139,20 @@ def _put(doc: dict[str, Any], kind: Descriptor, name: str, texts: Sequence[str])
 
 def _value(field: FieldDescriptor, text: str) -> object:
     if field.type == FieldDescriptor.TYPE_BOOL:
-        return text.lower() in ("true", "1", "")
+        if text not in (*TRUE, *FALSE):
+            raise QueryError(Status.INVALID_ARGUMENT, f"{field.name}: expected true or false, got {text[:50]!r}")
+        return text in TRUE
     if field.type == FieldDescriptor.TYPE_BYTES:
         return text.replace(" ", "+")  # a plus sign that nobody escaped
+    if field.type == FieldDescriptor.TYPE_ENUM and text.isdecimal():
+        return int(text)
     return text
 
 
 def response_of(route: RestRoute, data: bytes) -> dict[str, Any]:
-    """The response as the SDK's gateway writes it: original names, zero values, 64-bit integers as text."""
+    """The response as the SDK's gateway writes it."""
     made: Message = GetMessageClass(route.response).FromString(data)
-    return dict(
-        json_format.MessageToDict(made, preserving_proto_field_name=True, always_print_fields_with_no_presence=True)
-    )
+    return document(made)
 
 
 def openapi(routes: Sequence[RestRoute]) -> dict[str, Any]:

@@ -14,8 +14,11 @@ from cosmos.bank.v1beta1 import bank_pb2 as bank
 from cosmos.bank.v1beta1 import query_pb2 as bank_query
 from cosmos.bank.v1beta1 import tx_pb2 as bank_tx
 from cosmos.base.abci.v1beta1 import abci_pb2 as base_abci
+from cosmos.autocli.v1 import query_pb2 as autocli_query
 from cosmos.base.node.v1beta1 import query_pb2 as node_query
 from cosmos.base.query.v1beta1 import pagination_pb2 as pagination
+from cosmos.base.reflection.v1beta1 import reflection_pb2 as base_reflection
+from cosmos.base.reflection.v2alpha1 import reflection_pb2 as app_reflection
 from cosmos.base.tendermint.v1beta1 import query_pb2 as cmt_query
 from cosmos.base.tendermint.v1beta1 import types_pb2 as cmt_query_types
 from cosmos.base.v1beta1 import coin_pb2 as coin
@@ -23,6 +26,8 @@ from cosmos.consensus.v1 import query_pb2 as consensus_query
 from cosmos.crypto.ed25519 import keys_pb2 as ed25519_keys
 from cosmos.crypto.multisig.v1beta1 import multisig_pb2 as multisig
 from cosmos.crypto.secp256k1 import keys_pb2 as secp256k1_keys
+from cosmos.params.v1beta1 import query_pb2 as params_query
+from cosmos.reflection.v1 import reflection_pb2 as file_reflection
 from cosmos.staking.v1beta1 import query_pb2 as staking_query
 from cosmos.staking.v1beta1 import staking_pb2 as staking
 from cosmos.tx.signing.v1beta1 import signing_pb2 as signing
@@ -100,12 +105,15 @@ __all__ = [
     "Message",
     "Timestamp",
     "abci",
+    "app_reflection",
     "auth",
     "auth_query",
+    "autocli_query",
     "bank",
     "bank_query",
     "bank_tx",
     "base_abci",
+    "base_reflection",
     "channel",
     "channel_query",
     "channel_tx",
@@ -138,6 +146,7 @@ __all__ = [
     "connection_tx",
     "consensus_query",
     "ed25519_keys",
+    "file_reflection",
     "ics23",
     "market",
     "market_query",
@@ -148,6 +157,7 @@ __all__ = [
     "multisig",
     "node_query",
     "pagination",
+    "params_query",
     "registry",
     "registry_query",
     "registry_tx",

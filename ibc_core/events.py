@@ -100,10 +100,13 @@ def packet_event(
         del attributes["packet_data_hex"]
     if ack is not None:
         attributes["packet_ack_hex"] = ack.hex()
-    attributes["packet_channel_ordering"] = order_name(end.ordering)
-    if kind != "timeout_packet":
-        attributes["packet_connection"] = end.connection_hops[0]
-    attributes["connection_id"] = end.connection_hops[0]
+    ordering, connection_id = order_name(end.ordering), end.connection_hops[0]
+    if kind == "timeout_packet":  # ibc-go writes these two the other way round here
+        attributes.update(connection_id=connection_id, packet_channel_ordering=ordering)
+    else:
+        attributes.update(
+            packet_channel_ordering=ordering, packet_connection=connection_id, connection_id=connection_id
+        )
     emit(ctx, CHANNEL, event(kind, **attributes))
 
 

@@ -9,6 +9,7 @@ from ibc_core.client import Clients
 from ibc_core.host import QueryRoute
 from ibc_core.queries import channel, connection
 from ibc_core.queries.client import ClientQueries
+from ibc_core.queries.upgrade import upgrade_queries
 
 
 def routes(service: str, module: object, handlers: dict[str, Callable[..., object]]) -> dict[str, QueryRoute]:
@@ -27,6 +28,7 @@ def core_queries(clients: Clients) -> dict[str, QueryRoute]:
         **routes("ibc.core.client.v1.Query", client_query, _client(ClientQueries(clients))),
         **routes("ibc.core.connection.v1.Query", connection_query, _connection()),
         **routes("ibc.core.channel.v1.Query", channel_query, _channel()),
+        **upgrade_queries(),
     }
 
 

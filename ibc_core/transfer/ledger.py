@@ -67,11 +67,18 @@ def _set_total_escrow(ctx: Context, denom: str, amount: int) -> None:
         ctx.app.delete(_escrow_key(denom))
 
 
+def _moved(ctx: Context, source: bytes, target: bytes, coin: Coin) -> None:
+    """The four events of the SDK's SendCoins."""
+    sender = to_bech32(source)
+    bank.emit_transfer(ctx, sender, to_bech32(target), coin)
+    ctx.events.emit(event("message", sender=sender))
+
+
 def escrow(ctx: Context, place: tuple[str, str], sender: bytes, coin: Coin) -> None:
     """Lock coins in the account of the channel end `place` = (port, channel)."""
     account = escrow_address(*place)
     bank.send(ctx, sender, account, coin)
-    bank.emit_transfer(ctx, to_bech32(sender), to_bech32(account), coin)
+    _moved(ctx, sender, account, coin)
     _set_total_escrow(ctx, coin[0], total_escrow(ctx, coin[0]) + coin[1])
 
 
@@ -79,7 +86,7 @@ def unescrow(ctx: Context, place: tuple[str, str], receiver: bytes, coin: Coin) 
     """Give coins back; raises InsufficientFunds when more comes back than ever left through this channel."""
     account = escrow_address(*place)
     bank.send(ctx, account, receiver, coin)
-    bank.emit_transfer(ctx, to_bech32(account), to_bech32(receiver), coin)
+    _moved(ctx, account, receiver, coin)
     _set_total_escrow(ctx, coin[0], total_escrow(ctx, coin[0]) - coin[1])
 
 
@@ -89,14 +96,14 @@ def mint(ctx: Context, receiver: bytes, coin: Coin) -> None:
     module, amount = to_bech32(MODULE_ADDRESS), f"{coin[1]}{coin[0]}"
     ctx.events.emit(event("coin_received", receiver=module, amount=amount))
     ctx.events.emit(event("coinbase", minter=module, amount=amount))
-    bank.emit_transfer(ctx, module, to_bech32(receiver), coin)
+    _moved(ctx, MODULE_ADDRESS, receiver, coin)
 
 
 def burn(ctx: Context, holder: bytes, coin: Coin) -> None:
     """Destroy vouchers."""
     bank.burn(ctx, holder, coin)
     module, amount = to_bech32(MODULE_ADDRESS), f"{coin[1]}{coin[0]}"
-    bank.emit_transfer(ctx, to_bech32(holder), module, coin)
+    _moved(ctx, holder, MODULE_ADDRESS, coin)
     ctx.events.emit(event("coin_spent", spender=module, amount=amount))
     ctx.events.emit(event("burn", burner=module, amount=amount))
 

@@ -274,4 +274,4 @@ def test_events_of_a_packet() -> None:
     late = path.a.send()
     path.a.chain.net.pass_time(2 * HOUR_NS)
     path.a.timeout(late)
-    assert list(a.attributes("timeout_packet")[0]) == [*COMMON, "packet_channel_ordering", "connection_id"]
+    assert list(a.attributes("timeout_packet")[0]) == [*COMMON, "connection_id", "packet_channel_ordering"]
