@@ -8,9 +8,10 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 
+from cosmos_wire import public_keys
 from cosmos_wire.address import to_bech32
-from cosmos_wire.protos import auth, secp256k1_keys
-from cosmos_wire.tx import public_key_any
+from cosmos_wire.protos import auth
+from cosmos_wire.public_keys import Key
 from ibc_core.host import Context
 
 ACCOUNT, MODULE, NEXT_NUMBER = b"ac/a/", b"ac/m/", b"ac/n"
@@ -29,16 +30,14 @@ def save(ctx: Context, address: bytes, account: auth.BaseAccount) -> None:
     ctx.app.set(ACCOUNT + address, account.SerializeToString(deterministic=True))
 
 
-def key_of(account: auth.BaseAccount) -> bytes | None:
-    """Its 33-byte secp256k1 key, None before its first transaction."""
-    if not account.HasField("pub_key"):
-        return None
-    return secp256k1_keys.PubKey.FromString(account.pub_key.value).key
+def key_of(account: auth.BaseAccount) -> Key | None:
+    """Its key, None before its first transaction."""
+    return public_keys.from_any(account.pub_key) if account.HasField("pub_key") else None
 
 
-def set_key(account: auth.BaseAccount, key: bytes) -> None:
+def set_key(account: auth.BaseAccount, key: Key) -> None:
     """Keep the key that signed first."""
-    account.pub_key.CopyFrom(public_key_any(key))
+    account.pub_key.CopyFrom(public_keys.to_any(key))
 
 
 def create(ctx: Context, address: bytes) -> auth.BaseAccount:

@@ -1,7 +1,8 @@
 """What a transaction has to pass before its messages run: the SDK's ante handlers, in their order.
 
 Everything here reads first; fee, key and sequence are written as each step passes, into a store that the caller drops
-when a later step refuses.
+when a later step refuses. Codes, code spaces and logs are those of the SDK 0.50 and 0.53; where it panics (a signer
+info without a mode, a key of a wrong length) ours refuses with the nearest code.
 """
 
 from __future__ import annotations
@@ -12,33 +13,34 @@ from dataclasses import dataclass
 from enum import Enum
 from hashlib import sha256
 
-from abci_app import accounts, coins, gas
+from abci_app import accounts, coins, fees, gas, signatures
 from abci_app.signatures import SignatureCache
-from cosmos_wire import secp256k1
-from cosmos_wire.address import from_bech32, to_bech32
+from cosmos_wire import multisig, public_keys, secp256k1
+from cosmos_wire.address import PREFIX, from_bech32, to_bech32
+from cosmos_wire.amino_json import utc_texts
 from cosmos_wire.errors import (
-    InsufficientFee,
+    InternalLogic,
+    InvalidAddress,
     InvalidPubKey,
-    InvalidRequest,
+    PlainError,
+    NoSignatures,
     NotSupported,
+    TxTimeout,
     TxTimeoutHeight,
     Unauthorized,
     UnknownAddress,
     WrongSequence,
 )
-from cosmos_wire.protos import Message, auth, signing, tx
-from cosmos_wire.tx import DecodedTx, check_limits, public_key_of, sign_doc
-from ibc_core import bank
+from cosmos_wire.multisig import OneSignature, Signature
+from cosmos_wire.protos import Message, auth, tx
+from cosmos_wire.public_keys import Key, secp256k1_key
+from cosmos_wire.sign_modes import SignBytes, Signer, SignModeError
+from cosmos_wire.tx import DecodedTx, check_key_count, check_memo, check_messages
 from ibc_core.host import Context, MessageRoute, event
 
-FEE_COLLECTOR = "fee_collector"
-FEE_COLLECTOR_ADDRESS = bank.module_address(FEE_COLLECTOR)
-FEE_COLLECTOR_TEXT = to_bech32(FEE_COLLECTOR_ADDRESS)
-# What a transaction gains between its simulation and its broadcast: a signature, a fee and a gas limit.
+# What a transaction gains between its simulation and its broadcast: signatures, a fee and a gas limit.
 FEE_FIELD_BYTES = 100
-SIMULATED_KEY = secp256k1.public_key(b"\x01" * secp256k1.SECRET_BYTES)  # as long as the one that will come
-BALANCE_BYTES = 100  # key and value of a balance, one of a voucher among them
-SIMULATED_FEE_GAS = 2 * (gas.READ_FLAT + gas.WRITE_FLAT + (gas.READ_BYTE + gas.WRITE_BYTE) * BALANCE_BYTES)
+SIMULATED_KEY = secp256k1_key(secp256k1.public_key(b"\x01" * secp256k1.SECRET_BYTES))  # as long as the one to come
 
 RefuseRedundant = Callable[[Context, Iterable[Message]], None]  # raises a ChainError
 
@@ -53,6 +55,17 @@ class Mode(Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Signing:
+    """One signer's part of a transaction; `account` is changed as the steps pass."""
+
+    address: bytes
+    account: auth.BaseAccount
+    key: Key | None
+    info: tx.SignerInfo
+    signature: Signature
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Ante:
     """The pipeline and what this node wants of it."""
 
@@ -62,17 +75,20 @@ class Ante:
     refuse_redundant: RefuseRedundant | None = None  # CheckTx: packets that another relayer has brought already
 
     def run(self, ctx: Context, decoded: DecodedTx, mode: Mode) -> None:
-        """Raise the first refusal (`sdk` codes), or charge the fee, count the sequence up and emit the events."""
-        check_limits(decoded)
-        check_fee_form(decoded)
-        check_timeout_height(ctx, decoded.body.timeout_height)
-        charge_size(ctx, decoded, mode)
+        """Raise the first refusal (`sdk` codes), or charge the fee, count the sequences up and emit the events."""
+        check_messages(decoded)
+        fees.check_form(decoded)
+        check_there_are_signatures(decoded)
         signers = self.signers(decoded)
-        fee = coins.parse_fee(decoded.auth_info.fee.amount)
-        if mode is Mode.CHECK:
-            self.check_gas_price(decoded.auth_info.fee.gas_limit, fee)
-        deduct_fee(ctx, fee_payer(decoded, signers), fee, mode)
-        self.check_signers(ctx, decoded, signers, mode)
+        check_signature_count(decoded, signers)
+        check_timeout(ctx, decoded.body)
+        check_memo(decoded)
+        ctx.gas.consume(gas.TX_BYTE * decoded.size, "txSize")
+        self.take_fee(ctx, decoded, signers, mode)
+        parts = read_signatures(ctx, decoded, signers, mode)
+        if mode is Mode.SIMULATE:
+            charge_growth(ctx, decoded, parts)
+        self.check_signers(ctx, decoded, parts, mode)
         if self.refuse_redundant is not None and mode is not Mode.DELIVER:
             self.refuse_redundant(ctx, [message for _, message in decoded.messages])
 
@@ -81,50 +97,70 @@ class Ante:
         found: dict[bytes, None] = {}
         for url, message in decoded.messages:
             for text in signer_texts(message, self.routes[url].signer):
-                found[from_bech32(text)] = None
+                found[signer_address(text)] = None
         payer = decoded.auth_info.fee.payer
         if payer:
-            found[from_bech32(payer)] = None
+            found[signer_address(payer)] = None
         return tuple(found)
 
-    def check_gas_price(self, gas_limit: int, fee: tuple[coins.Coin, ...]) -> None:
-        """A node without a minimum takes everything; else one denomination has to reach its price."""
-        if not self.min_gas_prices:
-            return
-        required = tuple(price.fee(gas_limit) for price in self.min_gas_prices)
-        offered = dict(fee)
-        if not any(offered.get(denom, -1) >= amount for denom, amount in required):
-            raise InsufficientFee(f"insufficient fees; got: {coins.text(fee)} required: {coins.text(required)}")
+    def take_fee(self, ctx: Context, decoded: DecodedTx, signers: Sequence[bytes], mode: Mode) -> None:
+        """Judge the price (the mempool alone) and move the fee."""
+        fee = decoded.auth_info.fee
+        if mode is not Mode.SIMULATE:
+            fees.check_gas(fee)
+        if mode is Mode.CHECK:
+            fees.check_price(fee, self.min_gas_prices)
+        fees.refuse_grant(fee)
+        fees.deduct(ctx, fees.payer(decoded, signers), fee)
+        if mode is Mode.SIMULATE and not fees.offered(fee):
+            ctx.gas.consume(fees.SIMULATED_FEE_GAS, "fee")
 
-    def check_signers(self, ctx: Context, decoded: DecodedTx, signers: Sequence[bytes], mode: Mode) -> None:
-        """Key, sequence and signature of each signer, in order; then its sequence counts up."""
-        infos = decoded.auth_info.signer_infos
-        if len(infos) != len(signers):
-            raise Unauthorized(f"invalid number of signer;  expected: {len(signers)}, got {len(infos)}")
-        for i, (address, info) in enumerate(zip(signers, infos, strict=True)):
-            account = accounts.find(ctx, address)
-            if account is None:
-                raise UnknownAddress(f"account {to_bech32(address)} does not exist")
-            key = check_key(account, address, info, mode)
-            ctx.gas.consume(gas.SECP256K1_CHECK, "ante verify: secp256k1")
-            check_sequence(account, info, mode)
+    def check_signers(self, ctx: Context, decoded: DecodedTx, parts: Sequence[Signing], mode: Mode) -> None:
+        """Number, cost, sequence and signature of every signer; then the sequences count up."""
+        check_key_count(decoded)
+        for part in parts:
+            if part.key is not None:
+                charge = signatures.charge_simulated if mode is Mode.SIMULATE else signatures.charge
+                charge(ctx.gas, part.key, part.signature)
+        if decoded.body.unordered:
+            raise NotSupported("unordered transactions are not enabled")
+        payer = fees.payer(decoded, [part.address for part in parts])
+        for part in parts:
+            if part.key is None:
+                raise InvalidPubKey("pubkey on account is not set")
+            check_sequence(part.account, part.info, mode)
             if mode in (Mode.CHECK, Mode.DELIVER):
-                self._check_signature(ctx, decoded, i, (key, account))
-            account.sequence += 1
-            accounts.save(ctx, address, account)
-            _emit_signed(ctx, account, info, decoded.raw.signatures[i])
+                self.check_signature(ctx, decoded, part, payer)
+        for part in parts:
+            part.account.sequence += 1
+            accounts.save(ctx, part.address, part.account)
 
-    def _check_signature(
-        self, ctx: Context, decoded: DecodedTx, i: int, signer: tuple[bytes, auth.BaseAccount]
-    ) -> None:
-        key, account = signer
-        raw = decoded.raw
-        doc = sign_doc(raw.body_bytes, raw.auth_info_bytes, ctx.env.chain_id, account.account_number)
-        if not self.signatures.verify(key, doc, raw.signatures[i]):
-            raise Unauthorized(
-                "signature verification failed; please verify account number "
-                f"({account.account_number}), sequence ({account.sequence}) and chain-id ({ctx.env.chain_id})"
-            )
+    def check_signature(self, ctx: Context, decoded: DecodedTx, part: Signing, payer: bytes) -> None:
+        """Raises Unauthorized."""
+        assert part.key is not None
+        signer = Signer(
+            chain_id=ctx.env.chain_id,
+            account_number=part.account.account_number,
+            sequence=part.account.sequence,
+            address=part.account.address,
+            fee_payer=to_bech32(payer),
+            key=part.key,
+        )
+        try:
+            fault = multisig.fault(part.key, part.signature, SignBytes(decoded, signer), self.signatures.verify)
+        except SignModeError as error:
+            fault = str(error)
+        if fault:
+            raise Unauthorized(_failed(part, ctx.env.chain_id, fault))
+
+
+def _failed(part: Signing, chain_id: str, fault: str) -> str:
+    number, sequence = part.account.account_number, part.account.sequence
+    if multisig.only_amino(part.signature):
+        what = f"account number ({number}), sequence ({sequence}) and chain-id ({chain_id})"
+    else:
+        what = f"account number ({number}) and chain-id ({chain_id}): ({fault})"
+    return f"signature verification failed; please verify {what}"
 
 
 def signer_texts(message: object, field: str) -> list[str]:
@@ -133,72 +169,105 @@ def signer_texts(message: object, field: str) -> list[str]:
     return [value] if isinstance(value, str) else [part.address for part in value]
 
 
-def check_fee_form(decoded: DecodedTx) -> None:
-    """No granter, no tip, a gas limit that an int64 holds."""
-    fee = decoded.auth_info.fee
-    if fee.gas_limit > gas.GAS_LIMIT_MAX:
-        raise InvalidRequest(f"invalid gas supplied; {fee.gas_limit} > {gas.GAS_LIMIT_MAX}")
-    if fee.granter:
-        raise InvalidRequest("fee grants are not enabled: expected no granter")
-    if decoded.auth_info.HasField("tip"):
-        raise NotSupported("tips are not enabled: expected none")
+def signer_address(text: str) -> bytes:
+    """Of a bech32 text; refusals as the SDK's address codec words and numbers them."""
+    if not text.strip():
+        raise PlainError("empty address string is not allowed")
+    try:
+        return from_bech32(text)
+    except InvalidAddress as error:
+        found = text.lower().rpartition("1")[0]
+        if "prefix" in str(error):
+            raise InternalLogic(f"hrp does not match bech32 prefix: expected '{PREFIX}' got '{found[:90]}'") from error
+        raise PlainError(str(error).removesuffix(f": {InvalidAddress.reason}")) from error
 
 
-def check_timeout_height(ctx: Context, timeout_height: int) -> None:
-    """0 means none."""
-    if timeout_height and ctx.env.height > timeout_height:
-        raise TxTimeoutHeight(f"block height: {ctx.env.height}, timeout height: {timeout_height}")
+def check_there_are_signatures(decoded: DecodedTx) -> None:
+    """Raises NoSignatures."""
+    if not decoded.raw.signatures:
+        raise NoSignatures(NoSignatures.reason)
 
 
-def charge_size(ctx: Context, decoded: DecodedTx, mode: Mode) -> None:
-    """Gas a byte of the transaction; a simulated one is charged for what it will have grown to."""
-    size = decoded.size
-    if mode is Mode.SIMULATE:
-        size += sum(secp256k1.SIGNATURE_BYTES for signature in decoded.raw.signatures if not signature)
-        size += 0 if coins.parse_fee(decoded.auth_info.fee.amount) else FEE_FIELD_BYTES
+def check_signature_count(decoded: DecodedTx, signers: Sequence[bytes]) -> None:
+    """One signature and one signer info for each signer; raises Unauthorized."""
+    found, infos = len(decoded.raw.signatures), len(decoded.auth_info.signer_infos)
+    if found != len(signers):
+        raise Unauthorized(f"wrong number of signers; expected {len(signers)}, got {found}")
+    if infos != len(signers):
+        raise Unauthorized(f"invalid number of signer;  expected: {len(signers)}, got {infos}")
+
+
+def check_timeout(ctx: Context, body: tx.TxBody) -> None:
+    """By height and by block time; 0 means none."""
+    if body.timeout_height and ctx.env.height > body.timeout_height:
+        raise TxTimeoutHeight(f"block height: {ctx.env.height}, timeout height: {body.timeout_height}")
+    if not body.timeout_timestamp.seconds:
+        return
+    timeout_ns = body.timeout_timestamp.seconds * 10**9 + body.timeout_timestamp.nanos
+    if timeout_ns < ctx.env.time_ns:
+        raise TxTimeout(f"block time: {_utc(ctx.env.time_ns)}, timeout timestamp: {_utc(timeout_ns)}")
+
+
+def _utc(time_ns: int) -> str:
+    """As Go prints a time."""
+    date, time = utc_texts(time_ns)
+    return f"{date} {time} +0000 UTC"
+
+
+def charge_growth(ctx: Context, decoded: DecodedTx, parts: Sequence[Signing]) -> None:
+    """Gas for the bytes that a simulated transaction will have grown by: signatures, a fee."""
+    size = 0 if fees.offered(decoded.auth_info.fee) else FEE_FIELD_BYTES
+    for part in parts:
+        if part.key is not None and signatures.is_incomplete(part.signature):
+            size += signatures.bytes_to_come(part.key)
     ctx.gas.consume(gas.TX_BYTE * size, "txSize")
 
 
-def fee_payer(decoded: DecodedTx, signers: Sequence[bytes]) -> bytes:
-    """Who pays: the payer that the fee names, else the first signer of the messages."""
-    named = decoded.auth_info.fee.payer
-    return from_bech32(named) if named else next(iter(signers), b"")
+def read_signatures(ctx: Context, decoded: DecodedTx, signers: Sequence[bytes], mode: Mode) -> list[Signing]:
+    """Every signer's account with its key, which the account keeps from now on, and signature; emits their events."""
+    parts = [_signing(ctx, decoded, i, address, mode) for i, address in enumerate(signers)]
+    for part in parts:
+        ctx.events.emit(event("tx", acc_seq=f"{part.account.address}/{part.info.sequence}"))
+        for data in multisig.flat(part.signature):
+            ctx.events.emit(event("tx", signature=b64encode(data).decode()))
+    return parts
 
 
-def deduct_fee(ctx: Context, payer: bytes, fee: tuple[coins.Coin, ...], mode: Mode) -> None:
-    """Move the fee to the fee collector."""
-    if accounts.find(ctx, payer) is None:
-        raise UnknownAddress(f"fee payer address: {to_bech32(payer) if payer else 'none'} does not exist")
-    payer_text = to_bech32(payer)
-    for coin in fee:
-        bank.send(ctx, payer, FEE_COLLECTOR_ADDRESS, coin)
-        bank.emit_transfer(ctx, payer_text, FEE_COLLECTOR_TEXT, coin)
-    if mode is Mode.SIMULATE and not fee:
-        ctx.gas.consume(SIMULATED_FEE_GAS, "fee")
-    ctx.events.emit(event("message", sender=payer_text))
-    ctx.events.emit(event("tx", fee=coins.text(fee), fee_payer=payer_text))
+def _signing(ctx: Context, decoded: DecodedTx, i: int, address: bytes, mode: Mode) -> Signing:
+    sent = decoded.keys[i]
+    if sent is not None and mode is not Mode.SIMULATE and public_keys.address(sent) != address:
+        raise InvalidPubKey(f"pubKey does not match signer address {to_bech32(address)} with signer index: {i}")
+    account = accounts.find(ctx, address)
+    if account is None:
+        raise UnknownAddress(f"account {to_bech32(address)} does not exist")
+    return Signing(
+        address=address,
+        account=account,
+        key=_key_of(account, sent, mode),
+        info=decoded.auth_info.signer_infos[i],
+        signature=read_signature(decoded, i, mode),
+    )
 
 
-def check_key(account: auth.BaseAccount, address: bytes, info: tx.SignerInfo, mode: Mode) -> bytes:
-    """The signer's key: the account's, or the one that came, which the account keeps from now on.
-
-    A simulation has nothing signed yet: wallets name no mode (CosmJS), and some send a stand-in for the key.
-    """
-    direct = info.mode_info.WhichOneof("sum") == "single" and info.mode_info.single.mode == signing.SIGN_MODE_DIRECT
-    if not direct and mode is not Mode.SIMULATE:
-        raise NotSupported(f"expected SIGN_MODE_DIRECT of one key, got {str(info.mode_info)[:100]!r}")
-    sent, known = public_key_of(info), accounts.key_of(account)
-    if mode is Mode.SIMULATE and sent is None and known is None:
-        accounts.set_key(account, SIMULATED_KEY)
-        return SIMULATED_KEY
-    key = sent if sent is not None else known
-    if key is None:
-        raise InvalidPubKey("pubkey on account is not set: the first transaction has to carry it")
-    if secp256k1.address(key) != address and mode is not Mode.SIMULATE:
-        raise InvalidPubKey(f"pubKey does not match signer address {account.address}")
-    if known is None:
+def _key_of(account: auth.BaseAccount, sent: Key | None, mode: Mode) -> Key | None:
+    """The account's, or the one that came; wallets simulate with a stand-in or with none."""
+    known = accounts.key_of(account)
+    if known is not None:
+        return known
+    key = SIMULATED_KEY if sent is None and mode is Mode.SIMULATE else sent
+    if key is not None:
         accounts.set_key(account, key)
     return key
+
+
+def read_signature(decoded: DecodedTx, i: int, mode: Mode) -> Signature:
+    """Of signer i; a simulation needs no mode (CosmJS names none), for nothing is signed yet."""
+    info, data = decoded.auth_info.signer_infos[i], decoded.raw.signatures[i]
+    if mode is Mode.SIMULATE and info.mode_info.WhichOneof("sum") is None:
+        return OneSignature(0, data)
+    if mode is Mode.SIMULATE and not data:
+        return OneSignature(0, b"")
+    return multisig.read(info.mode_info, data)
 
 
 def check_sequence(account: auth.BaseAccount, info: tx.SignerInfo, mode: Mode) -> None:
@@ -207,11 +276,6 @@ def check_sequence(account: auth.BaseAccount, info: tx.SignerInfo, mode: Mode) -
     if got == expected or (mode is Mode.SIMULATE and got > expected):
         return
     raise WrongSequence(f"account sequence mismatch, expected {expected}, got {got}")
-
-
-def _emit_signed(ctx: Context, account: auth.BaseAccount, info: tx.SignerInfo, signature: bytes) -> None:
-    ctx.events.emit(event("tx", acc_seq=f"{account.address}/{info.sequence}"))
-    ctx.events.emit(event("tx", signature=b64encode(signature).decode()))
 
 
 def tx_hash(data: bytes) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from abci_app import accounts, gas
-from abci_app.ante import FEE_COLLECTOR, FEE_COLLECTOR_ADDRESS
+from abci_app.fees import FEE_COLLECTOR, FEE_COLLECTOR_ADDRESS
 from abci_app.plain_module import PlainModule
 from cosmos_wire.address import PREFIX, from_bech32, to_bech32
 from cosmos_wire.errors import InvalidRequest, KeyNotFound

@@ -35,9 +35,10 @@ class ChainError(BsmgError):
     codespace: ClassVar[str] = ""
     code: ClassVar[int] = 0
     reason: ClassVar[str] = ""
+    bare: ClassVar[bool] = False  # whether the text is the detail alone
 
     def __init__(self, detail: str) -> None:
-        super().__init__(f"{detail}: {self.reason}" if self.reason else detail)
+        super().__init__(detail if self.bare or not self.reason else f"{detail}: {self.reason}")
 
     @property
     def ident(self) -> tuple[str, int]:
@@ -57,6 +58,9 @@ def declare(codespace: str, code: int, name: str, reason: str) -> type[ChainErro
     return made
 
 
+# A Go error for which the SDK has no code of its own: the log is the error's text alone.
+PlainError = declare("undefined", 1, "PlainError", "an error without a code of its own")
+PlainError.bare = True
 # The Cosmos SDK's own numbers (types/errors/errors.go).
 TxDecode = declare("sdk", 2, "TxDecode", "tx parse error")
 InvalidSequence = declare("sdk", 3, "InvalidSequence", "invalid sequence")
@@ -72,6 +76,7 @@ MemoTooLarge = declare("sdk", 12, "MemoTooLarge", "memo too large")
 InsufficientFee = declare("sdk", 13, "InsufficientFee", "insufficient fee")
 TooManySignatures = declare("sdk", 14, "TooManySignatures", "maximum number of signatures exceeded")
 NoSignatures = declare("sdk", 15, "NoSignatures", "no signatures supplied")
+NoSignatures.bare = True
 InvalidRequest = declare("sdk", 18, "InvalidRequest", "invalid request")
 TxInMempoolCache = declare("sdk", 19, "TxInMempoolCache", "tx already in mempool")
 MempoolIsFull = declare("sdk", 20, "MempoolIsFull", "mempool is full")
@@ -89,3 +94,4 @@ InternalLogic = declare("sdk", 35, "InternalLogic", "internal logic error")
 NotSupported = declare("sdk", 37, "NotSupported", "feature not supported")
 NotFound = declare("sdk", 38, "NotFound", "not found")
 InvalidGasLimit = declare("sdk", 41, "InvalidGasLimit", "invalid gas limit")
+TxTimeout = declare("sdk", 42, "TxTimeout", "tx timeout")

@@ -7,6 +7,11 @@ place that chooses. Import from here: `from cosmos_wire.protos import channel, c
 # ruff: noqa: I001  (cosmpy.protos has to come first: it puts the others on the path)
 import cosmpy.protos as _cosmpy_protos
 
+# Options that descriptors carry
+from amino import amino_pb2 as amino
+from cosmos_proto import cosmos_pb2 as cosmos_proto
+from gogoproto import gogo_pb2 as gogo
+
 # Transactions and accounts
 from cosmos.auth.v1beta1 import auth_pb2 as auth
 from cosmos.auth.v1beta1 import query_pb2 as auth_query
@@ -24,10 +29,15 @@ from cosmos.base.tendermint.v1beta1 import types_pb2 as cmt_query_types
 from cosmos.base.v1beta1 import coin_pb2 as coin
 from cosmos.consensus.v1 import query_pb2 as consensus_query
 from cosmos.crypto.ed25519 import keys_pb2 as ed25519_keys
+from cosmos.crypto.multisig import keys_pb2 as multisig_keys
 from cosmos.crypto.multisig.v1beta1 import multisig_pb2 as multisig
 from cosmos.crypto.secp256k1 import keys_pb2 as secp256k1_keys
 from cosmos.params.v1beta1 import query_pb2 as params_query
 from cosmos.reflection.v1 import reflection_pb2 as file_reflection
+from cosmos.crypto.secp256r1 import keys_pb2 as secp256r1_keys
+from cosmos.feegrant.v1beta1 import feegrant_pb2 as feegrant
+from cosmos.feegrant.v1beta1 import query_pb2 as feegrant_query
+from cosmos.feegrant.v1beta1 import tx_pb2 as feegrant_tx
 from cosmos.staking.v1beta1 import query_pb2 as staking_query
 from cosmos.staking.v1beta1 import staking_pb2 as staking
 from cosmos.tx.signing.v1beta1 import signing_pb2 as signing
@@ -106,6 +116,7 @@ __all__ = [
     "Timestamp",
     "abci",
     "app_reflection",
+    "amino",
     "auth",
     "auth_query",
     "autocli_query",
@@ -145,8 +156,13 @@ __all__ = [
     "connection_query",
     "connection_tx",
     "consensus_query",
+    "cosmos_proto",
     "ed25519_keys",
     "file_reflection",
+    "feegrant",
+    "feegrant_query",
+    "feegrant_tx",
+    "gogo",
     "ics23",
     "market",
     "market_query",
@@ -155,6 +171,7 @@ __all__ = [
     "meter_query",
     "meter_tx",
     "multisig",
+    "multisig_keys",
     "node_query",
     "pagination",
     "params_query",
@@ -162,6 +179,7 @@ __all__ = [
     "registry_query",
     "registry_tx",
     "secp256k1_keys",
+    "secp256r1_keys",
     "signing",
     "staking",
     "staking_query",

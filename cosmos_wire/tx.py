@@ -1,38 +1,26 @@
 """Cosmos transactions: bytes to checked messages, and messages to signed bytes (SIGN_MODE_DIRECT).
 
 `decode` refuses what the SDK's decoder refuses: bytes that are not the one encoding of their TxRaw (ADR-027), unknown
-fields (ADR-020), unknown messages. It checks shape only; accounts, fees and signatures are the host's business.
+fields (ADR-020), unknown messages, extension options and keys. It checks shape only; accounts, fees and signatures are
+the host's business. Other sign modes: `cosmos_wire.sign_modes`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
-from google.protobuf.descriptor import FieldDescriptor
-from google.protobuf.unknown_fields import UnknownFieldSet  # type: ignore[import-not-found]  # no stubs
-
-from cosmos_wire.errors import (
-    InvalidPubKey,
-    InvalidRequest,
-    MemoTooLarge,
-    NoSignatures,
-    TooManySignatures,
-    TxDecode,
-    TxTooLarge,
-    UnknownExtensionOptions,
-)
-from cosmos_wire.protos import Any, DecodeError, Message, secp256k1_keys, signing, tx
+from cosmos_wire import public_keys
+from cosmos_wire.amino_json import TIMESTAMP_S_MAX, TIMESTAMP_S_MIN
+from cosmos_wire.errors import InvalidRequest, MemoTooLarge, TooManySignatures, TxDecode, TxTooLarge
+from cosmos_wire.protos import Any, Message, signing, tx
+from cosmos_wire.public_keys import Key
+from cosmos_wire.strict import parse, parse_lax
 
 TX_BYTES_MAX = 1_048_576  # CometBFT's default max_tx_bytes: the mempool refuses more
-MEMO_CHARACTERS_MAX = 256  # the SDK's default
+MEMO_CHARACTERS_MAX = 256  # the SDK's default; it counts bytes
 MESSAGES_MAX = 1_000
-SIGNATURES_MAX = 7  # the SDK's default
-NON_CRITICAL_BIT = 1 << 10  # ADR-020: unknown fields with this bit in their number may be ignored, in the body only
-SECP256K1_URL = "/cosmos.crypto.secp256k1.PubKey"
-
-M = TypeVar("M", bound=Message)
+SIGNATURES_MAX = 7  # the SDK's default; each member of a multisig key counts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +31,9 @@ class DecodedTx:
     body: tx.TxBody
     auth_info: tx.AuthInfo
     messages: tuple[tuple[str, Message], ...]
+    keys: tuple[Key | None, ...]  # of the signer infos, None where one names none
     size: int  # bytes of the whole TxRaw
+    unknown_fields: bool  # whether body or messages carry non-critical fields that nobody here knows
 
 
 def decode(data: bytes, types: Mapping[str, type[Message]]) -> DecodedTx:
@@ -52,99 +42,79 @@ def decode(data: bytes, types: Mapping[str, type[Message]]) -> DecodedTx:
         raise TxDecode("invalid empty tx")
     if len(data) > TX_BYTES_MAX:
         raise TxTooLarge(f"expected at most {TX_BYTES_MAX} bytes, got {len(data)}")
-    raw = _parse(tx.TxRaw, data, "TxRaw")
+    raw = parse(tx.TxRaw, data, "TxRaw")
     if raw.SerializeToString(deterministic=True) != data:
-        raise TxDecode("TxRaw is not in its canonical encoding")
-    body = _parse(tx.TxBody, raw.body_bytes, "TxBody", lax=True)
-    auth_info = _parse(tx.AuthInfo, raw.auth_info_bytes, "AuthInfo")
-    messages = tuple((item.type_url, unpack(item, types)) for item in body.messages)
-    return DecodedTx(raw=raw, body=body, auth_info=auth_info, messages=messages, size=len(data))
+        raise TxDecode("TxRaw must follow ADR-027: it is not in its canonical encoding")
+    body, unknown = parse_lax(tx.TxBody, raw.body_bytes, "TxBody")
+    auth_info = parse(tx.AuthInfo, raw.auth_info_bytes, "AuthInfo")
+    unpacked = [(item.type_url, *unpack(item, types)) for item in body.messages]
+    _refuse_options(body, types)
+    _check_timestamp(body)
+    return DecodedTx(
+        raw=raw,
+        body=body,
+        auth_info=auth_info,
+        messages=tuple([(url, message) for url, message, _ in unpacked]),
+        keys=tuple([key_of(info) for info in auth_info.signer_infos]),
+        size=len(data),
+        unknown_fields=unknown or any(odd for _, _, odd in unpacked),
+    )
 
 
-def check_limits(decoded: DecodedTx) -> None:
-    """Counts, memo and options, in the SDK's order; raises `sdk` errors."""
+def _refuse_options(body: tx.TxBody, types: Mapping[str, type[Message]]) -> None:
+    for option in (*body.extension_options, *body.non_critical_extension_options):
+        url = option.type_url[:200]
+        if url in types:
+            raise TxDecode(f"no concrete type registered for type URL {url} against interface *tx.TxExtensionOptionI")
+        raise TxDecode(f"unable to resolve type URL {url}")
+
+
+def _check_timestamp(body: tx.TxBody) -> None:
+    moment = body.timeout_timestamp
+    if not (TIMESTAMP_S_MIN <= moment.seconds <= TIMESTAMP_S_MAX and 0 <= moment.nanos < 10**9):
+        raise TxDecode(f"timestamp: seconds {moment.seconds} and nanos {moment.nanos} are not in the years 1 to 9999")
+
+
+def check_messages(decoded: DecodedTx) -> None:
+    """That there is something to do; raises `sdk` errors."""
     if not decoded.messages:
         raise InvalidRequest("must contain at least one message")
     if len(decoded.messages) > MESSAGES_MAX:
         raise InvalidRequest(f"expected at most {MESSAGES_MAX} messages, got {len(decoded.messages)}")
-    body = decoded.body
-    if body.extension_options:
-        raise UnknownExtensionOptions(f"expected none, got {body.extension_options[0].type_url}")
-    if body.unordered or body.HasField("timeout_timestamp"):
-        raise InvalidRequest("unordered transactions are not supported: expected a sequence")
-    if len(body.memo) > MEMO_CHARACTERS_MAX:
-        raise MemoTooLarge(
-            f"maximum number of characters is {MEMO_CHARACTERS_MAX} but received {len(body.memo)} characters"
-        )
-    _check_signature_counts(decoded)
 
 
-def _check_signature_counts(decoded: DecodedTx) -> None:
-    signatures, infos = len(decoded.raw.signatures), len(decoded.auth_info.signer_infos)
-    if not signatures:
-        raise NoSignatures("expected at least one signature, got 0")
-    if signatures > SIGNATURES_MAX:
-        raise TooManySignatures(f"signatures: {signatures}, limit: {SIGNATURES_MAX}")
-    if signatures != infos:
-        raise InvalidRequest(f"expected one signer info a signature: {signatures} signatures, {infos} signer infos")
+def check_memo(decoded: DecodedTx) -> None:
+    """Raises MemoTooLarge."""
+    size = len(decoded.body.memo.encode())
+    if size > MEMO_CHARACTERS_MAX:
+        raise MemoTooLarge(f"maximum number of characters is {MEMO_CHARACTERS_MAX} but received {size} characters")
 
 
-def unpack(item: Any, types: Mapping[str, type[Message]]) -> Message:
-    """The message inside an Any; raises TxDecode for an unknown type, bad bytes or unknown fields."""
+def check_key_count(decoded: DecodedTx) -> None:
+    """Raises TooManySignatures."""
+    keys = 0
+    for key in decoded.keys:
+        keys += public_keys.count(key)
+        if keys > SIGNATURES_MAX:
+            raise TooManySignatures(f"signatures: {keys}, limit: {SIGNATURES_MAX}")
+
+
+def unpack(item: Any, types: Mapping[str, type[Message]]) -> tuple[Message, bool]:
+    """The message inside an Any, and whether it had unknown non-critical fields; raises TxDecode."""
     kind = types.get(item.type_url)
     if kind is None:
-        raise TxDecode(f"unable to resolve type URL {item.type_url[:200]!r}")
-    return _parse(kind, item.value, item.type_url, lax=True)
+        raise TxDecode(f"unable to resolve type URL {item.type_url[:200]}")
+    return parse_lax(kind, item.value, item.type_url)
 
 
-def parse_strict(kind: type[M], data: bytes, what: str) -> M:
-    """A message in which every field at any depth is known; `what` names it in the TxDecode that is raised else."""
-    return _parse(kind, data, what)
-
-
-def _parse(kind: type[M], data: bytes, what: str, *, lax: bool = False) -> M:
-    """Parse and refuse unknown fields at any depth; `lax` lets non-critical ones (ADR-020) pass and drops them."""
-    try:
-        made = kind.FromString(data)
-    except DecodeError as error:
-        raise TxDecode(f"{what} of {len(data)} bytes is not that message") from error
-    size = made.ByteSize()
-    made.DiscardUnknownFields()  # type: ignore[attr-defined]  # a method of every message that the stubs lack
-    if made.ByteSize() != size:  # never for honest transactions: the usual case stays in C
-        _judge_unknown_fields(kind.FromString(data), what, lax=lax)
-    return made
-
-
-def _judge_unknown_fields(message: Message, what: str, *, lax: bool) -> None:
-    for number in _unknown_fields(message):
-        if not (lax and number & NON_CRITICAL_BIT):
-            raise TxDecode(f"errUnknownField {what}: field number {number} is not known")
-
-
-def _unknown_fields(message: Message) -> list[int]:
-    found = [item.field_number for item in UnknownFieldSet(message)]
-    for field, value in message.ListFields():
-        if field.type != FieldDescriptor.TYPE_MESSAGE:
-            continue
-        if field.message_type.GetOptions().map_entry:
-            continue
-        for part in value if field.label == FieldDescriptor.LABEL_REPEATED else (value,):
-            found += _unknown_fields(part)
-    return found
-
-
-def public_key_of(info: tx.SignerInfo) -> bytes | None:
-    """The secp256k1 key that a signer info carries, None when it has none (an account that has signed before)."""
-    if not info.HasField("public_key"):
-        return None
-    if info.public_key.type_url != SECP256K1_URL:
-        raise InvalidPubKey(f"expected {SECP256K1_URL}, got {info.public_key.type_url[:200]!r}")
-    return _parse(secp256k1_keys.PubKey, info.public_key.value, SECP256K1_URL).key
+def key_of(info: tx.SignerInfo) -> Key | None:
+    """The key that a signer info carries, None when it has none (an account that has signed before)."""
+    return public_keys.from_any(info.public_key) if info.HasField("public_key") else None
 
 
 def public_key_any(key: bytes) -> Any:
     """A 33-byte secp256k1 key as signer infos and accounts carry it."""
-    return Any(type_url=SECP256K1_URL, value=secp256k1_keys.PubKey(key=key).SerializeToString())
+    return public_keys.to_any(public_keys.secp256k1_key(key))
 
 
 def sign_doc(body_bytes: bytes, auth_info_bytes: bytes, chain_id: str, account_number: int) -> bytes:

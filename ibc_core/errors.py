@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cosmos_wire.errors import declare
+from cosmos_wire.errors import PlainError, declare
 
 # 02-client
 ClientExists = declare("client", 2, "ClientExists", "light client already exists")
@@ -57,7 +57,7 @@ RouteNotFound = declare("client", 32, "RouteNotFound", "light client module rout
 ClientTypeNotSupported = declare("client", 33, "ClientTypeNotSupported", "client type not supported")
 
 # What ibc-go refuses without a registered error; clients see the SDK's word for that.
-InvalidParams = declare("undefined", 1, "InvalidParams", "invalid parameters")
+InvalidParams = PlainError
 
 # 23-commitment
 InvalidProof = declare("commitment", 2, "InvalidProof", "invalid proof")

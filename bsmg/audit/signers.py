@@ -1,4 +1,4 @@
-"""Who has to sign a transaction, and whether they did: key, sequence, SIGN_MODE_DIRECT signature."""
+"""Who has to sign a transaction, and whether they did: key, sequence, signature in whatever mode."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from typing import Any as Json
 from google.protobuf import symbol_database
 
 from bsmg.audit.stage import Stage
-from cosmos_wire import secp256k1
+from cosmos_wire import multisig, public_keys
 from cosmos_wire.address import to_bech32
 from cosmos_wire.errors import ChainError
 from cosmos_wire.protos import Any, bank_tx, market_tx, meter_tx, registry_tx, trade_tx, transfer_tx, tx
-from cosmos_wire.tx import public_key_of, sign_doc
+from cosmos_wire.public_keys import Key
+from cosmos_wire.sign_modes import SignBytes, Signer, SignModeError
+from cosmos_wire.tx import decode
 
 MULTI_SEND = "/cosmos.bank.v1beta1.MsgMultiSend"
 FIELDS: Mapping[str, tuple[type[Json], ...]] = {
@@ -54,8 +56,12 @@ def _of_message(message: Any) -> list[str]:
     known = SIGNERS.get(message.type_url)
     if known is not None:
         return [str(getattr(known[0].FromString(message.value), known[1]))]
-    kind = symbol_database.Default().GetSymbol(message.type_url.removeprefix("/"))  # IBC's messages all say `signer`
-    return [str(getattr(kind.FromString(message.value), "signer", ""))]
+    return [str(getattr(_kind(message).FromString(message.value), "signer", ""))]  # IBC's messages all say `signer`
+
+
+def _kind(message: Any) -> type[Json]:
+    kind: type[Json] = symbol_database.Default().GetSymbol(message.type_url.removeprefix("/"))
+    return kind
 
 
 class Signers:
@@ -63,7 +69,7 @@ class Signers:
 
     def __init__(self, stage: Stage, numbers: Mapping[str, int]) -> None:
         self.stage, self.numbers = stage, numbers
-        self.keys: dict[str, bytes] = {}
+        self.keys: dict[str, Key] = {}
         self.next: dict[str, int] = {}
 
     def check(self, place: str, raw: tx.TxRaw, parts: tuple[tx.TxBody, tx.AuthInfo]) -> None:
@@ -76,24 +82,35 @@ class Signers:
         got = len(auth.signer_infos), len(raw.signatures)
         if not findings.equal("accounts", f"{place} signatures", (len(required),) * 2, got):
             return
-        for address, info, signature in zip(required, auth.signer_infos, raw.signatures, strict=True):
+        payer = auth.fee.payer or next(iter(required), "")
+        for i, (address, info) in enumerate(zip(required, auth.signer_infos, strict=True)):
             expected = self.next.get(address, 0)
             findings.equal("accounts", f"{place} sequence of {address}", expected, info.sequence)
             self.next[address] = info.sequence + 1
-            fault = self._fault(address, info, (raw, signature))
+            fault = self._fault(raw, i, address, payer)
             if fault:
                 findings.add("accounts", f"{place} signature of {address}", "one that verifies", fault)
 
-    def _fault(self, address: str, info: tx.SignerInfo, signed: tuple[tx.TxRaw, bytes]) -> str:
-        raw, signature = signed
+    def _fault(self, raw: tx.TxRaw, i: int, address: str, payer: str) -> str:
+        body = tx.TxBody.FromString(raw.body_bytes)
         try:
-            key = public_key_of(info) or self.keys.get(address, b"")
-            owner = to_bech32(secp256k1.address(key))
+            decoded = decode(raw.SerializeToString(deterministic=True), {m.type_url: _kind(m) for m in body.messages})
+            key, info = decoded.keys[i] or self.keys.get(address), decoded.auth_info.signer_infos[i]
+            if key is None:
+                return "no key"
+            owner = to_bech32(public_keys.address(key))
             if owner != address:
                 return f"the key of {owner}"
-            number = self.numbers.get(address, 0)
-            message = sign_doc(raw.body_bytes, raw.auth_info_bytes, self.stage.chain_id, number)
             self.keys[address] = key
-            return "" if secp256k1.verify(key, message, signature) else "another"
-        except ChainError as error:
+            signer = Signer(
+                chain_id=self.stage.chain_id,
+                account_number=self.numbers.get(address, 0),
+                sequence=info.sequence,
+                address=address,
+                fee_payer=payer,
+                key=key,
+            )
+            signature = multisig.read(info.mode_info, raw.signatures[i])
+            return multisig.fault(key, signature, SignBytes(decoded, signer), public_keys.verify)
+        except (ChainError, SignModeError) as error:
             return str(error)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cosmos_wire.errors import ChainError
 from cosmos_wire.protos import channel_v2, transfer_packet
-from cosmos_wire.tx import parse_strict
+from cosmos_wire.strict import parse
 from ibc_core.errors import IbcInvalidType, InvalidTransferVersion
 from ibc_core.state import encode as encode_message
 from ibc_core.transfer import abi, data
@@ -40,7 +40,7 @@ def decode(payload: channel_v2.Payload) -> TokenPacket:
 
 def _protobuf(value: bytes) -> dict[str, str]:
     try:
-        found = parse_strict(transfer_packet.FungibleTokenPacketData, value, "ICS-20 packet data")
+        found = parse(transfer_packet.FungibleTokenPacketData, value, "ICS-20 packet data")
     except ChainError as error:
         raise IbcInvalidType(f"cannot unmarshal ICS20-V1 transfer packet data: {error}") from error
     return {

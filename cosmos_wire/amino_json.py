@@ -1,0 +1,368 @@
+"""Amino JSON: the text that hardware wallets and multisig members sign (SIGN_MODE_LEGACY_AMINO_JSON).
+
+Built from descriptors and their options alone, as `cosmossdk.io/x/tx/signing/aminojson` builds it (x/tx 0.14):
+
+    amino.name                  {"type": name, "value": {...}}; without one the type URL stands there
+    amino.field_name            another key
+    amino.dont_omitempty        an empty field stays, else it is left out
+    amino.encoding              `legacy_coins`: no coins are [], not null
+    amino.message_encoding      `key_field`, `threshold_string`: public keys
+    amino.oneof_name            {"Oneof": {"type": name, "value": {"field": ...}}}
+    cosmos_proto.scalar         `cosmos.Int`, `cosmos.Dec` as decimal text
+
+64-bit integers are text, bytes base64, Timestamp RFC 3339, Duration nanoseconds as text, keys ascending, no spaces, and
+`<`, `>`, `&`, U+2028 and U+2029 escaped as Go's `encoding/json` does it. What the SDK can't encode (maps, floats,
+`oneof` fields without a name, unknown types within Any) is refused with `AminoJsonError`.
+
+A message counts as gogoproto would write it again, because the SDK signs it so: fields that are `nullable = false` are
+always there.
+"""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any as Value
+
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
+
+from cosmos_wire.errors import BsmgError, ChainError
+from cosmos_wire.protos import (
+    Any,
+    Duration,
+    Message,
+    Timestamp,
+    amino,
+    cosmos_proto,
+    ed25519_keys,
+    feegrant,
+    gogo,
+    multisig_keys,
+    secp256k1_keys,
+    secp256r1_keys,
+    tendermint_client,
+)
+from cosmos_wire.strict import parse
+
+ANY_DEPTH_MAX = 10  # the SDK's MaxUnpackAnyRecursionDepth
+DECIMALS = 18  # of cosmos.Dec
+DURATION_S_MAX = (2**63 - 1) // 10**9 - 1
+TIMESTAMP_S_MIN, TIMESTAMP_S_MAX = -62_135_596_800, 253_402_300_799  # years 1 to 9999, as protobuf bounds them
+HTML = {ord(sign): f"\\u{ord(sign):04x}" for sign in "<>&\u2028\u2029"}
+LEGACY_DEC = "cosmossdk.io/math.LegacyDec"
+WITHIN_ANY: Mapping[str, type[Message]] = {  # what an Any of a message may hold, whatever else the process knows
+    f"/{kind.DESCRIPTOR.full_name}": kind
+    for kind in (
+        tendermint_client.ClientState,
+        tendermint_client.ConsensusState,
+        tendermint_client.Header,
+        tendermint_client.Misbehaviour,
+        secp256k1_keys.PubKey,
+        secp256r1_keys.PubKey,
+        ed25519_keys.PubKey,
+        multisig_keys.LegacyAminoPubKey,
+        feegrant.BasicAllowance,
+        feegrant.PeriodicAllowance,
+        feegrant.AllowedMsgAllowance,
+    )
+}
+F = FieldDescriptor
+TEXT_INTEGERS = frozenset((F.TYPE_INT64, F.TYPE_UINT64, F.TYPE_SINT64, F.TYPE_FIXED64, F.TYPE_SFIXED64))
+INTEGERS = frozenset((F.TYPE_INT32, F.TYPE_UINT32, F.TYPE_SINT32, F.TYPE_FIXED32, F.TYPE_SFIXED32, F.TYPE_ENUM))
+
+
+class AminoJsonError(BsmgError):
+    """The message has no amino JSON."""
+
+
+Write = Callable[[Value, FieldDescriptor, int], str]  # a field's value, the field, how many Any may still nest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """How one field is written."""
+
+    field: FieldDescriptor
+    name: str
+    order: str  # what it is sorted by: its name, or its oneof's
+    kept: bool  # written when empty
+    present: bool  # gogoproto writes it whatever its value
+    oneof: tuple[str, str] | None  # key and type name around the field
+    write: Write | None  # instead of the type's own form
+
+
+def encode(message: Message, depth: int = ANY_DEPTH_MAX) -> str:
+    """A message of a transaction: {"type": ..., "value": ...}. Raises AminoJsonError."""
+    return f'{{"type":"{amino_name(message.DESCRIPTOR)}","value":{encode_value(message, depth)}}}'
+
+
+def amino_name(descriptor: Descriptor) -> str:
+    """Its `amino.name`, else its type URL."""
+    options = descriptor.GetOptions()
+    return str(options.Extensions[amino.name]) or f"/{descriptor.full_name}"
+
+
+def encode_value(message: Message, depth: int = ANY_DEPTH_MAX) -> str:
+    """The value alone."""
+    special = WELL_KNOWN.get(message.DESCRIPTOR.full_name) or _message_encoding(message.DESCRIPTOR)
+    if special is not None:
+        return special(message, depth)
+    parts: list[str] = []
+    empty_oneofs: list[str] = []
+    for rule in rules(message.DESCRIPTOR):
+        part = _member(message, rule, empty_oneofs, depth)
+        if part:
+            parts.append(part)
+    return "{" + ",".join(parts) + "}"
+
+
+def _member(message: Message, rule: Rule, empty_oneofs: list[str], depth: int) -> str:
+    value = getattr(message, rule.field.name)
+    if not (rule.present or _has(message, rule.field, value)):
+        return _empty_member(message, value, rule, (empty_oneofs, depth))
+    written = _forced(message, value, rule) or _field(value, rule, depth)
+    member = f"{json_text(rule.name)}:{written}"
+    return member if rule.oneof is None else f'"{rule.oneof[0]}":{{"type":"{rule.oneof[1]}","value":{{{member}}}}}'
+
+
+def _empty_member(message: Message, value: Value, rule: Rule, more: tuple[list[str], int]) -> str:
+    empty_oneofs, depth = more
+    if rule.oneof is not None and rule.oneof[0] not in empty_oneofs:
+        assert rule.field.containing_oneof is not None
+        if message.WhichOneof(rule.field.containing_oneof.name) is None:
+            empty_oneofs.append(rule.oneof[0])  # one null for all its fields
+            return f"{json_text(rule.oneof[0])}:null"
+    if not rule.kept:
+        return ""
+    if rule.write is None and _is_list(rule.field):
+        return f"{json_text(rule.name)}:null"
+    if rule.write is None and rule.field.type == F.TYPE_BYTES:
+        return f"{json_text(rule.name)}:null"
+    if rule.field.type == F.TYPE_MESSAGE and not _is_list(rule.field):
+        raise AminoJsonError(f"not supported: dont_omit_empty=true on invalid (nil?) message field: {rule.name}")
+    return f"{json_text(rule.name)}:{_field(value, rule, depth)}"
+
+
+def _forced(message: Message, value: Value, rule: Rule) -> str:
+    """Go's zero time, which gogoproto writes for a time that is absent and may not be."""
+    if not (rule.present and isinstance(value, Timestamp)) or message.HasField(rule.field.name):
+        return ""
+    return '"0001-01-01T00:00:00Z"' if rule.field.GetOptions().Extensions[gogo.stdtime] else ""
+
+
+def _has(message: Message, field: FieldDescriptor, value: Value) -> bool:
+    return message.HasField(field.name) if field.has_presence else bool(value)
+
+
+def _is_list(field: FieldDescriptor) -> bool:
+    return bool(field.label == F.LABEL_REPEATED)
+
+
+def _field(value: Value, rule: Rule, depth: int) -> str:
+    if rule.write is not None:
+        return rule.write(value, rule.field, depth)
+    return _list(value, rule.field, depth) if _is_list(rule.field) else _single(value, rule.field, depth)
+
+
+def _list(values: Value, field: FieldDescriptor, depth: int) -> str:
+    if field.type == F.TYPE_MESSAGE and field.message_type.GetOptions().map_entry:
+        raise AminoJsonError("maps are not supported")
+    return "[" + ",".join([_single(item, field, depth) for item in values]) + "]"
+
+
+def _single(value: Value, field: FieldDescriptor, depth: int) -> str:
+    if field.type == F.TYPE_MESSAGE:
+        return encode_value(value, depth)
+    if field.type == F.TYPE_STRING:
+        return json_text(value)
+    if field.type in TEXT_INTEGERS:
+        return f'"{value}"'
+    if field.type in INTEGERS:
+        return str(value)
+    if field.type == F.TYPE_BYTES:
+        return _base64(value)
+    if field.type == F.TYPE_BOOL:
+        return "true" if value else "false"
+    raise AminoJsonError(f"unknown type of {field.full_name}: floats are not supported")
+
+
+def json_text(text: str) -> str:
+    """A JSON string as Go's `encoding/json` (1.22 and later) writes it."""
+    return json.dumps(text, ensure_ascii=False).translate(HTML)
+
+
+def _base64(data: bytes) -> str:
+    return f'"{b64encode(data).decode()}"'
+
+
+@lru_cache(maxsize=1_024)
+def rules(descriptor: Descriptor) -> tuple[Rule, ...]:
+    """Of all fields, in the order of writing. Raises AminoJsonError for a oneof field without a name."""
+    return tuple(sorted((_rule(field) for field in descriptor.fields), key=lambda rule: rule.order))
+
+
+def _rule(field: FieldDescriptor) -> Rule:
+    options = field.GetOptions()
+    name = str(options.Extensions[amino.field_name]) or field.name
+    oneof = _oneof_names(field)
+    return Rule(
+        field=field,
+        name=name,
+        order=name if oneof is None else oneof[0],
+        kept=bool(options.Extensions[amino.dont_omitempty]),
+        present=_always_written(field),
+        oneof=oneof,
+        write=_field_encoding(field),
+    )
+
+
+def _always_written(field: FieldDescriptor) -> bool:
+    options = field.GetOptions()
+    if _is_list(field) or not options.HasExtension(gogo.nullable) or options.Extensions[gogo.nullable]:
+        return False
+    return field.type == F.TYPE_MESSAGE or options.HasExtension(gogo.customtype)
+
+
+def _oneof_names(field: FieldDescriptor) -> tuple[str, str] | None:
+    if field.containing_oneof is None:
+        return None
+    type_name = str(field.GetOptions().Extensions[amino.oneof_name])
+    if not type_name:
+        raise AminoJsonError(f"field {field.name} within a oneof must have the amino.oneof_type_name option set")
+    return camel(field.containing_oneof.name), type_name
+
+
+def camel(name: str) -> str:
+    """`public_key` -> `PublicKey`; a letter behind a digit is a capital too."""
+    made, capital = "", True
+    for sign in name:
+        if sign.isalnum():
+            made += sign.upper() if capital else sign
+        capital = not sign.isalpha()
+    return made
+
+
+def _field_encoding(field: FieldDescriptor) -> Write | None:
+    options = field.GetOptions()
+    found = FIELD_ENCODINGS.get(str(options.Extensions[amino.encoding]))
+    if found is not None:
+        return found
+    scalar = str(options.Extensions[cosmos_proto.scalar])
+    if scalar == "cosmos.Dec" and options.Extensions[gogo.customtype] != LEGACY_DEC:
+        return None  # text with a point already
+    return SCALARS.get(scalar)
+
+
+def _integer(value: Value, field: FieldDescriptor, _depth: int) -> str:
+    return json_text(_scalar_text(value, field) or "0")
+
+
+def _decimal(value: Value, field: FieldDescriptor, _depth: int) -> str:
+    text = _scalar_text(value, field)
+    if not text:
+        return '"0"'
+    digits = text.removeprefix("-")
+    if not (digits.isascii() and digits.isdigit()):
+        raise AminoJsonError(f"failed to unmarshal for Amino JSON encoding; string {text!r} into Dec")
+    whole, part = divmod(int(digits), 10**DECIMALS)
+    sign = "-" if text.startswith("-") and (whole or part) else ""
+    return f'"{sign}{whole}.{part:0{DECIMALS}d}"'
+
+
+def _scalar_text(value: Value, field: FieldDescriptor) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bytes) and value.isascii():
+        return value.decode()
+    raise AminoJsonError(f"unsupported type of {field.full_name}")
+
+
+def _coins(value: Value, field: FieldDescriptor, depth: int) -> str:
+    if not _is_list(field):
+        raise AminoJsonError(f"unsupported type of {field.full_name}")
+    return _list(value, field, depth)
+
+
+def _refuse_field(_value: Value, field: FieldDescriptor, _depth: int) -> str:
+    raise AminoJsonError(f"JSON within {field.full_name} is not supported")
+
+
+FIELD_ENCODINGS: Mapping[str, Write] = {"legacy_coins": _coins, "inline_json": _refuse_field}
+SCALARS: Mapping[str, Write] = {"cosmos.Int": _integer, "cosmos.Dec": _decimal}
+
+
+def _timestamp(message: Timestamp, _depth: int) -> str:
+    if not (0 <= message.nanos < 10**9 and TIMESTAMP_S_MIN <= message.seconds <= TIMESTAMP_S_MAX):
+        raise AminoJsonError(f"timestamp is out of the years 1 to 9999: {message.seconds} s, {message.nanos} ns")
+    date, time = utc_texts(message.seconds * 10**9 + message.nanos)
+    return f'"{date}T{time}Z"'
+
+
+def utc_texts(time_ns: int) -> tuple[str, str]:
+    """Date and time of day of a Unix time: `2026-11-21`, `15:04:05.25`; years 1 to 9999."""
+    seconds, nanos = divmod(time_ns, 10**9)
+    days, second = divmod(seconds, 86_400)
+    # Years begin in March, so that the leap day is the last one; 146,097 days are 400 years; 719,468 days to 1970.
+    era, day_of_era = divmod(days + 719_468, 146_097)
+    year_of_era = (day_of_era - day_of_era // 1_460 + day_of_era // 36_524 - day_of_era // 146_096) // 365
+    day_of_year = day_of_era - (365 * year_of_era + year_of_era // 4 - year_of_era // 100)
+    month = (5 * day_of_year + 2) // 153
+    day = day_of_year - (153 * month + 2) // 5 + 1
+    year = era * 400 + year_of_era + (1 if month >= 10 else 0)
+    fraction = f".{nanos:09d}".rstrip("0") if nanos else ""
+    time = f"{second // 3_600:02d}:{second // 60 % 60:02d}:{second % 60:02d}{fraction}"
+    return f"{year:04d}-{month + 3 if month < 10 else month - 9:02d}-{day:02d}", time
+
+
+def _duration(message: Duration, _depth: int) -> str:
+    if abs(message.seconds) > DURATION_S_MAX or abs(message.nanos) >= 10**9:
+        raise AminoJsonError(f"{message.seconds} seconds would overflow an int64 when represented as nanoseconds")
+    return f'"{message.seconds * 10**9 + message.nanos}"'
+
+
+def _any(message: Any, depth: int) -> str:
+    kind = WITHIN_ANY.get(message.type_url)
+    if kind is None:
+        raise AminoJsonError(f"can't resolve type URL {message.type_url[:200]}")
+    if depth <= 0:
+        raise AminoJsonError(f"max depth exceeded: expected at most {ANY_DEPTH_MAX} Any in each other")
+    try:
+        inner = parse(kind, message.value, message.type_url)
+    except ChainError as error:
+        raise AminoJsonError(str(error)) from error
+    return encode(inner, depth - 1)
+
+
+Encode = Callable[[Value, int], str]  # a message, how many Any may still nest
+WELL_KNOWN: Mapping[str, Encode] = {
+    "google.protobuf.Timestamp": _timestamp,
+    "google.protobuf.Duration": _duration,
+    "google.protobuf.Any": _any,
+}
+
+
+def _message_encoding(descriptor: Descriptor) -> Encode | None:
+    return MESSAGE_ENCODINGS.get(str(descriptor.GetOptions().Extensions[amino.message_encoding]))
+
+
+def _key(message: Value, _depth: int) -> str:
+    return _base64(message.key) if message.key else "null"
+
+
+def _multisig_key(message: multisig_keys.LegacyAminoPubKey, depth: int) -> str:
+    members = ",".join([_any(item, depth) for item in message.public_keys])
+    return f'{{"pubkeys":[{members}],"threshold":"{message.threshold}"}}'
+
+
+def _refuse_message(message: Value, _depth: int) -> str:
+    raise AminoJsonError(f"{message.DESCRIPTOR.full_name} is not signed by anybody")
+
+
+MESSAGE_ENCODINGS: Mapping[str, Encode] = {
+    "key_field": _key,
+    "threshold_string": _multisig_key,
+    "module_account": _refuse_message,
+}
