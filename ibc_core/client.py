@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from cosmos_wire.address import from_bech32, to_bech32
 from cosmos_wire.protos import Any, client, client_tx, connection
 from ibc_core import events, paths
-from ibc_core.authority import require_authority
+from ibc_core.authority import authority, require_authority
 from ibc_core.errors import (
     ClientNotActive,
     IbcNotFound,
@@ -183,14 +183,14 @@ class Clients:
     def delete_creator(
         self, ctx: Context, msg: client_tx.MsgDeleteClientCreator
     ) -> client_tx.MsgDeleteClientCreatorResponse:
-        """MsgDeleteClientCreator: the creator gives up what ibc-go v10 lets him do."""
+        """MsgDeleteClientCreator: the creator, or the authority, ends what ibc-go v10 lets the creator do."""
         creator = ctx.ibc.get(paths.client_creator(msg.client_id))
         if creator is None:
             raise IbcNotFound(f"creator for client {msg.client_id[:80]} not found")
-        if creator != from_bech32(msg.signer):
+        if msg.signer != authority(ctx) and creator != from_bech32(msg.signer):
             raise IbcUnauthorized(
-                f"client creator {to_bech32(creator)} is authorized to delete creator for "
-                f"{msg.client_id}, got {msg.signer}"
+                f"authority {authority(ctx)} or client creator {to_bech32(creator)} is authorized to delete creator "
+                f"for {msg.client_id}, got {msg.signer}"
             )
         ctx.ibc.delete(paths.client_creator(msg.client_id))
         return client_tx.MsgDeleteClientCreatorResponse()

@@ -5,21 +5,24 @@ from __future__ import annotations
 from cosmos_wire.errors import ChainError
 from cosmos_wire.protos import channel_v2, transfer_packet
 from cosmos_wire.strict import parse
+from ibc_core import flat_json
 from ibc_core.errors import IbcInvalidType, InvalidTransferVersion
 from ibc_core.state import encode as encode_message
 from ibc_core.transfer import abi, data
 from ibc_core.transfer.data import TokenPacket
 from ibc_core.transfer.ledger import VERSION
 
+FIELDS = ("denom", "amount", "sender", "receiver", "memo")  # JSON's order in ibc-go v10
 JSON, PROTOBUF, ABI = "application/json", "application/x-protobuf", "application/x-solidity-abi"
 
 
 def encode(packet: TokenPacket, encoding: str) -> bytes:
     """A payload's value; raises IbcInvalidType for an encoding that is none of the three."""
+    members = packet.members()
     if encoding == JSON:
-        return packet.encode()
+        return flat_json.dump({name: members[name] for name in FIELDS if members[name]})
     if encoding == PROTOBUF:
-        return encode_message(transfer_packet.FungibleTokenPacketData(**packet.members()))
+        return encode_message(transfer_packet.FungibleTokenPacketData(**members))
     if encoding == ABI:
         return abi.encode(packet)
     raise _unknown(encoding)

@@ -8,6 +8,7 @@ from cosmos_wire.address import from_bech32, to_bech32
 from cosmos_wire.errors import ChainError, InvalidRequest
 from cosmos_wire.protos import client_v2, client_v2_config, client_v2_tx
 from ibc_core import paths
+from ibc_core.authority import authority
 from ibc_core.errors import (
     CounterpartyNotFound,
     IbcInvalidRequest,
@@ -76,13 +77,14 @@ def register(ctx: Context, msg: client_v2_tx.MsgRegisterCounterparty) -> client_
 
 
 def update_config(ctx: Context, msg: client_v2_tx.MsgUpdateClientConfig) -> client_v2_tx.MsgUpdateClientConfigResponse:
-    """MsgUpdateClientConfig: by whoever created the client; there is no governance that could."""
+    """MsgUpdateClientConfig: by whoever created the client, or the authority."""
     _require_client_ids(msg.client_id)
     _require_addresses(msg.config.allowed_relayers)
     creator = _creator(ctx, msg.client_id)
-    if creator != from_bech32(msg.signer):
+    if msg.signer != authority(ctx) and creator != from_bech32(msg.signer):
         raise IbcUnauthorized(
-            f"client creator {_text(creator)} is authorized to update params for {msg.client_id}, got {msg.signer}"
+            f"authority {authority(ctx)} or client creator {_text(creator)} is authorized to update params for "
+            f"{msg.client_id}, got {msg.signer}"
         )
     if msg.config.allowed_relayers:
         ctx.ibc.set(paths_v2.config(msg.client_id), encode(msg.config))

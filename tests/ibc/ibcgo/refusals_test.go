@@ -1,6 +1,7 @@
 package ibcgo
 
 import (
+	"sort"
 	"strings"
 	"testing"
 	"time"
@@ -56,6 +57,7 @@ func stateless(t *testing.T) (found []row) {
 		add("register facing: "+id, clientv2.NewMsgRegisterCounterparty(clientID, prefix, id, signer))
 		add("config: "+id, clientv2.NewMsgUpdateClientConfig(id, signer, clientv2.DefaultConfig()))
 	}
+	sort.Slice(found, func(i, j int) bool { return found[i]["name"].(string) < found[j]["name"].(string) })
 	return found
 }
 
@@ -219,4 +221,3 @@ func packetRefusals(t *testing.T, a, b *ibctesting.Endpoint, fine channelv2.Payl
 	add("timeout: received", a.MsgTimeoutPacket(packet))
 	return found
 }
-func scenario(t *testing.T) (found []row) { return nil }
