@@ -124,7 +124,8 @@ def code_of(act: Callable[[], object]) -> str:
 
 
 def message_of(row: dict[str, str]) -> Message:
-    kind = message_factory.GetMessageClass(Default().FindMessageTypeByName(row["type"]))  # type: ignore[no-untyped-call]  # stub
+    found = Default().FindMessageTypeByName(row["type"])  # type: ignore[no-untyped-call]  # its stub has no types
+    kind = message_factory.GetMessageClass(found)
     message: Message = kind.FromString(bytes.fromhex(row["message"]))
     message.signer = RELAYER  # type: ignore[attr-defined]  # every row's message has one
     return message
