@@ -10,6 +10,10 @@ from abci_app.query_core import QueryError, StateQueries, Status, refusals
 from cosmos_wire.protos import base_abci
 from ibc_core.host import Overlay
 
+# What others may add, between a simulation and its block, to what the transaction reads and writes: digits of balances
+# and counters, neighbours of a light client's states, one of them expired and to be pruned (4,000).
+GROWTH_PERCENT, GROWTH_GAS = 5, 1_000
+
 
 class Simulator:
     """Simulate of `cosmos.tx` and `/app/simulate`. Thread-safe."""
@@ -25,7 +29,12 @@ class Simulator:
             outcome = self._executor.simulate(scratch, data)
         if outcome.code:
             raise QueryError(Status.UNKNOWN, f"{outcome.log} with gas used: '{outcome.gas_used}'")
-        return _response(outcome)
+        return _response(replace(outcome, gas_used=grown(outcome.gas_used)))
+
+
+def grown(gas_used: int) -> int:
+    """Gas that the transaction will get by with when it runs a few blocks later."""
+    return gas_used + gas_used * GROWTH_PERCENT // 100 + GROWTH_GAS
 
 
 def _response(outcome: Outcome) -> base_abci.SimulationResponse:
