@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
@@ -57,6 +57,14 @@ async def deaths(home: Home) -> AsyncIterator[asyncio.StreamReader]:
         yield reader
     finally:
         writer.close()
+
+
+async def show_deaths(home: Home, say: Callable[[str], None]) -> None:
+    """Tell of every process that dies, until the supervisor ends."""
+    async with deaths(home) as reader:
+        await reader.readline()
+        while line := await reader.readline():
+            say(json.loads(line)["text"])
 
 
 async def _first_death(home: Home) -> str:

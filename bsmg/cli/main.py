@@ -18,6 +18,7 @@ from cosmos_wire.errors import BsmgError
 # name -> (module, one line of help); the module is imported when the command is used
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "testnet": ("bsmg.cli.testnet", "Bring whole networks up and down."),
+    "fabric": ("bsmg.cli.fabric", "Bring a Hyperledger Fabric network up and down."),
     "keys": ("bsmg.cli.keys", "Mnemonics, addresses, key files."),
     "query": ("bsmg.cli.query", "Ask a chain, by gRPC."),
     "tx": ("bsmg.cli.tx", "Sign and send transactions."),

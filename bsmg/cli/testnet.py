@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import signal
 import subprocess
 from pathlib import Path
@@ -74,10 +73,7 @@ async def _stay(place: Home) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, task.cancel)
     try:
-        async with watch.deaths(place) as reader:
-            await reader.readline()
-            while line := await reader.readline():
-                note(json.loads(line)["text"])
+        await watch.show_deaths(place, note)
     except asyncio.CancelledError:
         note("stopping")
     await asyncio.to_thread(lifecycle.down, place)

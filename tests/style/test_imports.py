@@ -5,7 +5,9 @@ import pytest
 from tests.style.source import PURE, Source, imports, product, pure
 
 WIRE, FABRIC, CORE, CLIENT = "cosmos_wire", "fabric_wire", "ibc_core", "bsmg.client"
-CLIENT_SIDE = {WIRE, FABRIC, CORE, "energy", CLIENT, "ibc_relayer", "utility_cell", "processes", "testnet"}
+CLIENT_SIDE = {
+    WIRE, FABRIC, CORE, "energy", CLIENT, "ibc_relayer", "utility_cell", "processes", "fabric_adapter", "testnet",
+}  # fmt: skip
 MAY_IMPORT = {
     WIRE: set(),
     FABRIC: {WIRE},

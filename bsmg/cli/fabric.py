@@ -1,0 +1,177 @@
+"""`bsmg fabric ...`."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import subprocess
+from pathlib import Path
+from typing import Any as Json
+
+import click
+
+from bsmg.cli.output import note, show
+from cosmos_wire.errors import ToolError
+from fabric_adapter.network import document, lifecycle, members
+from fabric_adapter.network.plan import CHAINCODE, CHANNEL, ORGS_MAX, SAMPLE_CHAINCODE, Batch, Home, Wish, read_plan
+from processes import control, watch
+from processes.files import read_json, read_specs, tail
+
+home_option = click.option(
+    "--home",
+    "home",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder; default $BSMG_FABRIC or build/fabric.",
+)
+
+
+@click.group()
+def command() -> None:
+    """Bring a Hyperledger Fabric network up and down on this machine."""
+
+
+@command.command()
+@home_option
+@click.option("--orgs", type=click.IntRange(1, ORGS_MAX), default=2, show_default=True, help="One peer each.")
+@click.option("--channel", default=CHANNEL, show_default=True)
+@click.option("--name", default=CHAINCODE, show_default=True, help="Name of the chaincode.")
+@click.option("--chaincode", default=SAMPLE_CHAINCODE, show_default=True, help="MODULE:NAME of the Python chaincode.")
+@click.option("--endorsement", default="", help="Policy, as \"OutOf(1, 'Org1MSP.peer', ...)\"; default: every peer.")
+@click.option("--batch-ms", type=click.IntRange(10, 60_000), default=200, show_default=True, help="Batch timeout.")
+@click.option("--detach", is_flag=True, help="Return when the chaincode answers on every peer.")
+def up(  # noqa: PLR0913, PLR0917  (click gives every flag by name)
+    home: Path | None,
+    orgs: int,
+    channel: str,
+    name: str,
+    chaincode: str,
+    endorsement: str,
+    batch_ms: int,
+    detach: bool,
+) -> None:
+    """Start a network, or one that was stopped again. Without --detach it ends with Ctrl-C."""
+    place = lifecycle.home_of(home)
+    wish = Wish(
+        orgs=orgs,
+        channel=channel,
+        chaincode=name,
+        factory=chaincode,
+        endorsement=endorsement,
+        batch=Batch(timeout_ms=batch_ms),
+    )
+    doc = asyncio.run(_up(lifecycle.Request(home=place, wish=wish, say=note)))
+    _summary(doc, place)
+    if not detach:
+        note("Ctrl-C ends it")
+        asyncio.run(_stay(place))
+
+
+async def _up(request: lifecycle.Request) -> dict[str, Json]:
+    """SIGTERM is Ctrl-C: what was started is ended again."""
+    task = asyncio.current_task()
+    assert task is not None, "runs in a task"
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    try:
+        return await lifecycle.up(request)
+    except asyncio.CancelledError as error:
+        raise ToolError(f"network {request.home.path}: ended by a signal before it was ready") from error
+
+
+async def _stay(place: Home) -> None:
+    """Show processes that die, until a signal; then stop everything."""
+    task = asyncio.current_task()
+    assert task is not None, "runs in a task"
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, task.cancel)
+    try:
+        await watch.show_deaths(place, note)
+    except asyncio.CancelledError:
+        note("stopping")
+    await asyncio.to_thread(lifecycle.down, place)
+
+
+def _summary(doc: dict[str, Json], place: Home) -> None:
+    for org in doc["orgs"]:
+        note(f"{org['msp_id']}: gateway {org['gateway']}, members {', '.join(org['members'])}")
+    note(f"orderer {doc['orderer']['address']}, chaincode {doc['chaincode']} at {doc['chaincode_server']['address']}")
+    note(str(place.document))
+
+
+@command.command()
+@home_option
+@click.option("--purge", is_flag=True, help="Also delete the folder.")
+def down(home: Path | None, purge: bool) -> None:
+    """Stop what `up` started, and nothing else."""
+    lifecycle.down(lifecycle.home_of(home), purge=purge)
+
+
+@command.command()
+@home_option
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+def status(home: Path | None, as_json: bool) -> None:
+    """Blocks and processes; last lines of what has died."""
+    place = lifecycle.home_of(home)
+    doc = asyncio.run(lifecycle.status(place))
+    if as_json:
+        show(doc)
+        return
+    for name, item in doc["processes"].items():
+        state = f"pid {item['pid']}" if item["alive"] else f"ended ({item['exit']})"
+        blocks = "" if item["blocks"] is None else f"{item['blocks']} blocks"
+        click.echo(f"{name:<10} {state:<16} {blocks}".rstrip())
+        if not item["alive"]:
+            click.echo("\n".join(f"    {line}" for line in item["lines"]))
+
+
+@command.command()
+@click.argument("process", required=False)
+@home_option
+@click.option("-n", "lines", default=20, show_default=True, help="Lines of each log.")
+@click.option("-f", "--follow", is_flag=True, help="Go on as the logs grow.")
+def logs(process: str | None, home: Path | None, lines: int, follow: bool) -> None:
+    """Last lines of one process (peer1, orderer, chaincode), or of all."""
+    place = lifecycle.home_of(home)
+    specs = {spec.name: spec.log for spec in read_specs(place)}
+    if not specs:
+        raise ToolError(f"{place.path}: expected a network's folder, got none")
+    names = control.matching(list(specs), process) if process else list(specs)
+    if follow:
+        subprocess.run(["tail", "-n", str(lines), "-F", *(specs[name] for name in names)], check=False)
+        return
+    for name in names:
+        click.echo(f"==> {name} ({specs[name]})")
+        click.echo("\n".join(tail(Path(specs[name]), lines)))
+
+
+@command.command()
+@click.argument("process")
+@home_option
+def kill(process: str, home: Path | None) -> None:
+    """SIGKILL a process: peer1, orderer, chaincode."""
+    click.echo("\n".join(lifecycle.kill(lifecycle.home_of(home), process)))
+
+
+@command.command()
+@click.argument("process")
+@home_option
+def restart(process: str, home: Path | None) -> None:
+    """Start a process that has ended; back when it listens."""
+    click.echo("\n".join(asyncio.run(lifecycle.restart(lifecycle.home_of(home), process))))
+
+
+@command.command()
+@click.argument("name")
+@click.option("--org", type=click.IntRange(1, ORGS_MAX), default=1, show_default=True)
+@home_option
+def enroll(name: str, org: int, home: Path | None) -> None:
+    """Issue a certificate to a new member of an organisation."""
+    place = lifecycle.home_of(home)
+    plan = read_plan(place)
+    if org > len(plan.peers):
+        raise ToolError(f"organisation: expected 1 to {len(plan.peers)}, got {org}")
+    peer = plan.peers[org - 1]
+    click.echo(str(members.add_member(place, peer.org, name)))
+    doc = dict(read_json(place.document))
+    doc["orgs"][org - 1]["members"] = document.members(place, peer)
+    document.write(place, doc)

@@ -1,0 +1,327 @@
+"""Client of Fabric's `gateway.Gateway` service: evaluate, endorse, submit, commit status, chaincode events.
+
+One object a stage, one error type a stage (fabric_adapter.errors). What is tried again, for `Patience.total_s` at most:
+
+- evaluate and endorse: they change nothing; a new proposal each time, because peers that disagreed need a new one;
+- submit: the same envelope, under the same transaction id, of which Fabric makes at most one valid;
+- commit status and events: reading.
+
+An orderer that is killed forgets what it took and had not yet written. `transact` therefore sends the same envelope
+again when the status does not come within `Patience.resubmit_s`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TypeVar
+
+import grpc
+
+from fabric_adapter.errors import (
+    CommitError,
+    EndorseError,
+    EvaluateError,
+    EventsError,
+    FabricError,
+    StatusError,
+    SubmitError,
+    from_rpc,
+)
+from fabric_adapter.identity import Identity, Tls, open_channel
+from fabric_adapter.proposal import NO_OPTIONS, Call, Options, Proposed, propose, sign_envelope
+from fabric_wire.protos import (
+    Message,
+    chaincode,
+    common,
+    gateway,
+    ledger,
+    orderer,
+    proposal,
+    proposal_response,
+    transaction,
+)
+from fabric_wire.services import gateway_services
+
+T = TypeVar("T")
+
+CALL_TIMEOUT_S = 35.0  # a peer gives an endorser 30 s
+VALID = transaction.VALID
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How long a stage that failed in passing is tried again, and how often."""
+
+    total_s: float = 15.0
+    first_s: float = 0.05
+    longest_s: float = 0.5
+    resubmit_s: float = 3.0
+    status_s: float = 60.0  # from the first submit to the verdict
+
+    def pauses(self) -> list[float]:
+        """Pauses between attempts; together `total_s`."""
+        found, pause, left = [], self.first_s, self.total_s
+        while left > 0:
+            found.append(min(pause, left))
+            left -= found[-1]
+            pause = min(2 * pause, self.longest_s)
+        return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endorsed:
+    """An endorsed transaction, unsigned; `payload` and `endorsements` are what a light client checks."""
+
+    tx_id: str
+    result: bytes
+    payload: bytes  # ProposalResponsePayload, as every endorser signed it
+    endorsements: tuple[tuple[bytes, bytes], ...]  # (endorser's SerializedIdentity, signature over payload + endorser)
+    proposal_bytes: bytes  # Proposal: header and payload, of which `payload` has the hash
+    envelope: bytes  # common.Payload for the orderer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Committed:
+    """A transaction in a block."""
+
+    tx_id: str
+    validation_code: int
+    block: int
+    result: bytes = b""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpoint:
+    """How far events were handled: every one before `block`, and in it those up to and with `tx_id`."""
+
+    block: int
+    tx_id: str = ""
+
+
+GENESIS = Checkpoint(block=0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChaincodeEvent:
+    """An event of a valid transaction."""
+
+    block: int
+    tx_id: str
+    chaincode: str
+    name: str
+    payload: bytes
+
+    @property
+    def checkpoint(self) -> Checkpoint:
+        """To go on behind this event."""
+        return Checkpoint(block=self.block, tx_id=self.tx_id)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Stage:
+    """A stage that is tried again: what it raises, and for which transaction."""
+
+    error: type[FabricError]
+    tx_id: str
+    timeout_s: float = CALL_TIMEOUT_S
+
+
+class Gateway:
+    """One member's client of one peer's gateway, on one channel."""
+
+    def __init__(
+        self, target: str, tls: Tls | None, identity: Identity, channel: str, patience: Patience | None = None
+    ) -> None:
+        self.identity, self.channel, self.patience = identity, channel, patience or Patience()
+        self._connection = open_channel(target, tls)
+        self._stub = gateway_services.GatewayStub(self._connection)
+
+    async def __aenter__(self) -> Gateway:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """End the connection."""
+        await self._connection.close()
+
+    async def evaluate(self, chaincode_name: str, args: Sequence[bytes], options: Options = NO_OPTIONS) -> bytes:
+        """Ask a chaincode; nothing is ordered. Raises EvaluateError."""
+        call = self._call(chaincode_name, args, options)
+
+        async def attempt() -> bytes:
+            made = propose(self.identity, call)
+            request = gateway.EvaluateRequest(
+                transaction_id=made.tx_id,
+                channel_id=self.channel,
+                proposed_transaction=made.signed,
+                target_organizations=options.organizations,
+            )
+            stage = _Stage(error=EvaluateError, tx_id=made.tx_id)
+            answer = await self._once(stage, self._stub.Evaluate, request)
+            return bytes(answer.result.payload)
+
+        return await self._patiently(attempt)
+
+    async def endorse(self, chaincode_name: str, args: Sequence[bytes], options: Options = NO_OPTIONS) -> Endorsed:
+        """Collect the endorsements that the policy needs. Raises EndorseError."""
+        call = self._call(chaincode_name, args, options)
+        return await self._patiently(lambda: self.endorse_proposal(propose(self.identity, call), options))
+
+    async def endorse_proposal(self, made: Proposed, options: Options = NO_OPTIONS) -> Endorsed:
+        """The same for a proposal that was made and signed elsewhere, once."""
+        request = gateway.EndorseRequest(
+            transaction_id=made.tx_id,
+            channel_id=self.channel,
+            proposed_transaction=made.signed,
+            endorsing_organizations=options.organizations,
+        )
+        answer = await self._once(_Stage(error=EndorseError, tx_id=made.tx_id), self._stub.Endorse, request)
+        return endorsed(made, answer.prepared_transaction.payload)
+
+    async def submit(self, ready: Endorsed) -> str:
+        """Sign and hand over to the orderer; returns the transaction id. Raises SubmitError."""
+        await self.submit_envelope(ready.tx_id, sign_envelope(self.identity, ready.envelope))
+        return ready.tx_id
+
+    async def submit_envelope(self, tx_id: str, envelope: common.Envelope) -> None:
+        """The same for an envelope that was signed elsewhere; safe to repeat."""
+        request = gateway.SubmitRequest(transaction_id=tx_id, channel_id=self.channel, prepared_transaction=envelope)
+        stage = _Stage(error=SubmitError, tx_id=tx_id)
+        await self._patiently(lambda: self._once(stage, self._stub.Submit, request))
+
+    async def commit_status(self, tx_id: str, timeout_s: float | None = None) -> Committed:
+        """Wait until a transaction is in a block; raises StatusError, with DEADLINE_EXCEEDED after `timeout_s`."""
+        request = gateway.CommitStatusRequest(
+            transaction_id=tx_id, channel_id=self.channel, identity=self.identity.serialized
+        ).SerializeToString()
+        signed = gateway.SignedCommitStatusRequest(request=request, signature=self.identity.sign(request))
+        stage = _Stage(error=StatusError, tx_id=tx_id, timeout_s=timeout_s or self.patience.status_s)
+        answer = await self._patiently(lambda: self._once(stage, self._stub.CommitStatus, signed))
+        return Committed(tx_id=tx_id, validation_code=answer.result, block=answer.block_number)
+
+    async def transact(self, chaincode_name: str, args: Sequence[bytes], options: Options = NO_OPTIONS) -> Committed:
+        """Endorse, submit, wait: at most once, and once unless it raises. Raises CommitError when it is invalid."""
+        ready = await self.endorse(chaincode_name, args, options)
+        return await self.settle(ready)
+
+    async def settle(self, ready: Endorsed) -> Committed:
+        """Submit an endorsed transaction until it is in a block. Raises SubmitError, StatusError, CommitError."""
+        envelope = sign_envelope(self.identity, ready.envelope)
+        deadline = asyncio.get_running_loop().time() + self.patience.status_s
+        while True:
+            await self.submit_envelope(ready.tx_id, envelope)
+            try:
+                found = await self.commit_status(ready.tx_id, self.patience.resubmit_s)
+            except StatusError as error:
+                is_late = asyncio.get_running_loop().time() > deadline
+                if is_late or error.code is not grpc.StatusCode.DEADLINE_EXCEEDED:
+                    raise
+                continue
+            return _valid(found, ready.result)
+
+    async def chaincode_events(self, chaincode_name: str, start: Checkpoint = GENESIS) -> AsyncIterator[ChaincodeEvent]:
+        """Events behind a checkpoint, in the ledger's order; resumes by itself, none is lost and none comes twice.
+
+        Raises EventsError when the peer stays away for longer than the patience. To begin with what comes now, start
+        at `Checkpoint(block=await height())`.
+        """
+        point = start
+        pauses = iter(self.patience.pauses())
+        while True:
+            try:
+                async for event in self._events_once(chaincode_name, point):
+                    point, pauses = event.checkpoint, iter(self.patience.pauses())
+                    yield event
+                failure: FabricError = EventsError("", grpc.StatusCode.UNAVAILABLE, "the stream ended")
+            except grpc.aio.AioRpcError as error:
+                failure = from_rpc(EventsError, "", error)
+            pause = next(pauses, None)
+            if pause is None or not _resumes(failure):
+                raise failure
+            await asyncio.sleep(pause)
+
+    async def _events_once(self, chaincode_name: str, point: Checkpoint) -> AsyncIterator[ChaincodeEvent]:
+        request = gateway.ChaincodeEventsRequest(
+            channel_id=self.channel,
+            chaincode_id=chaincode_name,
+            identity=self.identity.serialized,
+            start_position=orderer.SeekPosition(specified=orderer.SeekSpecified(number=point.block)),
+            after_transaction_id=point.tx_id,
+        ).SerializeToString()
+        signed = gateway.SignedChaincodeEventsRequest(request=request, signature=self.identity.sign(request))
+        stream = self._stub.ChaincodeEvents(signed)
+        try:
+            async for answer in stream:
+                for item in answer.events:
+                    yield ChaincodeEvent(
+                        block=answer.block_number,
+                        tx_id=item.tx_id,
+                        chaincode=item.chaincode_id,
+                        name=item.event_name,
+                        payload=item.payload,
+                    )
+        finally:
+            stream.cancel()
+
+    async def height(self) -> int:
+        """Number of blocks of the channel on this peer: the number of the next one."""
+        raw = await self.evaluate("qscc", text_args("GetChainInfo", self.channel))
+        return ledger.BlockchainInfo.FromString(raw).height
+
+    def _call(self, chaincode_name: str, args: Sequence[bytes], options: Options) -> Call:
+        return Call(channel=self.channel, chaincode=chaincode_name, args=tuple(args), options=options)
+
+    async def _once(self, stage: _Stage, method: Callable[..., Awaitable[T]], request: Message) -> T:
+        try:
+            return await method(request, timeout=stage.timeout_s)
+        except grpc.aio.AioRpcError as error:
+            raise from_rpc(stage.error, stage.tx_id, error) from error
+
+    async def _patiently(self, attempt: Callable[[], Awaitable[T]]) -> T:
+        for pause in self.patience.pauses():
+            try:
+                return await attempt()
+            except FabricError as error:
+                if not error.is_passing:
+                    raise
+            await asyncio.sleep(pause)
+        return await attempt()
+
+
+def _resumes(failure: FabricError) -> bool:
+    """Whether a stream of events is asked for again: the node went away, or ended it without a reason of ours."""
+    lasting = {grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.UNIMPLEMENTED}
+    return failure.code not in lasting
+
+
+def _valid(found: Committed, result: bytes) -> Committed:
+    if found.validation_code != VALID:
+        raise CommitError(found.tx_id, found.validation_code, found.block)
+    return Committed(tx_id=found.tx_id, validation_code=VALID, block=found.block, result=result)
+
+
+def endorsed(made: Proposed, payload: bytes) -> Endorsed:
+    """What is in the payload that a gateway has put together."""
+    body = transaction.Transaction.FromString(common.Payload.FromString(payload).data)
+    action = transaction.ChaincodeActionPayload.FromString(body.actions[0].payload).action
+    answer = proposal_response.ProposalResponsePayload.FromString(action.proposal_response_payload)
+    return Endorsed(
+        tx_id=made.tx_id,
+        result=proposal.ChaincodeAction.FromString(answer.extension).response.payload,
+        payload=action.proposal_response_payload,
+        endorsements=tuple((item.endorser, item.signature) for item in action.endorsements),
+        proposal_bytes=made.signed.proposal_bytes,
+        envelope=payload,
+    )
+
+
+def text_args(*args: str) -> list[bytes]:
+    """Arguments of a chaincode function that takes text."""
+    return list(chaincode.ChaincodeInput(args=[item.encode() for item in args]).args)

@@ -1,0 +1,1 @@
+"""A real Hyperledger Fabric network on this machine, without containers."""

@@ -1,0 +1,180 @@
+"""What a network is made of: organisations, names, ports, folders. Pure values, kept as JSON beside the network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any as Json
+
+from cosmos_wire.errors import ToolError
+from fabric_adapter.network import policy
+from processes import files
+
+CHANNEL = "energy"
+CHAINCODE = "microgrid"
+SAMPLE_CHAINCODE = "fabric_adapter.shim.keyvalue:KeyValue"
+ORGS_MAX = 16
+ORDERER = "orderer"
+HOST = "127.0.0.1"
+ORDERER_MSP = "OrdererMSP"
+DEFAULT_USERS = ("admin", "writer", "relayer", "user")
+
+
+@dataclass(frozen=True, slots=True)
+class Home(files.Home):
+    """Where the parts of a network are."""
+
+    @property
+    def document(self) -> Path:
+        """What other programs read."""
+        return self.path / "fabric.json"
+
+    @property
+    def plan(self) -> Path:
+        """What it was made from."""
+        return self.path / "plan.json"
+
+    def crypto(self, org: str) -> Path:
+        """Certificate authorities, members and MSP of an organisation."""
+        return self.path / "crypto" / org
+
+    def node(self, name: str) -> Path:
+        """Configuration, data and log of a node."""
+        return self.path / "nodes" / name
+
+    @property
+    def block(self) -> Path:
+        """The channel's first block."""
+        return self.path / "channel" / "genesis.block"
+
+    @property
+    def package(self) -> Path:
+        """The chaincode's package."""
+        return self.path / "channel" / "chaincode.tgz"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """When the orderer cuts a block."""
+
+    timeout_ms: int = 200
+    messages_max: int = 500
+    bytes_max: int = 10 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What `up` is asked for; `endorsement` empty: every organisation's peer."""
+
+    orgs: int = 2
+    channel: str = CHANNEL
+    chaincode: str = CHAINCODE
+    factory: str = SAMPLE_CHAINCODE
+    endorsement: str = ""
+    batch: Batch = field(default_factory=Batch)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Peer:
+    """One organisation's peer."""
+
+    number: int
+    ports: Mapping[str, int]  # peer, chaincode, operations
+
+    @property
+    def org(self) -> str:
+        """Short name of the organisation."""
+        return f"org{self.number}"
+
+    @property
+    def msp_id(self) -> str:
+        """Its membership service provider."""
+        return f"Org{self.number}MSP"
+
+    @property
+    def name(self) -> str:
+        """Of its process."""
+        return f"peer{self.number}"
+
+    @property
+    def address(self) -> str:
+        """Where it serves the gateway."""
+        return f"{HOST}:{self.ports['peer']}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """A network whose ports are leased."""
+
+    wish: Wish
+    peers: tuple[Peer, ...]
+    orderer: Mapping[str, int]  # orderer, admin, operations
+    chaincode_port: int
+
+    @property
+    def endorsement(self) -> str:
+        """Endorsement policy of the chaincode, as text."""
+        return self.wish.endorsement or policy.all_of([peer.msp_id for peer in self.peers])
+
+    @property
+    def orderer_address(self) -> str:
+        """Where the orderer takes transactions."""
+        return f"{HOST}:{self.orderer['orderer']}"
+
+    @property
+    def chaincode_address(self) -> str:
+        """Where the chaincode serves the peers."""
+        return f"{HOST}:{self.chaincode_port}"
+
+    @property
+    def chaincode_process(self) -> str:
+        """Name of the chaincode's process."""
+        return "chaincode"
+
+    def doc(self) -> Json:
+        """JSON form."""
+        return asdict(self)
+
+    @classmethod
+    def of_doc(cls, doc: Mapping[str, Json]) -> Plan:
+        """From the JSON form."""
+        wish = dict(doc["wish"])
+        return cls(
+            wish=Wish(**{**wish, "batch": Batch(**wish["batch"])}),
+            peers=tuple(Peer(**peer) for peer in doc["peers"]),
+            orderer=doc["orderer"],
+            chaincode_port=doc["chaincode_port"],
+        )
+
+
+PEER_PORTS = ("peer", "chaincode", "operations")
+ORDERER_PORTS = ("orderer", "admin", "operations")
+
+
+def ports_needed(wish: Wish) -> int:
+    """How many ports a network takes."""
+    return wish.orgs * len(PEER_PORTS) + len(ORDERER_PORTS) + 1
+
+
+def make_plan(wish: Wish, ports: Sequence[int]) -> Plan:
+    """A plan on leased ports; raises ToolError when the wish can't be granted."""
+    if not 1 <= wish.orgs <= ORGS_MAX:
+        raise ToolError(f"organisations: expected 1 to {ORGS_MAX}, got {wish.orgs}")
+    left = iter(ports)
+    peers = tuple(
+        Peer(number=number, ports={name: next(left) for name in PEER_PORTS}) for number in range(1, wish.orgs + 1)
+    )
+    plan = Plan(
+        wish=wish,
+        peers=peers,
+        orderer={name: next(left) for name in ORDERER_PORTS},
+        chaincode_port=next(left),
+    )
+    policy.parse(plan.endorsement)  # a wrong one is refused before anything is started
+    return plan
+
+
+def read_plan(home: Home) -> Plan:
+    """The plan of a network; raises ToolError when there is none."""
+    return Plan.of_doc(files.read_json(home.plan))
