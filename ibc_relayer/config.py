@@ -21,7 +21,7 @@
     [[path]]
     a = "mga-1"
     b = "mgb-1"
-    a_client = "07-tendermint-0"         # clients, connections and channels by id ...
+    a_client = "07-tendermint-0"         # all by id; or the channels alone, the rest is found under them ...
     b_client = "07-tendermint-0"
     a_connection = "connection-0"
     b_connection = "connection-0"
@@ -56,6 +56,7 @@ from cosmos_wire.errors import ToolError
 from ibc_relayer.batch import Limits
 from ibc_relayer.filter import MEMO_BYTES_MAX, RECEIVER_BYTES_MAX, PacketFilter, parse_ranges
 from ibc_relayer.handshake import ChannelSpec
+from ibc_relayer.plan import End
 
 KINDS = ("cometbft",)
 VERSIONS_OF_IBC = (1, 2)
@@ -87,6 +88,11 @@ class ChannelConfig:
 
     spec: ChannelSpec
     ids: tuple[str, str] = ("", "")
+
+    @property
+    def ends(self) -> tuple[End, End]:
+        """Both ends, when the ids are written."""
+        return End(self.spec.ports[0], self.ids[0]), End(self.spec.ports[1], self.ids[1])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -275,8 +281,9 @@ def _path(table: Table) -> PathConfig:
     )
     table.done()
     _check_version(made, table.where)
-    if not (create or made.complete):
-        raise ToolError(f"{table.where}: expected client and channel ids of both sides, or create = true")
+    by_id = made.complete or (made.version == 1 and all(all(item.ids) for item in channels))
+    if not (create or by_id):
+        raise ToolError(f"{table.where}: expected channel or client ids of both sides, or create = true")
     return made
 
 

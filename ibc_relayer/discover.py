@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 
-from bsmg.client.errors import QueryRefused
+from bsmg.client.errors import QueryNotFound, QueryRefused
 from cosmos_wire.errors import ToolError
-from cosmos_wire.protos import client_query, pagination, tendermint_client
+from cosmos_wire.protos import channel, client_query, pagination, tendermint_client
 from ibc_relayer.chain import Chain, Party
 from ibc_relayer.clients import CLIENT, TENDERMINT_CLIENT_URL, client_info, client_status, read_client_state
-from ibc_relayer.handshake import Parties, client_connections
-from ibc_relayer.plan import ChannelState
+from ibc_relayer.handshake import Parties, client_connections, connection_end
+from ibc_relayer.plan import ChannelState, End
+from ibc_relayer.snapshot import channel_end
 
 log = logging.getLogger("ibc_relayer")
 
@@ -86,3 +87,28 @@ async def _both_genuine(parties: Parties, clients: tuple[str, str]) -> bool:
         return False
     first = await genuine(parties[0], parties[1], clients[0])
     return first and await genuine(parties[1], parties[0], clients[1])
+
+
+async def path_of_channel(parties: Parties, ends: tuple[End, End]) -> Found:
+    """Clients and connections under a channel that is known by its two ends, whoever made it."""
+    found = [await _under(party.chain, end) for party, end in zip(parties, ends, strict=True)]
+    for side, (_, _, item) in enumerate(found):
+        named = End(item.counterparty.port_id, item.counterparty.channel_id)
+        if item.counterparty.channel_id and named != ends[1 - side]:
+            where = f"channel {ends[side]} on {parties[side].chain.chain_id}"
+            raise ToolError(f"{where}: expected counterparty {ends[1 - side]}, got {named}")
+    return Found(clients=(found[0][0], found[1][0]), connections=(found[0][1], found[1][1]))
+
+
+async def _under(chain: Chain, end: End) -> tuple[str, str, channel.Channel]:
+    """(client, connection, channel) of an end."""
+    where = f"channel {end} on {chain.chain_id}"
+    try:
+        item = await channel_end(chain, end)
+    except QueryNotFound as error:
+        raise ToolError(f"{where}: expected to exist: {error}") from error
+    name = item.connection_hops[0] if item.connection_hops else ""
+    below = await connection_end(chain, name)
+    if below is None:
+        raise ToolError(f"{where}: expected a connection under it, got {name!r}")
+    return below.client_id, name, item

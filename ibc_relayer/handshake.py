@@ -57,11 +57,12 @@ Parties = tuple[Party, Party]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChannelSpec:
-    """A channel that is wanted: its port on each side, version and ordering."""
+    """A channel that is wanted: its port on each side, version and ordering; `ids` where it is a certain one."""
 
     ports: tuple[str, str]
     version: str
     ordered: bool = False
+    ids: tuple[str, str] = ("", "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -279,6 +280,8 @@ async def connection_channels(chain: Chain, connection_id: str) -> dict[End, cha
 
 async def find_channel(parties: Parties, connections: Ids, spec: ChannelSpec) -> Ids:
     """The most advanced channel of a spec on a connection; closed ones are not considered."""
+    if all(spec.ids):
+        return Ids(sides=spec.ids)
     sides = []
     for side in (0, 1):
         known = await connection_channels(parties[side].chain, connections.sides[side])
@@ -447,13 +450,17 @@ class PathIds:
 
 
 async def create_path(
-    a: Party, b: Party, channels: Sequence[ChannelSpec], clients: tuple[str, str] = ("", "")
+    a: Party,
+    b: Party,
+    channels: Sequence[ChannelSpec],
+    clients: tuple[str, str] = ("", ""),
+    connections: tuple[str, str] = ("", ""),
 ) -> PathIds:
-    """Make what is missing of a path: clients (unless given), connection, channels."""
+    """Make what is missing of a path: clients and connection (unless given), channels."""
     parties = (a, b)
     made = await asyncio.gather(_client(a, b, clients[0]), _client(b, a, clients[1]))
-    connections = await open_connection(parties, (made[0], made[1]))
-    opened = await open_channels(parties, (made[0], made[1]), connections, channels)
+    known = Ids(sides=connections) if all(connections) else await open_connection(parties, (made[0], made[1]))
+    opened = await open_channels(parties, (made[0], made[1]), known, channels)
     ends = tuple(
         (End(spec.ports[0], ids.sides[0]), End(spec.ports[1], ids.sides[1]))
         for spec, ids in zip(channels, opened, strict=True)
@@ -461,7 +468,7 @@ async def create_path(
     return PathIds(
         chains=(a.chain.chain_id, b.chain.chain_id),
         clients=(made[0], made[1]),
-        connections=connections.sides,
+        connections=known.sides,
         channels=ends,
         specs=tuple(channels),
     )

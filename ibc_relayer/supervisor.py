@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from dataclasses import replace
 
 from bsmg.client.chain import ChainClient, Endpoints
 from cosmos_wire.errors import ToolError
 from ibc_relayer.chain import Party
 from ibc_relayer.cometbft import CometChain, CometProver
 from ibc_relayer.config import ChainConfig, PathConfig, RelayerConfig
-from ibc_relayer.discover import find_path
-from ibc_relayer.handshake import ChannelSpec, PathIds, create_path
+from ibc_relayer.discover import find_path, path_of_channel
+from ibc_relayer.handshake import PathIds, create_path
 from ibc_relayer.metrics import Metrics, serve
-from ibc_relayer.plan import End
 from ibc_relayer.v2 import path as v2
 from ibc_relayer.worker import PathSpec, PathWorker
 
@@ -55,22 +54,31 @@ async def resolve(parties: tuple[Party, Party], path: PathConfig) -> PathIds:
     """The path's identifiers: as written, or found on the chains and made where missing."""
     if path.version == 2:
         return await v2.resolve(parties, path.clients, create=path.create)
-    specs = tuple(item.spec for item in path.channels)
     if path.complete:
-        return _written(path, specs)
-    clients = path.clients
-    if not all(clients):
-        found = await find_path(parties)
-        if found is not None:
-            clients = found.clients
-            log.info("path %s: found clients %s on %s", path.name, clients, path.chains)
-    return await create_path(parties[0], parties[1], specs, clients)
+        return _written(path)
+    by_id = next((item for item in path.channels if all(item.ids)), None)
+    if by_id is not None:
+        found = await path_of_channel(parties, by_id.ends)
+        log.info("path %s: clients %s lie under %s", path.name, found.clients, by_id.ends[0])
+        path = replace(path, clients=found.clients, connections=found.connections)
+        if path.complete:
+            return _written(path)
+    elif not all(path.clients):
+        existing = await find_path(parties)
+        if existing is not None:
+            log.info("path %s: found clients %s", path.name, existing.clients)
+            path = replace(path, clients=existing.clients)
+    specs = tuple(replace(item.spec, ids=item.ids) for item in path.channels)
+    return await create_path(*parties, specs, path.clients, path.connections)
 
 
-def _written(path: PathConfig, specs: Sequence[ChannelSpec]) -> PathIds:
-    ends = tuple((End(item.spec.ports[0], item.ids[0]), End(item.spec.ports[1], item.ids[1])) for item in path.channels)
+def _written(path: PathConfig) -> PathIds:
     return PathIds(
-        chains=path.chains, clients=path.clients, connections=path.connections, channels=ends, specs=tuple(specs)
+        chains=path.chains,
+        clients=path.clients,
+        connections=path.connections,
+        channels=tuple(item.ends for item in path.channels),
+        specs=tuple(item.spec for item in path.channels),
     )
 
 

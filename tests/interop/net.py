@@ -30,6 +30,8 @@ class Chain:
     grpc: str
     rest: str
     accounts: dict[str, dict[str, str]]
+    prefix: str = "bsmg"
+    gas_price: str = GAS_PRICE
 
     def get(self, path: str) -> Json:
         """A GET of the REST gateway."""
@@ -52,7 +54,7 @@ class Chain:
 
     def pending(self, channel: str) -> int:
         """Packets of the channel that are sent and not acknowledged."""
-        path = f"/ibc/core/channel/v1/channels/{channel}/ports/transfer/packet_commitments"
+        path = f"/ibc/core/channel/v1/channels/{channel}/ports/transfer/packet_commitments?pagination.limit=10000"
         return len(self.get(path)["commitments"])
 
 

@@ -48,7 +48,14 @@ class Simd:
     def chain(self) -> Chain:
         """As the other tests know a chain."""
         return Chain(
-            id=self.chain_id, denom=self.denom, rpc=self.rpc, grpc=self.grpc, rest=self.rest, accounts=self.accounts
+            id=self.chain_id,
+            denom=self.denom,
+            rpc=self.rpc,
+            grpc=self.grpc,
+            rest=self.rest,
+            accounts=self.accounts,
+            prefix=self.prefix,
+            gas_price="0.001",
         )
 
     def mnemonic(self, name: str) -> str:
