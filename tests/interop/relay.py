@@ -122,8 +122,8 @@ class Process:
 class Transfers:
     """Equal ICS-20 transfers. `timeout_ns` counts from the sender's newest block; `timeout_height` is absolute."""
 
-    channel: str
-    receiver: str
+    channel: str = ""
+    receiver: str = ""
     count: int = 1
     amount: int = 1
     denom: str = ""

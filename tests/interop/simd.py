@@ -12,7 +12,7 @@ import threading
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -121,16 +121,6 @@ def simd(
         yield made
     finally:
         made.stop()
-
-
-@contextmanager
-def several(home: Path, versions: Mapping[str, Version], *, block_ms: int = 500) -> Iterator[dict[str, Simd]]:
-    """Chains by their ids."""
-    with ExitStack() as stack:
-        yield {
-            chain_id: stack.enter_context(simd(home / chain_id, version=version, chain_id=chain_id, block_ms=block_ms))
-            for chain_id, version in versions.items()
-        }
 
 
 def start_simd(
