@@ -35,9 +35,11 @@ TIMEOUT_BLOCKS = 30
 REBROADCAST_BLOCKS = 4  # a node that restarted has lost its mempool
 SEQUENCE_TRIES = 6
 RESIGN_TRIES = 3  # after expiry
+GAS_TRIES = 3  # each with twice the gas: a dry run is an estimate, state may have moved when the block comes
 BROADCAST_TRIES = 4
 BROADCAST_WAIT_S = 0.25
 WRONG_SEQUENCE, MEMPOOL_FULL, IN_CACHE = ("sdk", 32), ("sdk", 20), ("sdk", 19)
+OUT_OF_GAS = ("sdk", 11)
 _EXPECTED = re.compile(r"account sequence mismatch, expected (\d+), got (\d+)")
 _PRICE = re.compile(r"([0-9]+(?:\.[0-9]+)?)([a-zA-Z][a-zA-Z0-9/:._-]*)?")
 
@@ -130,14 +132,22 @@ class SigningLane:
         self.waiting += 1
         try:
             async with self._slots:
-                return await self._until_final(messages, memo)
+                return await self._until_enough_gas(messages, memo)
         finally:
             self.waiting -= 1
 
-    async def _until_final(self, messages: Sequence[Message], memo: str) -> TxOutcome:
+    async def _until_enough_gas(self, messages: Sequence[Message], memo: str) -> TxOutcome:
+        outcome = await self._until_final(messages, memo, 1)
+        for attempt in range(1, GAS_TRIES):
+            if self.policy.fixed_gas or (outcome.codespace, outcome.code) != OUT_OF_GAS:
+                break
+            outcome = await self._until_final(messages, memo, 2**attempt)
+        return outcome
+
+    async def _until_final(self, messages: Sequence[Message], memo: str, gas_factor: int) -> TxOutcome:
         for attempt in range(RESIGN_TRIES):
             async with self._turn:
-                sent = await self._send(messages, memo)
+                sent = await self._send(messages, memo, gas_factor)
             if isinstance(sent, TxOutcome):
                 return sent
             try:
@@ -148,10 +158,10 @@ class SigningLane:
                     raise
         raise AssertionError("unreachable: the last attempt returns or raises")
 
-    async def _send(self, messages: Sequence[Message], memo: str) -> _Sent | TxOutcome:
+    async def _send(self, messages: Sequence[Message], memo: str, gas_factor: int) -> _Sent | TxOutcome:
         try:
             account = await self._known_account()
-            gas = self.policy.fixed_gas or await self._simulated_gas(messages, memo, account)
+            gas = self.policy.fixed_gas or gas_factor * await self._simulated_gas(messages, memo, account)
             for attempt in range(1, SEQUENCE_TRIES + 1):
                 sent, accepted = await self._broadcast_once(messages, memo, (account, gas))
                 if accepted is None or _is_in(accepted):
@@ -282,7 +292,10 @@ class SigningLane:
         raise SimulationFailed(self.chain.chain_id, f"account sequence of {self.address} moved meanwhile")
 
     async def _simulate(self, messages: Sequence[Message], memo: str, sequence: int) -> int:
-        raw = wire.unsigned(wire.body_of(messages, memo=memo), wire.auth_info_of(self.key.public, sequence, gas=0))
+        # Paying a fee costs gas itself, so that a dry run without one comes out too low.
+        fee = ((self.policy.denom, 1),) if self.policy.price else ()
+        auth_info = wire.auth_info_of(self.key.public, sequence, gas=0, fee=fee)
+        raw = wire.unsigned(wire.body_of(messages, memo=memo), auth_info)
         request = tx_service.SimulateRequest(tx_bytes=raw)
         path = "/cosmos.tx.v1beta1.Service/Simulate"
         answer = await self.chain.queries.query(path, request, tx_service.SimulateResponse)

@@ -51,6 +51,7 @@ class FakeNode:
     fail_next: list[str] = field(default_factory=list)
     broadcasts: list[bytes] = field(default_factory=list)
     codes: dict[bytes, int] = field(default_factory=dict)  # memo -> code in the block
+    gas_needed: int = 0  # by the transaction in the block; a dry run says 1,000, and 900 without a fee
     sockets: list[web.WebSocketResponse] = field(default_factory=list)
     runner: web.AppRunner | None = None
     arrived: asyncio.Condition = field(default_factory=asyncio.Condition)
@@ -142,8 +143,13 @@ class FakeNode:
         return {"block": {"header": header(int(height)), "data": {"txs": txs}}}
 
     def rpc_block_results(self, height: str) -> dict:
-        results = [{"code": self.codes.get(parse(raw).body.memo, 0)} for raw in self.blocks[int(height) - 1]]
+        results = [self._result(parse(raw)) for raw in self.blocks[int(height) - 1]]
         return {"height": height, "txs_results": results or None, "finalize_block_events": None}
+
+    def _result(self, item: Parsed) -> dict:
+        if item.fee.gas_limit < self.gas_needed:
+            return {"code": 11, "codespace": "sdk", "log": "out of gas in location: WritePerByte"}
+        return {"code": self.codes.get(item.body.memo, 0)}
 
     def rpc_broadcast_tx_sync(self, tx: str) -> dict | None:
         raw = base64.b64decode(tx)
@@ -175,12 +181,13 @@ class FakeNode:
             value = auth_query.QueryAccountResponse(account=packed).SerializeToString()
         else:
             request = tx_service.SimulateRequest.FromString(bytes.fromhex(data))
-            got = parse(request.tx_bytes).sequence
+            asked = parse(request.tx_bytes)
+            got = asked.sequence
             if got != self.sequence:
                 log = f"account sequence mismatch, expected {self.sequence}, got {got}: incorrect account sequence"
                 return {"response": {"code": 32, "codespace": "sdk", "log": log, "height": height}}
             answer = tx_service.SimulateResponse()
-            answer.gas_info.gas_used = 1_000
+            answer.gas_info.gas_used = 1_000 if asked.fee.amount else 900
             value = answer.SerializeToString()
         return {"response": {"code": 0, "value": base64.b64encode(value).decode(), "height": str(self.height)}}
 

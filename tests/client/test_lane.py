@@ -115,6 +115,19 @@ async def test_simulation_sets_gas_and_fee(node, chain):
     assert {(fee.gas_limit, fee.amount[0].denom, fee.amount[0].amount) for fee in fees} == {(1_500, "bmga", "375")}
 
 
+async def test_too_little_gas_is_doubled_and_sent_again(node, chain):
+    policy = FeePolicy(price=Decimal("0.25"), denom="bmga", multiplier=Decimal("1.5"))
+    lane = SigningLane(chain, key_from_name("bob"), policy)
+    node.gas_needed = 2_900
+    (outcome,) = await settle(node, lane.submit(MESSAGE))
+    assert outcome.ok, outcome
+    assert [parse(raw).fee.gas_limit for raw in node.broadcasts] == [1_500, 3_000]
+    node.gas_needed = 10**9
+    (outcome,) = await settle(node, lane.submit(MESSAGE))
+    assert (outcome.codespace, outcome.code) == ("sdk", 11), "no end of doubling"
+    assert len(node.broadcasts) == 5
+
+
 async def test_dead_node_before_anything_is_sent(node, chain, lane):
     await node.stop()
     with pytest.raises(NodeUnreachable, match=r"abci_query at http"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -39,13 +40,20 @@ class Path2:
         """Vouchers of a side's token that the receiver on the other side holds."""
         return self.chains[1 - side].balances(RECEIVER).get(self.ours.voucher(side), 0)
 
+    def both_arrived(self) -> list[int]:
+        return [self.arrived(side) for side in (0, 1)]
+
+    def moved(self, known: list[int]) -> bool:
+        """Whether anything came since."""
+        return self.both_arrived() != known
+
     def escrowed(self, side: int) -> int:
         return escrow(self.chains[side], self.ours.channels[side])
 
     def agree(self) -> list[int]:
         """Escrow of each side, which is what the other side minted; all of it at the receiver."""
         held = [self.escrowed(side) for side in (0, 1)]
-        assert held == [self.arrived(side) for side in (0, 1)]
+        assert held == self.both_arrived()
         return held
 
 
@@ -131,8 +139,8 @@ def test_killed_while_it_relays_each_packet_arrives_once(path: Path2) -> None:
         for _ in range(STREAM):
             for side in (0, 1):
                 path.send(side, Transfers(count=BURST))
-            arrived = [path.arrived(side) for side in (0, 1)]
-            until(lambda known=arrived: [path.arrived(0), path.arrived(1)] != known, "a packet", process.log)  # type: ignore[misc]
+            known = path.both_arrived()
+            until(partial(path.moved, known), "a packet", process.log)
             process.end(signal.SIGKILL)
             process.start()
         drained(process, path.ours)
