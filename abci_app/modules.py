@@ -17,6 +17,7 @@ from energy.meter.module import Meter
 from energy.registry.module import Registry
 from energy.trade.module import Trade
 from ibc_core.core import IbcCore
+from ibc_core.fabric.client import FabricClient
 from ibc_core.host import Context, MessageRoute, Module, QueryRoute
 from ibc_core.router import IbcModule
 from ibc_core.tendermint.client import TendermintClient
@@ -71,7 +72,7 @@ def compose() -> Modules:
     """The chain's modules."""
     router: dict[str, IbcModule] = {}
     router_v2: dict[str, IbcModuleV2] = {PORT: TransferV2()}
-    core = IbcCore({TendermintClient.type_url: TendermintClient()}, router, router_v2)
+    core = IbcCore({kind.type_url: kind() for kind in (TendermintClient, FabricClient)}, router, router_v2)
     transfer = Transfer(core)
     registry = Registry()
     market = Market(registry)

@@ -3,7 +3,9 @@
     BsmgError                   whatever this project raises on purpose
     ├── ChainError              what the chain refuses: (codespace, code) as in docs/errors.md
     │   ├── cosmos_wire.errors  code space `sdk`, with the Cosmos SDK's numbers
+    │   ├── fabric_wire.errors  `fabric`
     │   ├── ibc_core.errors     `client`, `connection`, `channel`, `transfer`, `07-tendermint`, with ibc-go's numbers
+    │   ├── ibc_core.fabric.errors  `fabric-endorsement-1`
     │   └── energy.errors       `market`, `meter`, `registry`, `trade`
     └── ToolError               a command, configuration or remote program that can't do what was asked (never on chain)
 

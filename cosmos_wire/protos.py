@@ -88,6 +88,7 @@ from tendermint.types import validator_pb2 as cmt_validator
 from tendermint.version import types_pb2 as cmt_version
 
 # Our own
+from bsmg_proto.fabric.v1 import fabric_pb2 as fabric_client
 from bsmg_proto.market.v1 import market_pb2 as market
 from bsmg_proto.market.v1 import query_pb2 as market_query
 from bsmg_proto.market.v1 import tx_pb2 as market_tx
@@ -158,10 +159,11 @@ __all__ = [
     "consensus_query",
     "cosmos_proto",
     "ed25519_keys",
-    "file_reflection",
+    "fabric_client",
     "feegrant",
     "feegrant_query",
     "feegrant_tx",
+    "file_reflection",
     "gogo",
     "ics23",
     "market",
