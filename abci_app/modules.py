@@ -19,6 +19,7 @@ from energy.trade.module import Trade
 from ibc_core.core import IbcCore
 from ibc_core.fabric.client import FabricClient
 from ibc_core.host import Context, MessageRoute, Module, QueryRoute
+from ibc_core.light_client import ClientTypes
 from ibc_core.router import IbcModule
 from ibc_core.tendermint.client import TendermintClient
 from ibc_core.transfer import Transfer, TransferV2
@@ -72,7 +73,8 @@ def compose() -> Modules:
     """The chain's modules."""
     router: dict[str, IbcModule] = {}
     router_v2: dict[str, IbcModuleV2] = {PORT: TransferV2()}
-    core = IbcCore({kind.type_url: kind() for kind in (TendermintClient, FabricClient)}, router, router_v2)
+    types: ClientTypes = {TendermintClient.type_url: TendermintClient(), FabricClient.type_url: FabricClient()}
+    core = IbcCore(types, router, router_v2)
     transfer = Transfer(core)
     registry = Registry()
     market = Market(registry)

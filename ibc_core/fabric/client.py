@@ -24,6 +24,7 @@ from ibc_core.fabric.errors import (
     WrongValue,
 )
 from ibc_core.fabric.membership import check_membership, read_members
+from ibc_core.fabric.recovery import CLIENT_TYPE, recover_client
 from ibc_core.fabric.states import ClientStates
 from ibc_core.fabric.verifier import Attested, Trust, verify
 from ibc_core.fabric.wire import (
@@ -39,7 +40,7 @@ from ibc_core.fabric.wire import (
     unpack,
 )
 from ibc_core.host import Context
-from ibc_core.light_client import Height, Proof, Status
+from ibc_core.light_client import Height, Proof, Status, Upgrade
 from ibc_core.state import height_message, height_of, revision_of
 from ibc_core.tendermint.times import duration_ns
 
@@ -51,7 +52,7 @@ CHECKS_PER_ENDORSEMENT = 2  # its own signature and its certificate's
 class FabricClient:
     """Follows a microgrid on Hyperledger Fabric."""
 
-    client_type = "fabric-endorsement-1"
+    client_type = CLIENT_TYPE
     type_url = type_url(ClientState)
 
     def initialise(self, ctx: Context, client_id: str, client_state: Any, consensus_state: Any) -> None:
@@ -148,6 +149,14 @@ class FabricClient:
         found = _attested_value(ctx, client_id, proof, path)
         if found is not None:
             raise WrongValue(f"{_text(path)}: expected absence, got {found.hex()[:200]}")
+
+    def upgrade(self, ctx: Context, client_id: str, upgrade: Upgrade) -> None:  # noqa: ARG002  (nothing to look at)
+        """A Fabric microgrid changes by membership records, under one chain id for good; raises InvalidUpgradeClient."""
+        raise errors.InvalidUpgradeClient(f"{client_id}: expected a client with upgrades, got {self.client_type}")
+
+    def recover(self, ctx: Context, client_id: str, substitute_id: str) -> None:
+        """Take over the newest state, the membership too, of another client of the same channel and chaincode."""
+        recover_client(ctx, client_id, substitute_id)
 
 
 def _text(path: bytes) -> str:
