@@ -151,7 +151,7 @@ class FabricClient:
             raise WrongValue(f"{_text(path)}: expected absence, got {found.hex()[:200]}")
 
     def upgrade(self, ctx: Context, client_id: str, upgrade: Upgrade) -> None:  # noqa: ARG002  (nothing to look at)
-        """A Fabric microgrid changes by membership records, under one chain id for good; raises InvalidUpgradeClient."""
+        """A Fabric microgrid changes by membership records and halts for none; raises InvalidUpgradeClient."""
         raise errors.InvalidUpgradeClient(f"{client_id}: expected a client with upgrades, got {self.client_type}")
 
     def recover(self, ctx: Context, client_id: str, substitute_id: str) -> None:
