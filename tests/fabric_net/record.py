@@ -17,6 +17,7 @@ from fabric_adapter.gateway import Committed, Endorsed, Gateway, text_args
 from fabric_adapter.network.admin import endorsement_bytes
 from fabric_adapter.network.document import connect
 from fabric_adapter.proposal import Options
+from processes.files import read_json
 
 TARGET = Path(__file__).resolve().parents[1] / "fabric_wire" / "vectors" / "endorsed.json"
 CHAINCODE = "microgrid"
@@ -45,9 +46,14 @@ async def committed(client: Gateway, name: str, *args: str) -> dict[str, Json]:
     return case(name, ready, await client.settle(ready))
 
 
+def msps(doc: dict[str, Json]) -> list[dict[str, Json]]:
+    """The organisations' roots."""
+    return [{"msp_id": org["msp_id"], "root": Path(org["ca"]).read_text(), "node_ous": True} for org in doc["orgs"]]
+
+
 async def record(file: Path) -> dict[str, Json]:
     """All cases."""
-    doc = json.loads(file.read_text())
+    doc = read_json(file)
     async with connect(file) as client:
         cases = [
             await committed(client, "put one key", "put", "attest/one", "value"),
@@ -67,9 +73,7 @@ async def record(file: Path) -> dict[str, Json]:
         "chaincode": doc["chaincode"],
         "endorsement": doc["endorsement"],
         "application_policy": endorsement_bytes(doc["endorsement"]).hex(),
-        "msps": [
-            {"msp_id": org["msp_id"], "root": Path(org["ca"]).read_text(), "node_ous": True} for org in doc["orgs"]
-        ],
+        "msps": msps(doc),
         "cases": cases,
         "block": {"number": number, "bytes": block.hex()},
     }
