@@ -230,6 +230,15 @@ async def test_forged_header_freezes_the_client(world, watching):
     await world.turns(worker, 2)
     if not watching:
         worker = world.worker()
+    await take_forged_header(world)
+    await world.blocks(0 if watching else 3)
+    await world.turns(worker, 10)
+    assert worker.usable == [True, False]
+    assert worker.metrics.misbehaviour.labels("mgb-1", world.ids.clients[1])._value.get() == 1
+
+
+async def take_forged_header(world):
+    """The client on b takes a second header for a's newest block, signed by a's validators."""
     trusted = (await client_info(world.pair[1], world.ids.clients[1])).latest.height
     real = world.a.light.at(world.a.height)
     forged = type(real.header)()
@@ -245,10 +254,6 @@ async def test_forged_header_freezes_the_client(world, watching):
     done = world.b.submit_soon(message)
     await world.blocks()
     assert done.result().code == 0, done.result().log
-    await world.blocks(0 if watching else 3)
-    await world.turns(worker, 10)
-    assert worker.usable == [True, False]
-    assert worker.metrics.misbehaviour.labels("mgb-1", world.ids.clients[1])._value.get() == 1
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -10,6 +10,7 @@ import pytest
 
 from cosmos_wire.errors import ToolError
 from cosmos_wire.protos import client_v2, client_v2_tx, transfer_tx
+from ibc_core import bank
 from ibc_core.transfer.denom import Denom
 from ibc_core.transfer.ledger import escrow_address
 from ibc_core.v2 import paths
@@ -18,7 +19,7 @@ from ibc_relayer.filter import PacketFilter
 from ibc_relayer.handshake import ChannelSpec, create_path
 from ibc_relayer.v2.path import client_path, find, resolve
 from tests.relayer.sim import DAY_NS, HOUR_NS, NS, address
-from tests.relayer.test_simulation import SUPPLY, World
+from tests.relayer.test_simulation import SUPPLY, World, take_forged_header
 
 CLIENT = "07-tendermint-0"
 CLIENTS = (CLIENT, CLIENT)
@@ -58,10 +59,9 @@ class WorldV2(World):
     def settled_and_conserved(self):
         assert self.pending() == []
         assert self.a.supply("bmga") == SUPPLY
-        escrowed = self.a.context(), escrow_address("transfer", self.ids.clients[0])
-        outside = SUPPLY - self.a.balance("alice", "bmga")
-        assert self.b.supply(VOUCHER) == outside
-        assert escrowed[1] != escrow_address("transfer", "channel-0")
+        escrow = escrow_address("transfer", self.ids.clients[0])
+        held = bank.balance(self.a.context(), escrow, "bmga")
+        assert held == SUPPLY - self.a.balance("alice", "bmga") == self.b.supply(VOUCHER)
 
 
 @pytest.fixture
@@ -248,6 +248,53 @@ async def test_v1_and_v2_do_not_disturb_each_other(world):
     v1 = Denom("bmga", (("transfer", "channel-0"),)).ledger_name
     v2 = Denom("bmga", (("transfer", second.clients[1]),)).ledger_name
     assert (world.b.balance("alice", v1), world.b.balance("alice", v2)) == (60, 40)
+
+
+async def test_clients_of_a_v1_path_may_serve_v2_too(world):
+    """Named in the file, they are registered; both workers update the same clients."""
+    spec = ChannelSpec(ports=("transfer", "transfer"), version="ics20-1")
+    world.ids = first = await world.drive(create_path(*world.parties, [spec]))
+    old = world.worker()
+    assert (await world.open_v2(first.clients)).clients == first.clients
+    new = world.worker()
+    world.transfer(0, ("bmga", 4))
+    world.a.transfer_soon("channel-0", ("bmga", 3), HOUR_NS)
+    for _ in range(10):
+        await world.turns(old, 1)
+        await world.turns(new, 1)
+    assert (world.pending(), world.commitments()) == ([], [])
+    assert world.b.balance("alice", VOUCHER) == 4
+
+
+@pytest.mark.parametrize("watching", [True, False])
+async def test_a_forged_header_freezes_the_client(world, watching):
+    await world.open_v2()
+    worker = world.worker()
+    await world.turns(worker, 2)
+    if not watching:
+        worker = world.worker()
+    await take_forged_header(world)
+    await world.blocks(0 if watching else 3)
+    await world.turns(worker, 10)
+    assert worker.usable == [True, False]
+    world.transfer(0, ("bmga", 4))
+    await world.turns(worker, 5)
+    assert world.pending() == [(0, 1)]
+
+
+async def test_metrics_count_by_client(world):
+    await world.open_v2()
+    worker = world.worker()
+    await world.turns(worker, 2)
+    for timeout_ns in (HOUR_NS, HOUR_NS, 2 * NS):
+        world.transfer(0, ("bmga", 4), timeout_ns)
+    await world.blocks(3)
+    await world.turns(worker, 8)
+    text = worker.metrics.text().decode()
+    labels = f'{{chain="mga-1",channel="{CLIENT}",port=""}}'
+    for name, count in (("seen", 3), ("acked", 2), ("timed_out", 1)):
+        assert f"relayer_packets_{name}_total{labels} {count}.0" in text
+    assert f'relayer_packets_received_total{{chain="mgb-1",channel="{CLIENT}",port=""}} 2.0' in text
 
 
 async def test_two_relayers_do_no_harm(world):
