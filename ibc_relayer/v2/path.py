@@ -14,7 +14,7 @@ from ibc_relayer.clients import client_info, create_client
 from ibc_relayer.discover import clients_of, genuine
 from ibc_relayer.handshake import Parties, PathIds, client_connections
 from ibc_relayer.v2.packet import client_end
-from ibc_relayer.v2.queries import PREFIX, created_by_us, may_relay, named
+from ibc_relayer.v2.queries import PREFIX, created_by_us, may_relay, named, require_v2
 
 log = logging.getLogger("ibc_relayer")
 
@@ -36,6 +36,7 @@ class ClientPath(PathIds):
 
 async def resolve(parties: Parties, clients: tuple[str, str], *, create: bool) -> ClientPath:
     """The path between clients as written; with `create`, what is missing is found or made."""
+    await asyncio.gather(*(require_v2(party.chain) for party in parties))
     if create:
         if not all(clients):
             clients = await find(parties, clients) or await _create(parties, clients)
@@ -89,6 +90,9 @@ async def _finishable(chain: Chain, client_id: str) -> bool:
 
 
 async def _create(parties: Parties, clients: tuple[str, str]) -> tuple[str, str]:
+    """Clients where none is given; a given one has to be ours to register, else each try would leave one behind."""
+    await asyncio.gather(*(_require_free(p.chain, known) for p, known in zip(parties, clients, strict=True) if known))
+
     async def one(side: int) -> str:
         host, subject = parties[side], parties[1 - side]
         made = clients[side] or await create_client(host, subject)
@@ -97,6 +101,14 @@ async def _create(parties: Parties, clients: tuple[str, str]) -> tuple[str, str]
 
     first, second = await asyncio.gather(one(0), one(1))
     return first, second
+
+
+async def _require_free(chain: Chain, client_id: str) -> None:
+    where = f"client {client_id} on {chain.chain_id}"
+    if name := await named(chain, client_id):
+        raise ToolError(f"{where}: expected its counterparty {name} to be usable, got one that is not")
+    if not await created_by_us(chain, client_id):
+        raise ToolError(f"{where}: expected a registered client, or one that {chain.signer} created, got neither")
 
 
 async def _register(parties: Parties, clients: tuple[str, str], side: int) -> None:

@@ -20,6 +20,7 @@ CLIENT = "/ibc.core.client.v2.Query/"
 CHANNEL = "/ibc.core.channel.v2.Query/"
 CREATOR = "/ibc.core.client.v1.Query/ClientCreator"
 PREFIX = (b"ibc", b"")  # store, and the beginning of each key in it
+ANY_CLIENT = "07-tendermint-0"
 PAGE_LIMIT = 1_000
 
 
@@ -29,6 +30,16 @@ async def counterparty(chain: Chain, client_id: str) -> client_v2.CounterpartyIn
     path = CLIENT + "CounterpartyInfo"
     answer = await chain.query(path, request, client_v2_query.QueryCounterpartyInfoResponse)
     return answer.counterparty_info
+
+
+async def require_v2(chain: Chain) -> None:
+    """Raise ToolError for a chain that does not know v2, before anything is made on it."""
+    try:
+        await counterparty(chain, ANY_CLIENT)
+    except QueryNotFound:
+        return
+    except QueryRefused as error:
+        raise ToolError(f"{chain.chain_id}: expected a chain with IBC v2, got {error}") from error
 
 
 async def named(chain: Chain, client_id: str) -> str:

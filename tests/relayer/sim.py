@@ -182,6 +182,8 @@ class SimChain:
     def query(self, path: str, request: Message, height: int | None) -> Whatever:
         if path == "/cosmos.staking.v1beta1.Query/Params":
             raise QueryNotFound(path, self.chain_id, 5, "no staking here")
+        if path not in self.queries:
+            raise QueryRefused(path, self.chain_id, 12, "unknown query path")
         with self.db.snapshot(height or self.db.height) as snap:
             at_ns = self.light.at(snap.height).header.time
             env = BlockEnv(chain_id=self.chain_id, height=snap.height, time_ns=at_ns.seconds * NS + at_ns.nanos)

@@ -139,6 +139,35 @@ async def test_a_client_that_names_another_is_refused(world):
         await world.worker().turn()
 
 
+async def test_a_given_client_is_completed_or_refused_before_anything_is_made(world):
+    mine = await world.drive(create_client(world.parties[0], world.parties[1]))
+    world.pair[0].name = "stranger"
+    theirs = await world.drive(create_client(world.parties[0], world.parties[1]))
+    world.pair[0].name = "relayer"
+    txs = (world.a.txs, world.b.txs)
+    with pytest.raises(ToolError, match=r"expected a registered client, or one that .* created, got neither"):
+        await world.drive(resolve(world.parties, (theirs, ""), create=True))
+    assert (world.a.txs, world.b.txs) == txs
+    assert (await world.open_v2((mine, ""))).clients == (mine, CLIENT)
+    assert (await world.open_v2((mine, ""))).clients == (mine, CLIENT)
+    assert (await world.open_v2(("", CLIENT))).clients == (mine, CLIENT)
+    worker = world.worker()
+    await world.turns(worker, 2)
+    await take_forged_header(world)
+    await world.turns(worker, 10)
+    txs = (world.a.txs, world.b.txs)
+    with pytest.raises(ToolError, match=f"expected its counterparty {CLIENT} to be usable"):
+        await world.drive(resolve(world.parties, (mine, ""), create=True))
+    assert (world.a.txs, world.b.txs) == txs
+
+
+async def test_a_chain_without_v2_is_left_alone(world):
+    world.b.queries = {path: route for path, route in world.b.queries.items() if ".v2." not in path}
+    with pytest.raises(ToolError, match="mgb-1: expected a chain with IBC v2"):
+        await world.drive(resolve(world.parties, ("", ""), create=True))
+    assert world.a.txs + world.b.txs == 0
+
+
 async def test_a_foreign_prefix_is_refused(world):
     first = await world.drive(create_client(world.parties[0], world.parties[1]))
     second = await world.drive(create_client(world.parties[1], world.parties[0]))
