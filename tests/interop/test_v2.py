@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import pytest
 
 from bsmg.client.keys import write_key_file
 from ibc_core.transfer.encoding import ABI, PROTOBUF
-from tests.interop import simd
+from tests.interop.conftest import Sims
 from tests.interop.net import Chain, Net, bsmg, until
 from tests.interop.relay import height_above
 from tests.interop.v2_path import ACCOUNT, JSON, PathV2, now_s
@@ -23,22 +22,19 @@ IN_FLIGHT = 60
 PAIRS = ("simd-simd", "ours-simd", "ours-ours")
 
 
-@pytest.fixture(scope="module")
-def simds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Chain, Chain]]:
-    home: Path = tmp_path_factory.mktemp("v2")
-    with simd.several(home, {"simva-1": "v10", "simvb-1": "v10"}) as chains:
-        yield chains["simva-1"].chain(), chains["simvb-1"].chain()
-
-
 @pytest.fixture(scope="module", params=PAIRS)
 def path(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> PathV2:
     """Its clients made and registered by `bsmg relayer path create`; chains are started when they are needed."""
-    kinds = tuple(request.param.split("-"))
-    net: Net | None = request.getfixturevalue("net") if "ours" in kinds else None
-    simds: tuple[Chain, Chain] | None = request.getfixturevalue("simds") if "simd" in kinds else None
-    ours, theirs = iter((net.a, net.b) if net else ()), iter(simds or ())
-    sides = [next(ours if kind == "ours" else theirs) for kind in kinds]
-    return PathV2(home=tmp_path_factory.mktemp("relayer") / "home", chains=(sides[0], sides[1])).create()
+    home = tmp_path_factory.mktemp("relayer") / "home"
+    return PathV2(home=home, chains=_chains(request.param, request)).create()
+
+
+def _chains(pair: str, request: pytest.FixtureRequest) -> tuple[Chain, Chain]:
+    sims: Sims = request.getfixturevalue("sims")
+    if pair == "simd-simd":
+        return sims.chain("v10", "a"), sims.chain("v10", "b")
+    net: Net = request.getfixturevalue("net")
+    return net.a, net.b if pair == "ours-ours" else sims.chain("v10", "a")
 
 
 def done(path: PathV2, text: str = "every packet finished") -> None:
@@ -117,8 +113,8 @@ def test_a_packet_that_nobody_can_receive_holds_up_no_other(path: PathV2) -> Non
     poison = path.mock_packet(b"mock packet data", port="nowhere", timeout_s=25)
     path.send(0, [path.transfer(0, 1), poison, *(path.transfer(0, 1) for _ in range(6))])
     with path.started() as process:
-        until(lambda: held(path, 1) == before + 7, "the others", process.log)
-        assert len(path.committed(0)) == 1
+        until(lambda: len(path.committed(0)) == 1, "the others", process.log)
+        assert held(path, 1) == before + 7
         until(lambda: path.pending() == 0, "the timeout", process.log)
     agree(path)
 
@@ -134,14 +130,13 @@ def test_the_rpc_alone_is_enough(path: PathV2) -> None:
     assert held(path, 0) == before + 8
 
 
-def test_a_chain_without_v2_is_left_alone(simds: tuple[Chain, Chain], tmp_path: Path) -> None:
+def test_a_chain_without_v2_is_left_alone(sims: Sims, tmp_path: Path) -> None:
     """ibc-go v8: nothing is made on either chain."""
-    with simd.simd(tmp_path / "old", version="v8", chain_id="simold-1") as old:
-        chains = (simds[0], old.chain())
-        before = [clients(chain) for chain in chains]
-        with pytest.raises(AssertionError, match="expected a chain with IBC v2"):
-            PathV2(home=tmp_path / "home", chains=chains).create()
-        assert [clients(chain) for chain in chains] == before
+    chains = (sims.chain("v10"), sims.chain("v8"))
+    before = [clients(chain) for chain in chains]
+    with pytest.raises(AssertionError, match="expected a chain with IBC v2"):
+        PathV2(home=tmp_path / "home", chains=chains).create()
+    assert [clients(chain) for chain in chains] == before
 
 
 def clients(chain: Chain) -> int:
