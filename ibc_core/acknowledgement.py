@@ -62,6 +62,11 @@ def require_unambiguous(data: bytes) -> None:
         parse(data)
 
 
+def is_one(data: bytes) -> bool:
+    """Whether the bytes read as such an acknowledgement, canonical or not."""
+    return _members(data) is not None
+
+
 def _members(data: bytes) -> dict[str, str] | None:
     try:
         found = flat_json.parse(data)

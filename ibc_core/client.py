@@ -106,6 +106,7 @@ class Clients:
 
     def update(self, ctx: Context, msg: client_tx.MsgUpdateClient) -> client_tx.MsgUpdateClientResponse:
         """MsgUpdateClient, with a header or a misbehaviour; the client's creator may have said who may send it."""
+        paths.require_client_id(msg.client_id)
         counterparty.require_relayer(ctx, msg.client_id, msg.signer)
         self._take(ctx, msg.client_id, msg.client_message)
         return client_tx.MsgUpdateClientResponse()
@@ -184,6 +185,7 @@ class Clients:
         self, ctx: Context, msg: client_tx.MsgDeleteClientCreator
     ) -> client_tx.MsgDeleteClientCreatorResponse:
         """MsgDeleteClientCreator: the creator, or the authority, ends what ibc-go v10 lets the creator do."""
+        paths.require_client_id(msg.client_id)
         creator = ctx.ibc.get(paths.client_creator(msg.client_id))
         if creator is None:
             raise IbcNotFound(f"creator for client {msg.client_id[:80]} not found")

@@ -9,6 +9,7 @@ from ibc_core import acknowledgement, bank, paths
 from ibc_core.acknowledgement import Acknowledgement
 from ibc_core.errors import (
     IbcInvalidRequest,
+    IbcInvalidType,
     IbcUnauthorized,
     IbcUnknownRequest,
     InvalidAcknowledgement,
@@ -92,7 +93,8 @@ def _answer(ack: bytes) -> Acknowledgement:
     try:
         answer = acknowledgement.parse(ack)
     except InvalidAcknowledgement as error:
-        raise IbcUnknownRequest(f"cannot unmarshal ICS-20 transfer packet acknowledgement: {error}") from error
+        kind = IbcInvalidType if acknowledgement.is_one(ack) else IbcUnknownRequest
+        raise kind(f"cannot unmarshal ICS-20 transfer packet acknowledgement: {error}") from error
     if not answer.success:
         raise IbcInvalidRequest("cannot pass in a custom error acknowledgement with IBC v2")
     return answer

@@ -192,6 +192,7 @@ class PacketsV2:
     def redundant(self, ctx: Context, msg: PacketMessageV2) -> bool:
         """Whether a packet message would be a no-op now. Reads only, checks no proof."""
         packet = msg.packet
+        require_valid(packet)
         if isinstance(msg, channel_v2_tx.MsgRecvPacket):
             _receivable(ctx, packet)
             return _received(ctx, packet)

@@ -54,11 +54,13 @@ class EndV2:
     def update(self) -> client.Height:
         """Update the client to the counterparty's last block; returns the height to prove at."""
         self.other.chain.settle()
+        self.chain.deliver(self.header())
+        return height_message(self.chain.attributes("update_client")[-1]["consensus_height"])
+
+    def header(self) -> client_tx.MsgUpdateClient:
         route = self.chain.core.clients.route(self.chain.view(), self.client_id)
         header = self.other.chain.header(route.latest_height(self.chain.view(), self.client_id))
-        message = client_tx.MsgUpdateClient(client_id=self.client_id, client_message=header, signer=RELAYER)
-        self.chain.deliver(message)
-        return height_message(self.chain.attributes("update_client")[-1]["consensus_height"])
+        return client_tx.MsgUpdateClient(client_id=self.client_id, client_message=header, signer=RELAYER)
 
     @property
     def now_s(self) -> int:
