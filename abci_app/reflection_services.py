@@ -21,6 +21,7 @@ from cosmos_wire.protos import (
     base_reflection,
     ed25519_keys,
     file_reflection,
+    multisig_keys,
     secp256k1_keys,
     signing,
     tendermint_client,
@@ -33,13 +34,13 @@ _TM = tendermint_client
 INTERFACES: Mapping[str, tuple[type[Message], ...]] = {
     "cosmos.auth.v1beta1.AccountI": (auth.BaseAccount, auth.ModuleAccount),
     "cosmos.auth.v1beta1.ModuleAccountI": (auth.ModuleAccount,),
-    "cosmos.crypto.PubKey": (ed25519_keys.PubKey, secp256k1_keys.PubKey),
+    "cosmos.crypto.PubKey": (ed25519_keys.PubKey, multisig_keys.LegacyAminoPubKey, secp256k1_keys.PubKey),
     "cosmos.tx.v1beta1.Tx": (tx.Tx,),
     "ibc.core.client.v1.ClientState": (_TM.ClientState,),
     "ibc.core.client.v1.ConsensusState": (_TM.ConsensusState,),
     "ibc.core.client.v1.Header": (_TM.Header, _TM.Misbehaviour),
 }
-SIGN_MODES = (signing.SIGN_MODE_DIRECT,)
+SIGN_MODES = (signing.SIGN_MODE_DIRECT, signing.SIGN_MODE_LEGACY_AMINO_JSON, signing.SIGN_MODE_DIRECT_AUX)
 V1BETA1 = "/cosmos.base.reflection.v1beta1.ReflectionService/"
 V2ALPHA1 = "/cosmos.base.reflection.v2alpha1.ReflectionService/"
 

@@ -15,6 +15,7 @@ from ibc_core.host import BlockEnv, Context, Store
 
 BLOCK, PARAMS, VALIDATOR = b"sy/block", b"sy/params", b"vk/"
 CONSENSUS_ADDRESS_BYTES = 20
+NO_PARAMS = b"\x00"  # a store keeps no empty value
 NS = 1_000_000_000
 
 
@@ -42,12 +43,13 @@ def block_env(app: Store) -> BlockEnv:
 
 def write_params(ctx: Context, params: cmt_params.ConsensusParams) -> None:
     """Keep the consensus parameters of genesis."""
-    ctx.app.set(PARAMS, params.SerializeToString(deterministic=True) or b"\x00")
+    ctx.app.set(PARAMS, params.SerializeToString(deterministic=True) or NO_PARAMS)
 
 
 def params(app: Store) -> cmt_params.ConsensusParams:
     """The consensus parameters."""
-    return cmt_params.ConsensusParams.FromString(app.get(PARAMS) or b"")
+    raw = app.get(PARAMS)
+    return cmt_params.ConsensusParams.FromString(b"" if raw in (None, NO_PARAMS) else raw)
 
 
 def write_validators(ctx: Context, updates: Sequence[abci.ValidatorUpdate]) -> None:

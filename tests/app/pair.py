@@ -44,6 +44,7 @@ class AppChain(RealChain):
         self.sequences: dict[bytes, int] = {}
         self.fee_named = False  # whether simulations carry a fee, as the Go relayer's second ones do
         self.growth: list[bytes] = []  # transactions of others that come between a simulation and its transaction
+        self.results: list[abci.ExecTxResult] = []  # of all transactions
         self.margins: list[tuple[str, int, int]] = []  # (message types, gas simulated, gas used)
 
     def genesis(self, docs: Mapping[str, Mapping[str, object]]) -> None:  # noqa: ARG002  (the application's own)
@@ -75,6 +76,7 @@ class AppChain(RealChain):
         self.node.commit(abci.RequestCommit())
         self.ibc = self.db.store("ibc")  # type: ignore[assignment]  # the harness reads it as any store
         self.net.time_ns += BLOCK_NS
+        self.results += response.tx_results
         return list(response.tx_results)
 
     def simulate(self, data: bytes) -> int:

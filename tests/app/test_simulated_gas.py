@@ -217,11 +217,19 @@ def _order(key: Key, slot: int, price_e4: int) -> market_tx.MsgPlaceOrder:
 
 
 def _bidding(chain: AppChain) -> int:
+    """A slot that has just begun to take orders: its window is still long."""
+    before = _taking_orders(chain)
     for _ in range(BLOCKS_TO_BIDDING):
         chain.block()
-        found = chain.server.state.answer("/bsmg.market.v1.Query/Slots", b"\x08\x01", 0).value
-        assert isinstance(found, market_query.QuerySlotsResponse)
-        for record in found.slots:
-            if record.state == market.SLOT_STATE_BIDDING:
-                return int(record.slot)
+        now = _taking_orders(chain)
+        if now - before:
+            return max(now)
+        before = now
     raise AssertionError("no slot takes orders")
+
+
+def _taking_orders(chain: AppChain) -> set[int]:
+    live = market_query.QuerySlotsRequest(live=True).SerializeToString()
+    found = chain.server.state.answer("/bsmg.market.v1.Query/Slots", live, 0).value
+    assert isinstance(found, market_query.QuerySlotsResponse)
+    return {int(record.slot) for record in found.slots if record.state == market.SLOT_STATE_BIDDING}
