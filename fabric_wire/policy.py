@@ -8,7 +8,7 @@ who fits two rules may be spent on the first; that is Fabric's answer too, and v
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -184,18 +184,40 @@ def parse_policy(text: str) -> Policy:
     if len(text) > TEXT_MAX:
         raise InvalidPolicy(f"expected at most {TEXT_MAX} characters, got {len(text)}")
     parser = _Parser(text)
-    rule = parser.rule(DEPTH_MAX)
+    tree = parser.gate(DEPTH_MAX)
     parser.end()
-    return Policy(principals=tuple(parser.principals), rule=rule)
+    principals: list[Principal] = []
+    rule = _numbered(tree, principals)
+    return Policy(principals=tuple(principals), rule=rule)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Gate:
+    """A gate as it was written."""
+
+    count: int
+    parts: tuple[_Gate | Principal, ...]
+
+
+def _numbered(gate: _Gate, principals: list[Principal]) -> OutOf:
+    """The rule of a gate. Fabric's parser numbers the principals of inner gates before those beside them."""
+    inner = {i: _numbered(part, principals) for i, part in enumerate(gate.parts) if isinstance(part, _Gate)}
+    rules: list[Rule] = []
+    for index, part in enumerate(gate.parts):
+        if isinstance(part, Principal):
+            principals.append(part)
+            rules.append(SignedBy(principal=len(principals) - 1))
+        else:
+            rules.append(inner[index])
+    return OutOf(count=gate.count, rules=tuple(rules))
 
 
 class _Parser:
-    """Recursive descent; principals are numbered as they come, as Fabric's own parser does."""
+    """Recursive descent."""
 
     def __init__(self, text: str) -> None:
         self.text = text.strip()
         self.at = 0
-        self.principals: list[Principal] = []
 
     def token(self) -> tuple[str, str, str, str]:
         """(gate, principal, number, punctuation), one of them not empty."""
@@ -206,39 +228,35 @@ class _Parser:
         return found[1] or "", found[2] or found[3] or "", found[4] or "", found[5] or ""
 
     def refused(self, expected: str) -> Exception:
-        return InvalidPolicy(f"expected {expected} at character {self.at}, got {self.text[self.at :][:40]!r}")
+        return InvalidPolicy(f"expected {expected} before character {self.at}, got {self.text[:200]!r}")
 
-    def rule(self, depth: int) -> Rule:
-        gate, principal, _, _ = self.token()
-        if principal:
-            return self.signed_by(principal)
-        if not gate or depth == 0:
-            raise self.refused(f"a principal or a gate at most {DEPTH_MAX} deep")
-        return self.gate(gate, depth)
+    def gate(self, depth: int) -> _Gate:
+        """The outermost one: Fabric takes no bare principal."""
+        name = self.token()[0]
+        if not name:
+            raise self.refused("AND, OR or OutOf")
+        return self.inside(name.lower(), depth)
 
-    def signed_by(self, text: str) -> SignedBy:
+    def part(self, depth: int) -> _Gate | Principal:
+        name, text, _, _ = self.token()
+        if name and depth:
+            return self.inside(name.lower(), depth)
         found = _PRINCIPAL.fullmatch(text)
         if found is None:
-            raise InvalidPolicy(f"expected a principal MSP.role with a role of {sorted(PRINCIPALS)}, got {text!r}")
-        self.principals.append(Principal(msp_id=found[1], role=found[2]))
-        return SignedBy(principal=len(self.principals) - 1)
+            raise self.refused(f"a gate at most {DEPTH_MAX} deep or MSP.role with a role of {sorted(PRINCIPALS)}")
+        return Principal(msp_id=found[1], role=found[2])
 
-    def gate(self, name: str, depth: int) -> OutOf:
-        counts: dict[str, Callable[[int], int]] = {"and": lambda size: size, "or": lambda _: 1}
-        count = counts.get(name.lower())
-        if name.lower() == "outof":
-            wanted = self.number()
-            count = lambda _: wanted  # noqa: E731  (one of three ways to count)
-        if count is None:
-            raise InvalidPolicy(f"expected AND, OR or OutOf, got {name!r}")
-        rules = [self.rule(depth - 1)]
+    def inside(self, name: str, depth: int) -> _Gate:
+        if name not in {"and", "or", "outof"}:
+            raise self.refused(f"AND, OR or OutOf instead of {name!r}")
+        wanted = self.number() if name == "outof" else 1
+        parts = [self.part(depth - 1)]
         while (mark := self.token()[3]) == ",":
-            rules.append(self.rule(depth - 1))
-        if mark != ")":
-            raise self.refused("a comma or a closing bracket")
-        if not 0 < count(len(rules)) <= len(rules):
-            raise InvalidPolicy(f"expected 1..{len(rules)} out of {len(rules)} rules, got {count(len(rules))}")
-        return OutOf(count=count(len(rules)), rules=tuple(rules))
+            parts.append(self.part(depth - 1))
+        count = len(parts) if name == "and" else wanted
+        if mark != ")" or not 0 < count <= len(parts):
+            raise self.refused(f"a closing bracket after at least {count} of {len(parts)} rules, at least 1")
+        return _Gate(count=count, parts=tuple(parts))
 
     def number(self) -> int:
         digits, comma = self.token()[2], self.token()[3]
