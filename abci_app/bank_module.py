@@ -176,8 +176,10 @@ def _page(
 
 
 def all_balances(ctx: Context, request: q.QueryAllBalancesRequest) -> q.QueryAllBalancesResponse:
-    """A page of what an address holds, ascending by denomination."""
+    """A page of what an address holds, ascending by denomination; on request under the names that people read."""
     found, page = _page(ctx, request.address, request.pagination)
+    if request.resolve_denom:
+        found = [coin.Coin(denom=_display(ctx, item.denom), amount=item.amount) for item in found]
     return q.QueryAllBalancesResponse(balances=found, pagination=page)
 
 
@@ -235,6 +237,13 @@ def _of_voucher(denom: Denom) -> pb.Metadata:
     )
     made.denom_units.add(denom=denom.base, exponent=0)
     return made
+
+
+def _display(ctx: Context, denom: str) -> str:
+    try:
+        return _metadata(ctx, denom).display or denom
+    except KeyNotFound:
+        return denom
 
 
 def metadata(ctx: Context, request: q.QueryDenomMetadataRequest) -> q.QueryDenomMetadataResponse:
