@@ -218,8 +218,7 @@ def charge_growth(ctx: Context, decoded: DecodedTx, parts: Sequence[Signing]) ->
     """Gas for the bytes that a simulated transaction will have grown by: signatures, a fee."""
     size = 0 if fees.offered(decoded.auth_info.fee) else FEE_FIELD_BYTES
     for part in parts:
-        if part.key is not None and signatures.is_incomplete(part.signature):
-            size += signatures.bytes_to_come(part.key)
+        size += signatures.bytes_to_come(part.key, part.signature) if part.key is not None else 0
     ctx.gas.consume(gas.TX_BYTE * size, "txSize")
 
 

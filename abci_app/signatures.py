@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from abci_app import gas
 from cosmos_wire import public_keys
 from cosmos_wire.errors import InvalidPubKey, PlainError
-from cosmos_wire.multisig import OneSignature, Signature, signing_members
-from cosmos_wire.public_keys import ED25519, SECP256R1, Key, MultisigKey, SimpleKey
+from cosmos_wire.multisig import ManySignatures, OneSignature, Signature, signing_members
+from cosmos_wire.public_keys import ED25519, SECP256K1, SECP256R1, Key, MultisigKey, SimpleKey
 from ibc_core.host import GasMeter
 
 REMEMBERED_MAX = 50_000  # ten full mempools; about 15 MB
 SIGNATURE_BYTES = 64
 MEMBER_BYTES = 8  # of a part of a multisig signature beside the signature itself: lengths and its mode
 BIT_ARRAY_BYTES = 8
+NOTHING = OneSignature(0, b"")  # yet
+COSTS = {
+    SECP256K1: (gas.SECP256K1_CHECK, "secp256k1"),
+    SECP256R1: (gas.SECP256R1_CHECK, "secp256r1"),
+    ED25519: (gas.ED25519_CHECK, "ed25519"),
+}
 
 
 class SignatureCache:
@@ -41,6 +45,8 @@ def charge(meter: GasMeter, key: Key, signature: Signature) -> None:
     """Gas of checking; raises PlainError for one signature where a multisig key has to have many."""
     if isinstance(key, SimpleKey):
         _charge_simple(meter, key)
+        if key.kind == ED25519:  # as SDK 0.50 has it: such keys are validators'
+            raise InvalidPubKey("ED25519 public keys are unsupported")
         return
     if isinstance(signature, OneSignature):
         raise PlainError("expected *signing.MultiSignatureData, got, *signing.SingleSignatureData")
@@ -49,35 +55,29 @@ def charge(meter: GasMeter, key: Key, signature: Signature) -> None:
 
 
 def _charge_simple(meter: GasMeter, key: SimpleKey) -> None:
-    if key.kind == ED25519:
-        meter.consume(gas.ED25519_CHECK, "ante verify: ed25519")
-        raise InvalidPubKey("ED25519 public keys are unsupported")
-    name = "secp256r1" if key.kind == SECP256R1 else "secp256k1"
-    meter.consume(gas.SECP256R1_CHECK if name == "secp256r1" else gas.SECP256K1_CHECK, f"ante verify: {name}")
+    cost, name = COSTS[key.kind]
+    meter.consume(cost, f"ante verify: {name}")
 
 
 def charge_simulated(meter: GasMeter, key: Key, signature: Signature) -> None:
-    """The same for a signature that is not there yet: of as many members as have to sign, the dearest."""
-    if isinstance(key, SimpleKey) or not is_incomplete(signature):
-        charge(meter, key, signature)
-        return
-    for member in _dearest(key):
-        charge_simulated(meter, member, signature)
-
-
-def is_incomplete(signature: Signature) -> bool:
-    """Whether it, or a part of it, is still to be made."""
-    if isinstance(signature, OneSignature):
-        return not signature.data
-    return not signature.parts or any(is_incomplete(part) for part in signature.parts)
-
-
-def bytes_to_come(key: Key) -> int:
-    """Size that the transaction gains by the signature."""
+    """The same for a signature that may still be to come: nobody knows who will sign, so that all members count."""
     if isinstance(key, SimpleKey):
-        return SIGNATURE_BYTES
-    return BIT_ARRAY_BYTES + sum(MEMBER_BYTES + bytes_to_come(member) for member in _dearest(key))
+        _charge_simple(meter, key)
+        return
+    for member, part in _expected(key, signature):
+        charge_simulated(meter, member, part)
 
 
-def _dearest(key: MultisigKey) -> Sequence[Key]:
-    return sorted(key.members, key=public_keys.count, reverse=True)[: key.threshold]
+def bytes_to_come(key: Key, signature: Signature) -> int:
+    """Size that the transaction gains by what is missing of the signature."""
+    if isinstance(key, SimpleKey):
+        return SIGNATURE_BYTES if isinstance(signature, OneSignature) and not signature.data else 0
+    parts = [bytes_to_come(member, part) for member, part in _expected(key, signature)]
+    return BIT_ARRAY_BYTES + sum(MEMBER_BYTES + size for size in parts) if any(parts) else 0
+
+
+def _expected(key: MultisigKey, signature: Signature) -> list[tuple[Key, Signature]]:
+    """Who signs, if the signature says so, else everybody."""
+    if isinstance(signature, ManySignatures) and any(signature.bits):
+        return [(member, part) for _, member, part in signing_members(key, signature)]
+    return [(member, NOTHING) for member in key.members]

@@ -15,7 +15,7 @@ Built from descriptors and their options alone, as `cosmossdk.io/x/tx/signing/am
 `oneof` fields without a name, unknown types within Any) is refused with `AminoJsonError`.
 
 A message counts as gogoproto would write it again, because the SDK signs it so: fields that are `nullable = false` are
-always there.
+always there. The few Any that its decoder leaves alone (`AS_SENT`) count as they came.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from __future__ import annotations
 import json
 from base64 import b64encode
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any as Value
 
@@ -69,6 +69,14 @@ WITHIN_ANY: Mapping[str, type[Message]] = {  # what an Any of a message may hold
         feegrant.AllowedMsgAllowance,
     )
 }
+AS_SENT = frozenset(  # fields of deprecated Any: their messages don't unpack them
+    (
+        "cosmos.upgrade.v1beta1.Plan.upgraded_client_state",
+        "ibc.core.connection.v1.MsgConnectionOpenTry.client_state",
+        "ibc.core.connection.v1.MsgConnectionOpenAck.client_state",
+    )
+)
+NAMES = {"ibc.core.client.v1.MsgRecoverClient": "cosmos-sdk/MsgRecoverClient"}  # missing from the compiled descriptor
 F = FieldDescriptor
 TEXT_INTEGERS = frozenset((F.TYPE_INT64, F.TYPE_UINT64, F.TYPE_SINT64, F.TYPE_FIXED64, F.TYPE_SFIXED64))
 INTEGERS = frozenset((F.TYPE_INT32, F.TYPE_UINT32, F.TYPE_SINT32, F.TYPE_FIXED32, F.TYPE_SFIXED32, F.TYPE_ENUM))
@@ -78,7 +86,16 @@ class AminoJsonError(BsmgError):
     """The message has no amino JSON."""
 
 
-Write = Callable[[Value, FieldDescriptor, int], str]  # a field's value, the field, how many Any may still nest
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Nest:
+    """Where a message stands."""
+
+    any_left: int = ANY_DEPTH_MAX  # so many Any may still be in each other
+    as_sent: bool = False  # within an Any that the SDK's decoder does not write again
+
+
+TOP = Nest()
+Write = Callable[[Value, FieldDescriptor, Nest], str]  # a field's value, the field, where it stands
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,42 +111,43 @@ class Rule:
     write: Write | None  # instead of the type's own form
 
 
-def encode(message: Message, depth: int = ANY_DEPTH_MAX) -> str:
+def encode(message: Message, nest: Nest = TOP) -> str:
     """A message of a transaction: {"type": ..., "value": ...}. Raises AminoJsonError."""
-    return f'{{"type":"{amino_name(message.DESCRIPTOR)}","value":{encode_value(message, depth)}}}'
+    return f'{{"type":"{amino_name(message.DESCRIPTOR)}","value":{encode_value(message, nest)}}}'
 
 
 def amino_name(descriptor: Descriptor) -> str:
     """Its `amino.name`, else its type URL."""
-    options = descriptor.GetOptions()
-    return str(options.Extensions[amino.name]) or f"/{descriptor.full_name}"
+    named = str(descriptor.GetOptions().Extensions[amino.name])
+    return named or NAMES.get(descriptor.full_name) or f"/{descriptor.full_name}"
 
 
-def encode_value(message: Message, depth: int = ANY_DEPTH_MAX) -> str:
+def encode_value(message: Message, nest: Nest = TOP) -> str:
     """The value alone."""
     special = WELL_KNOWN.get(message.DESCRIPTOR.full_name) or _message_encoding(message.DESCRIPTOR)
     if special is not None:
-        return special(message, depth)
+        return special(message, nest)
     parts: list[str] = []
     empty_oneofs: list[str] = []
     for rule in rules(message.DESCRIPTOR):
-        part = _member(message, rule, empty_oneofs, depth)
+        part = _member(message, rule, empty_oneofs, nest)
         if part:
             parts.append(part)
     return "{" + ",".join(parts) + "}"
 
 
-def _member(message: Message, rule: Rule, empty_oneofs: list[str], depth: int) -> str:
+def _member(message: Message, rule: Rule, empty_oneofs: list[str], nest: Nest) -> str:
     value = getattr(message, rule.field.name)
-    if not (rule.present or _has(message, rule.field, value)):
-        return _empty_member(message, value, rule, (empty_oneofs, depth))
-    written = _forced(message, value, rule) or _field(value, rule, depth)
+    present = rule.present and not nest.as_sent
+    if not (present or _has(message, rule.field, value)):
+        return _empty_member(message, value, rule, (empty_oneofs, nest))
+    written = _forced(message, value, rule) or _field(value, rule, nest)
     member = f"{json_text(rule.name)}:{written}"
     return member if rule.oneof is None else f'"{rule.oneof[0]}":{{"type":"{rule.oneof[1]}","value":{{{member}}}}}'
 
 
-def _empty_member(message: Message, value: Value, rule: Rule, more: tuple[list[str], int]) -> str:
-    empty_oneofs, depth = more
+def _empty_member(message: Message, value: Value, rule: Rule, more: tuple[list[str], Nest]) -> str:
+    empty_oneofs, nest = more
     if rule.oneof is not None and rule.oneof[0] not in empty_oneofs:
         assert rule.field.containing_oneof is not None
         if message.WhichOneof(rule.field.containing_oneof.name) is None:
@@ -143,7 +161,7 @@ def _empty_member(message: Message, value: Value, rule: Rule, more: tuple[list[s
         return f"{json_text(rule.name)}:null"
     if rule.field.type == F.TYPE_MESSAGE and not _is_list(rule.field):
         raise AminoJsonError(f"not supported: dont_omit_empty=true on invalid (nil?) message field: {rule.name}")
-    return f"{json_text(rule.name)}:{_field(value, rule, depth)}"
+    return f"{json_text(rule.name)}:{_field(value, rule, nest)}"
 
 
 def _forced(message: Message, value: Value, rule: Rule) -> str:
@@ -161,21 +179,21 @@ def _is_list(field: FieldDescriptor) -> bool:
     return bool(field.label == F.LABEL_REPEATED)
 
 
-def _field(value: Value, rule: Rule, depth: int) -> str:
+def _field(value: Value, rule: Rule, nest: Nest) -> str:
     if rule.write is not None:
-        return rule.write(value, rule.field, depth)
-    return _list(value, rule.field, depth) if _is_list(rule.field) else _single(value, rule.field, depth)
+        return rule.write(value, rule.field, nest)
+    return _list(value, rule.field, nest) if _is_list(rule.field) else _single(value, rule.field, nest)
 
 
-def _list(values: Value, field: FieldDescriptor, depth: int) -> str:
+def _list(values: Value, field: FieldDescriptor, nest: Nest) -> str:
     if field.type == F.TYPE_MESSAGE and field.message_type.GetOptions().map_entry:
         raise AminoJsonError("maps are not supported")
-    return "[" + ",".join([_single(item, field, depth) for item in values]) + "]"
+    return "[" + ",".join([_single(item, field, nest) for item in values]) + "]"
 
 
-def _single(value: Value, field: FieldDescriptor, depth: int) -> str:
+def _single(value: Value, field: FieldDescriptor, nest: Nest) -> str:
     if field.type == F.TYPE_MESSAGE:
-        return encode_value(value, depth)
+        return encode_value(value, replace(nest, as_sent=True) if field.full_name in AS_SENT else nest)
     if field.type == F.TYPE_STRING:
         return json_text(value)
     if field.type in TEXT_INTEGERS:
@@ -256,11 +274,11 @@ def _field_encoding(field: FieldDescriptor) -> Write | None:
     return SCALARS.get(scalar)
 
 
-def _integer(value: Value, field: FieldDescriptor, _depth: int) -> str:
+def _integer(value: Value, field: FieldDescriptor, _nest: Nest) -> str:
     return json_text(_scalar_text(value, field) or "0")
 
 
-def _decimal(value: Value, field: FieldDescriptor, _depth: int) -> str:
+def _decimal(value: Value, field: FieldDescriptor, _nest: Nest) -> str:
     text = _scalar_text(value, field)
     if not text:
         return '"0"'
@@ -280,13 +298,13 @@ def _scalar_text(value: Value, field: FieldDescriptor) -> str:
     raise AminoJsonError(f"unsupported type of {field.full_name}")
 
 
-def _coins(value: Value, field: FieldDescriptor, depth: int) -> str:
+def _coins(value: Value, field: FieldDescriptor, nest: Nest) -> str:
     if not _is_list(field):
         raise AminoJsonError(f"unsupported type of {field.full_name}")
-    return _list(value, field, depth)
+    return _list(value, field, nest)
 
 
-def _refuse_field(_value: Value, field: FieldDescriptor, _depth: int) -> str:
+def _refuse_field(_value: Value, field: FieldDescriptor, _nest: Nest) -> str:
     raise AminoJsonError(f"JSON within {field.full_name} is not supported")
 
 
@@ -294,7 +312,7 @@ FIELD_ENCODINGS: Mapping[str, Write] = {"legacy_coins": _coins, "inline_json": _
 SCALARS: Mapping[str, Write] = {"cosmos.Int": _integer, "cosmos.Dec": _decimal}
 
 
-def _timestamp(message: Timestamp, _depth: int) -> str:
+def _timestamp(message: Timestamp, _nest: Nest) -> str:
     if not (0 <= message.nanos < 10**9 and TIMESTAMP_S_MIN <= message.seconds <= TIMESTAMP_S_MAX):
         raise AminoJsonError(f"timestamp is out of the years 1 to 9999: {message.seconds} s, {message.nanos} ns")
     date, time = utc_texts(message.seconds * 10**9 + message.nanos)
@@ -317,26 +335,26 @@ def utc_texts(time_ns: int) -> tuple[str, str]:
     return f"{year:04d}-{month + 3 if month < 10 else month - 9:02d}-{day:02d}", time
 
 
-def _duration(message: Duration, _depth: int) -> str:
+def _duration(message: Duration, _nest: Nest) -> str:
     if abs(message.seconds) > DURATION_S_MAX or abs(message.nanos) >= 10**9:
         raise AminoJsonError(f"{message.seconds} seconds would overflow an int64 when represented as nanoseconds")
     return f'"{message.seconds * 10**9 + message.nanos}"'
 
 
-def _any(message: Any, depth: int) -> str:
+def _any(message: Any, nest: Nest) -> str:
     kind = WITHIN_ANY.get(message.type_url)
     if kind is None:
         raise AminoJsonError(f"can't resolve type URL {message.type_url[:200]}")
-    if depth <= 0:
+    if nest.any_left <= 0:
         raise AminoJsonError(f"max depth exceeded: expected at most {ANY_DEPTH_MAX} Any in each other")
     try:
         inner = parse(kind, message.value, message.type_url)
     except ChainError as error:
         raise AminoJsonError(str(error)) from error
-    return encode(inner, depth - 1)
+    return encode(inner, replace(nest, any_left=nest.any_left - 1))
 
 
-Encode = Callable[[Value, int], str]  # a message, how many Any may still nest
+Encode = Callable[[Value, Nest], str]  # a message, where it stands
 WELL_KNOWN: Mapping[str, Encode] = {
     "google.protobuf.Timestamp": _timestamp,
     "google.protobuf.Duration": _duration,
@@ -348,16 +366,16 @@ def _message_encoding(descriptor: Descriptor) -> Encode | None:
     return MESSAGE_ENCODINGS.get(str(descriptor.GetOptions().Extensions[amino.message_encoding]))
 
 
-def _key(message: Value, _depth: int) -> str:
+def _key(message: Value, _nest: Nest) -> str:
     return _base64(message.key) if message.key else "null"
 
 
-def _multisig_key(message: multisig_keys.LegacyAminoPubKey, depth: int) -> str:
-    members = ",".join([_any(item, depth) for item in message.public_keys])
+def _multisig_key(message: multisig_keys.LegacyAminoPubKey, nest: Nest) -> str:
+    members = ",".join([_any(item, nest) for item in message.public_keys])
     return f'{{"pubkeys":[{members}],"threshold":"{message.threshold}"}}'
 
 
-def _refuse_message(message: Value, _depth: int) -> str:
+def _refuse_message(message: Value, _nest: Nest) -> str:
     raise AminoJsonError(f"{message.DESCRIPTOR.full_name} is not signed by anybody")
 
 

@@ -22,29 +22,37 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from amino import amino_pb2 as amino_dot_amino__pb2
+from cosmos.msg.v1 import msg_pb2 as cosmos_dot_msg_dot_v1_dot_msg__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x62smg_proto/meter/v1/tx.proto\x12\rbsmg.meter.v1\"\x96\x01\n\x07Reading\x12\x0e\n\x06\x64\x65vice\x18\x01 \x01(\t\x12\x0c\n\x04slot\x18\x02 \x01(\x04\x12\x12\n\nimport_mWh\x18\x03 \x01(\x04\x12\x12\n\nexport_mWh\x18\x04 \x01(\x04\x12\x18\n\x10import_total_mWh\x18\x05 \x01(\x04\x12\x18\n\x10\x65xport_total_mWh\x18\x06 \x01(\x04\x12\x11\n\tsignature\x18\x07 \x01(\x0c\"M\n\x11MsgSubmitReadings\x12\x0e\n\x06sender\x18\x01 \x01(\t\x12(\n\x08readings\x18\x02 \x03(\x0b\x32\x16.bsmg.meter.v1.Reading\"=\n\rReadingResult\x12\x0c\n\x04\x63ode\x18\x01 \x01(\r\x12\x0b\n\x03log\x18\x02 \x01(\t\x12\x11\n\tcodespace\x18\x03 \x01(\t\"J\n\x19MsgSubmitReadingsResponse\x12-\n\x07results\x18\x01 \x03(\x0b\x32\x1c.bsmg.meter.v1.ReadingResult\"<\n\x08\x45stimate\x12\x0e\n\x06\x64\x65vice\x18\x01 \x01(\t\x12\x0f\n\x07net_mWh\x18\x02 \x01(\x12\x12\x0f\n\x07\x66lagged\x18\x03 \x01(\x08\"s\n\x0fMsgPostEstimate\x12\x0f\n\x07utility\x18\x01 \x01(\t\x12\x0c\n\x04slot\x18\x02 \x01(\x04\x12*\n\testimates\x18\x03 \x03(\x0b\x32\x17.bsmg.meter.v1.Estimate\x12\x15\n\rresidual_root\x18\x04 \x01(\x0c\"\x19\n\x17MsgPostEstimateResponse2\xbb\x01\n\x03Msg\x12\\\n\x0eSubmitReadings\x12 .bsmg.meter.v1.MsgSubmitReadings\x1a(.bsmg.meter.v1.MsgSubmitReadingsResponse\x12V\n\x0cPostEstimate\x12\x1e.bsmg.meter.v1.MsgPostEstimate\x1a&.bsmg.meter.v1.MsgPostEstimateResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x62smg_proto/meter/v1/tx.proto\x12\rbsmg.meter.v1\x1a\x11\x61mino/amino.proto\x1a\x17\x63osmos/msg/v1/msg.proto\"\x96\x01\n\x07Reading\x12\x0e\n\x06\x64\x65vice\x18\x01 \x01(\t\x12\x0c\n\x04slot\x18\x02 \x01(\x04\x12\x12\n\nimport_mWh\x18\x03 \x01(\x04\x12\x12\n\nexport_mWh\x18\x04 \x01(\x04\x12\x18\n\x10import_total_mWh\x18\x05 \x01(\x04\x12\x18\n\x10\x65xport_total_mWh\x18\x06 \x01(\x04\x12\x11\n\tsignature\x18\x07 \x01(\x0c\"{\n\x11MsgSubmitReadings\x12\x0e\n\x06sender\x18\x01 \x01(\t\x12(\n\x08readings\x18\x02 \x03(\x0b\x32\x16.bsmg.meter.v1.Reading:,\x82\xe7\xb0*\x06sender\x8a\xe7\xb0*\x1c\x62smg/meter/MsgSubmitReadings\"=\n\rReadingResult\x12\x0c\n\x04\x63ode\x18\x01 \x01(\r\x12\x0b\n\x03log\x18\x02 \x01(\t\x12\x11\n\tcodespace\x18\x03 \x01(\t\"J\n\x19MsgSubmitReadingsResponse\x12-\n\x07results\x18\x01 \x03(\x0b\x32\x1c.bsmg.meter.v1.ReadingResult\"<\n\x08\x45stimate\x12\x0e\n\x06\x64\x65vice\x18\x01 \x01(\t\x12\x0f\n\x07net_mWh\x18\x02 \x01(\x12\x12\x0f\n\x07\x66lagged\x18\x03 \x01(\x08\"\xa0\x01\n\x0fMsgPostEstimate\x12\x0f\n\x07utility\x18\x01 \x01(\t\x12\x0c\n\x04slot\x18\x02 \x01(\x04\x12*\n\testimates\x18\x03 \x03(\x0b\x32\x17.bsmg.meter.v1.Estimate\x12\x15\n\rresidual_root\x18\x04 \x01(\x0c:+\x82\xe7\xb0*\x07utility\x8a\xe7\xb0*\x1a\x62smg/meter/MsgPostEstimate\"\x19\n\x17MsgPostEstimateResponse2\xc2\x01\n\x03Msg\x12\\\n\x0eSubmitReadings\x12 .bsmg.meter.v1.MsgSubmitReadings\x1a(.bsmg.meter.v1.MsgSubmitReadingsResponse\x12V\n\x0cPostEstimate\x12\x1e.bsmg.meter.v1.MsgPostEstimate\x1a&.bsmg.meter.v1.MsgPostEstimateResponse\x1a\x05\x80\xe7\xb0*\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'bsmg_proto.meter.v1.tx_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_READING']._serialized_start=48
-  _globals['_READING']._serialized_end=198
-  _globals['_MSGSUBMITREADINGS']._serialized_start=200
-  _globals['_MSGSUBMITREADINGS']._serialized_end=277
-  _globals['_READINGRESULT']._serialized_start=279
-  _globals['_READINGRESULT']._serialized_end=340
-  _globals['_MSGSUBMITREADINGSRESPONSE']._serialized_start=342
-  _globals['_MSGSUBMITREADINGSRESPONSE']._serialized_end=416
-  _globals['_ESTIMATE']._serialized_start=418
-  _globals['_ESTIMATE']._serialized_end=478
-  _globals['_MSGPOSTESTIMATE']._serialized_start=480
-  _globals['_MSGPOSTESTIMATE']._serialized_end=595
-  _globals['_MSGPOSTESTIMATERESPONSE']._serialized_start=597
-  _globals['_MSGPOSTESTIMATERESPONSE']._serialized_end=622
-  _globals['_MSG']._serialized_start=625
-  _globals['_MSG']._serialized_end=812
+  _globals['_MSGSUBMITREADINGS']._loaded_options = None
+  _globals['_MSGSUBMITREADINGS']._serialized_options = b'\202\347\260*\006sender\212\347\260*\034bsmg/meter/MsgSubmitReadings'
+  _globals['_MSGPOSTESTIMATE']._loaded_options = None
+  _globals['_MSGPOSTESTIMATE']._serialized_options = b'\202\347\260*\007utility\212\347\260*\032bsmg/meter/MsgPostEstimate'
+  _globals['_MSG']._loaded_options = None
+  _globals['_MSG']._serialized_options = b'\200\347\260*\001'
+  _globals['_READING']._serialized_start=92
+  _globals['_READING']._serialized_end=242
+  _globals['_MSGSUBMITREADINGS']._serialized_start=244
+  _globals['_MSGSUBMITREADINGS']._serialized_end=367
+  _globals['_READINGRESULT']._serialized_start=369
+  _globals['_READINGRESULT']._serialized_end=430
+  _globals['_MSGSUBMITREADINGSRESPONSE']._serialized_start=432
+  _globals['_MSGSUBMITREADINGSRESPONSE']._serialized_end=506
+  _globals['_ESTIMATE']._serialized_start=508
+  _globals['_ESTIMATE']._serialized_end=568
+  _globals['_MSGPOSTESTIMATE']._serialized_start=571
+  _globals['_MSGPOSTESTIMATE']._serialized_end=731
+  _globals['_MSGPOSTESTIMATERESPONSE']._serialized_start=733
+  _globals['_MSGPOSTESTIMATERESPONSE']._serialized_end=758
+  _globals['_MSG']._serialized_start=761
+  _globals['_MSG']._serialized_end=955
 # @@protoc_insertion_point(module_scope)

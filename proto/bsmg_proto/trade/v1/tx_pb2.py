@@ -22,40 +22,56 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from amino import amino_pb2 as amino_dot_amino__pb2
+from cosmos.msg.v1 import msg_pb2 as cosmos_dot_msg_dot_v1_dot_msg__pb2
 from bsmg_proto.trade.v1 import packet_pb2 as bsmg__proto_dot_trade_dot_v1_dot_packet__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x62smg_proto/trade/v1/tx.proto\x12\rbsmg.trade.v1\x1a bsmg_proto/trade/v1/packet.proto\"\xa3\x02\n\x0cMsgPostOffer\x12\x0e\n\x06seller\x18\x01 \x01(\t\x12\x10\n\x08\x63hannels\x18\x02 \x03(\t\x12\x0c\n\x04slot\x18\x03 \x01(\x04\x12\x12\n\nenergy_mwh\x18\x04 \x01(\x04\x12\x10\n\x08price_e4\x18\x05 \x01(\x04\x12!\n\x04rate\x18\x06 \x01(\x0b\x32\x13.bsmg.trade.v1.Rate\x12\r\n\x05level\x18\x07 \x01(\r\x12\x0b\n\x03\x62us\x18\x08 \x01(\r\x12\x1c\n\x14reputation_milli_min\x18\t \x01(\r\x12\x0e\n\x06resale\x18\n \x01(\x08\x12\x1a\n\x12only_first_channel\x18\x0b \x01(\x08\x12\x14\n\x0cseller_payee\x18\x0c \x01(\t\x12\x0f\n\x07\x66orward\x18\r \x01(\x08\x12\r\n\x05nonce\x18\x0e \x01(\x04\"<\n\x14MsgPostOfferResponse\x12\x10\n\x08offer_id\x18\x01 \x01(\x0c\x12\x12\n\ncollateral\x18\x02 \x01(\t\"1\n\rMsgCloseOffer\x12\x0e\n\x06seller\x18\x01 \x01(\t\x12\x10\n\x08offer_id\x18\x02 \x01(\x0c\"\'\n\x15MsgCloseOfferResponse\x12\x0e\n\x06refund\x18\x01 \x01(\t\"\x8e\x01\n\x07MsgLock\x12\r\n\x05\x62uyer\x18\x01 \x01(\t\x12\x12\n\nchannel_id\x18\x02 \x01(\t\x12\x10\n\x08offer_id\x18\x03 \x01(\x0c\x12\x12\n\nenergy_mwh\x18\x04 \x01(\x04\x12\x16\n\x0e\x65nergy_min_mwh\x18\x05 \x01(\x04\x12\x13\n\x0b\x62uyer_payee\x18\x06 \x01(\t\x12\r\n\x05nonce\x18\x07 \x01(\x04\"6\n\x0fMsgLockResponse\x12\x13\n\x0b\x63ontract_id\x18\x01 \x01(\x0c\x12\x0e\n\x06\x65scrow\x18\x02 \x01(\t\"k\n\x0eMsgPostReading\x12\x0f\n\x07utility\x18\x01 \x01(\t\x12\x12\n\nchannel_id\x18\x02 \x01(\t\x12\x0c\n\x04slot\x18\x03 \x01(\x04\x12\x11\n\ttotal_mwh\x18\x04 \x01(\x04\x12\x13\n\x0bmeters_root\x18\x05 \x01(\x0c\"\x18\n\x16MsgPostReadingResponse\"]\n\x15MsgPostArbiterReading\x12\x0f\n\x07\x61rbiter\x18\x01 \x01(\t\x12\x12\n\nchannel_id\x18\x02 \x01(\t\x12\x0c\n\x04slot\x18\x03 \x01(\x04\x12\x11\n\ttotal_mwh\x18\x04 \x01(\x04\"\x1f\n\x1dMsgPostArbiterReadingResponse\"R\n\tMsgResend\x12\x0e\n\x06sender\x18\x01 \x01(\t\x12\x12\n\nchannel_id\x18\x02 \x01(\t\x12\x13\n\x0b\x63ontract_id\x18\x03 \x01(\x0c\x12\x0c\n\x04slot\x18\x04 \x01(\x04\"\x13\n\x11MsgResendResponse2\xeb\x03\n\x03Msg\x12M\n\tPostOffer\x12\x1b.bsmg.trade.v1.MsgPostOffer\x1a#.bsmg.trade.v1.MsgPostOfferResponse\x12P\n\nCloseOffer\x12\x1c.bsmg.trade.v1.MsgCloseOffer\x1a$.bsmg.trade.v1.MsgCloseOfferResponse\x12>\n\x04Lock\x12\x16.bsmg.trade.v1.MsgLock\x1a\x1e.bsmg.trade.v1.MsgLockResponse\x12S\n\x0bPostReading\x12\x1d.bsmg.trade.v1.MsgPostReading\x1a%.bsmg.trade.v1.MsgPostReadingResponse\x12h\n\x12PostArbiterReading\x12$.bsmg.trade.v1.MsgPostArbiterReading\x1a,.bsmg.trade.v1.MsgPostArbiterReadingResponse\x12\x44\n\x06Resend\x12\x18.bsmg.trade.v1.MsgResend\x1a .bsmg.trade.v1.MsgResendResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x62smg_proto/trade/v1/tx.proto\x12\rbsmg.trade.v1\x1a\x11\x61mino/amino.proto\x1a\x17\x63osmos/msg/v1/msg.proto\x1a bsmg_proto/trade/v1/packet.proto\"\xcc\x02\n\x0cMsgPostOffer\x12\x0e\n\x06seller\x18\x01 \x01(\t\x12\x10\n\x08\x63hannels\x18\x02 \x03(\t\x12\x0c\n\x04slot\x18\x03 \x01(\x04\x12\x12\n\nenergy_mwh\x18\x04 \x01(\x04\x12\x10\n\x08price_e4\x18\x05 \x01(\x04\x12!\n\x04rate\x18\x06 \x01(\x0b\x32\x13.bsmg.trade.v1.Rate\x12\r\n\x05level\x18\x07 \x01(\r\x12\x0b\n\x03\x62us\x18\x08 \x01(\r\x12\x1c\n\x14reputation_milli_min\x18\t \x01(\r\x12\x0e\n\x06resale\x18\n \x01(\x08\x12\x1a\n\x12only_first_channel\x18\x0b \x01(\x08\x12\x14\n\x0cseller_payee\x18\x0c \x01(\t\x12\x0f\n\x07\x66orward\x18\r \x01(\x08\x12\r\n\x05nonce\x18\x0e \x01(\x04:\'\x82\xe7\xb0*\x06seller\x8a\xe7\xb0*\x17\x62smg/trade/MsgPostOffer\"<\n\x14MsgPostOfferResponse\x12\x10\n\x08offer_id\x18\x01 \x01(\x0c\x12\x12\n\ncollateral\x18\x02 \x01(\t\"[\n\rMsgCloseOffer\x12\x0e\n\x06seller\x18\x01 \x01(\t\x12\x10\n\x08offer_id\x18\x02 \x01(\x0c:(\x82\xe7\xb0*\x06seller\x8a\xe7\xb0*\x18\x62smg/trade/MsgCloseOffer\"\'\n\x15MsgCloseOfferResponse\x12\x0e\n\x06refund\x18\x01 \x01(\t\"\xb1\x01\n\x07MsgLock\x12\r\n\x05\x62uyer\x18\x01 \x01(\t\x12\x12\n\nchannel_id\x18\x02 \x01(\t\x12\x10\n\x08offer_id\x18\x03 \x01(\x0c\x12\x12\n\nenergy_mwh\x18\x04 \x01(\x04\x12\x16\n\x0e\x65nergy_min_mwh\x18\x05 \x01(\x04\x12\x13\n\x0b\x62uyer_payee\x18\x06 \x01(\t\x12\r\n\x05nonce\x18\x07 \x01(\x04:!\x82\xe7\xb0*\x05\x62uyer\x8a\xe7\xb0*\x12\x62smg/trade/MsgLock\"6\n\x0fMsgLockResponse\x12\x13\n\x0b\x63ontract_id\x18\x01 \x01(\x0c\x12\x0e\n\x06\x65scrow\x18\x02 \x01(\t\"\x97\x01\n\x0eMsgPostReading\x12\x0f\n\x07utility\x18\x01 \x01(\t\x12\x12\n\nchannel_id\x18\x02 \x01(\t\x12\x0c\n\x04slot\x18\x03 \x01(\x04\x12\x11\n\ttotal_mwh\x18\x04 \x01(\x04\x12\x13\n\x0bmeters_root\x18\x05 \x01(\x0c:*\x82\xe7\xb0*\x07utility\x8a\xe7\xb0*\x19\x62smg/trade/MsgPostReading\"\x18\n\x16MsgPostReadingResponse\"\x90\x01\n\x15MsgPostArbiterReading\x12\x0f\n\x07\x61rbiter\x18\x01 \x01(\t\x12\x12\n\nchannel_id\x18\x02 \x01(\t\x12\x0c\n\x04slot\x18\x03 \x01(\x04\x12\x11\n\ttotal_mwh\x18\x04 \x01(\x04:1\x82\xe7\xb0*\x07\x61rbiter\x8a\xe7\xb0* bsmg/trade/MsgPostArbiterReading\"\x1f\n\x1dMsgPostArbiterReadingResponse\"x\n\tMsgResend\x12\x0e\n\x06sender\x18\x01 \x01(\t\x12\x12\n\nchannel_id\x18\x02 \x01(\t\x12\x13\n\x0b\x63ontract_id\x18\x03 \x01(\x0c\x12\x0c\n\x04slot\x18\x04 \x01(\x04:$\x82\xe7\xb0*\x06sender\x8a\xe7\xb0*\x14\x62smg/trade/MsgResend\"\x13\n\x11MsgResendResponse2\xf2\x03\n\x03Msg\x12M\n\tPostOffer\x12\x1b.bsmg.trade.v1.MsgPostOffer\x1a#.bsmg.trade.v1.MsgPostOfferResponse\x12P\n\nCloseOffer\x12\x1c.bsmg.trade.v1.MsgCloseOffer\x1a$.bsmg.trade.v1.MsgCloseOfferResponse\x12>\n\x04Lock\x12\x16.bsmg.trade.v1.MsgLock\x1a\x1e.bsmg.trade.v1.MsgLockResponse\x12S\n\x0bPostReading\x12\x1d.bsmg.trade.v1.MsgPostReading\x1a%.bsmg.trade.v1.MsgPostReadingResponse\x12h\n\x12PostArbiterReading\x12$.bsmg.trade.v1.MsgPostArbiterReading\x1a,.bsmg.trade.v1.MsgPostArbiterReadingResponse\x12\x44\n\x06Resend\x12\x18.bsmg.trade.v1.MsgResend\x1a .bsmg.trade.v1.MsgResendResponse\x1a\x05\x80\xe7\xb0*\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'bsmg_proto.trade.v1.tx_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_MSGPOSTOFFER']._serialized_start=82
-  _globals['_MSGPOSTOFFER']._serialized_end=373
-  _globals['_MSGPOSTOFFERRESPONSE']._serialized_start=375
-  _globals['_MSGPOSTOFFERRESPONSE']._serialized_end=435
-  _globals['_MSGCLOSEOFFER']._serialized_start=437
-  _globals['_MSGCLOSEOFFER']._serialized_end=486
-  _globals['_MSGCLOSEOFFERRESPONSE']._serialized_start=488
-  _globals['_MSGCLOSEOFFERRESPONSE']._serialized_end=527
-  _globals['_MSGLOCK']._serialized_start=530
-  _globals['_MSGLOCK']._serialized_end=672
-  _globals['_MSGLOCKRESPONSE']._serialized_start=674
-  _globals['_MSGLOCKRESPONSE']._serialized_end=728
-  _globals['_MSGPOSTREADING']._serialized_start=730
-  _globals['_MSGPOSTREADING']._serialized_end=837
-  _globals['_MSGPOSTREADINGRESPONSE']._serialized_start=839
-  _globals['_MSGPOSTREADINGRESPONSE']._serialized_end=863
-  _globals['_MSGPOSTARBITERREADING']._serialized_start=865
-  _globals['_MSGPOSTARBITERREADING']._serialized_end=958
-  _globals['_MSGPOSTARBITERREADINGRESPONSE']._serialized_start=960
-  _globals['_MSGPOSTARBITERREADINGRESPONSE']._serialized_end=991
-  _globals['_MSGRESEND']._serialized_start=993
-  _globals['_MSGRESEND']._serialized_end=1075
-  _globals['_MSGRESENDRESPONSE']._serialized_start=1077
-  _globals['_MSGRESENDRESPONSE']._serialized_end=1096
-  _globals['_MSG']._serialized_start=1099
-  _globals['_MSG']._serialized_end=1590
+  _globals['_MSGPOSTOFFER']._loaded_options = None
+  _globals['_MSGPOSTOFFER']._serialized_options = b'\202\347\260*\006seller\212\347\260*\027bsmg/trade/MsgPostOffer'
+  _globals['_MSGCLOSEOFFER']._loaded_options = None
+  _globals['_MSGCLOSEOFFER']._serialized_options = b'\202\347\260*\006seller\212\347\260*\030bsmg/trade/MsgCloseOffer'
+  _globals['_MSGLOCK']._loaded_options = None
+  _globals['_MSGLOCK']._serialized_options = b'\202\347\260*\005buyer\212\347\260*\022bsmg/trade/MsgLock'
+  _globals['_MSGPOSTREADING']._loaded_options = None
+  _globals['_MSGPOSTREADING']._serialized_options = b'\202\347\260*\007utility\212\347\260*\031bsmg/trade/MsgPostReading'
+  _globals['_MSGPOSTARBITERREADING']._loaded_options = None
+  _globals['_MSGPOSTARBITERREADING']._serialized_options = b'\202\347\260*\007arbiter\212\347\260* bsmg/trade/MsgPostArbiterReading'
+  _globals['_MSGRESEND']._loaded_options = None
+  _globals['_MSGRESEND']._serialized_options = b'\202\347\260*\006sender\212\347\260*\024bsmg/trade/MsgResend'
+  _globals['_MSG']._loaded_options = None
+  _globals['_MSG']._serialized_options = b'\200\347\260*\001'
+  _globals['_MSGPOSTOFFER']._serialized_start=126
+  _globals['_MSGPOSTOFFER']._serialized_end=458
+  _globals['_MSGPOSTOFFERRESPONSE']._serialized_start=460
+  _globals['_MSGPOSTOFFERRESPONSE']._serialized_end=520
+  _globals['_MSGCLOSEOFFER']._serialized_start=522
+  _globals['_MSGCLOSEOFFER']._serialized_end=613
+  _globals['_MSGCLOSEOFFERRESPONSE']._serialized_start=615
+  _globals['_MSGCLOSEOFFERRESPONSE']._serialized_end=654
+  _globals['_MSGLOCK']._serialized_start=657
+  _globals['_MSGLOCK']._serialized_end=834
+  _globals['_MSGLOCKRESPONSE']._serialized_start=836
+  _globals['_MSGLOCKRESPONSE']._serialized_end=890
+  _globals['_MSGPOSTREADING']._serialized_start=893
+  _globals['_MSGPOSTREADING']._serialized_end=1044
+  _globals['_MSGPOSTREADINGRESPONSE']._serialized_start=1046
+  _globals['_MSGPOSTREADINGRESPONSE']._serialized_end=1070
+  _globals['_MSGPOSTARBITERREADING']._serialized_start=1073
+  _globals['_MSGPOSTARBITERREADING']._serialized_end=1217
+  _globals['_MSGPOSTARBITERREADINGRESPONSE']._serialized_start=1219
+  _globals['_MSGPOSTARBITERREADINGRESPONSE']._serialized_end=1250
+  _globals['_MSGRESEND']._serialized_start=1252
+  _globals['_MSGRESEND']._serialized_end=1372
+  _globals['_MSGRESENDRESPONSE']._serialized_start=1374
+  _globals['_MSGRESENDRESPONSE']._serialized_end=1393
+  _globals['_MSG']._serialized_start=1396
+  _globals['_MSG']._serialized_end=1894
 # @@protoc_insertion_point(module_scope)
