@@ -15,6 +15,7 @@ from pathlib import Path
 from random import Random
 
 from google.protobuf import descriptor_pb2
+from google.protobuf.descriptor import FileDescriptor
 
 from abci_app.modules import compose
 from cosmos_wire.protos import (
@@ -45,15 +46,15 @@ OWN = (market_tx, meter_tx, registry_tx, trade_tx)
 
 def own_files() -> bytes:
     """The descriptors of our own messages with everything below them."""
-    made, seen = descriptor_pb2.FileDescriptorSet(), {}
+    made = descriptor_pb2.FileDescriptorSet()
+    seen: list[str] = []
 
-    def add(file: object) -> None:
-        if file.name in seen:  # type: ignore[attr-defined]  # descriptors have no common type in the stubs
-            return
-        seen[file.name] = True  # type: ignore[attr-defined]
-        for below in file.dependencies:  # type: ignore[attr-defined]
-            add(below)
-        file.CopyToProto(made.file.add())  # type: ignore[attr-defined]
+    def add(file: FileDescriptor) -> None:
+        if file.name not in seen:
+            seen.append(file.name)
+            for below in file.dependencies:
+                add(below)
+            file.CopyToProto(made.file.add())
 
     for module in OWN:
         add(module.DESCRIPTOR)
