@@ -148,7 +148,7 @@ def clients(chain: Chain) -> int:
 def test_packets_of_another_application(path: PathV2) -> None:
     """ibc-go's mock application, which chains of ours don't have: one packet that it takes, one that it refuses."""
     path.send(0, [path.mock_packet(b"mock packet data"), path.mock_packet(b"mock failed packet data")])
-    with path.started() as process:
+    with replace(path, home=path.home.with_name("mock")).started() as process:
         until(lambda: path.pending() == 0, "both acknowledgements", process.log)
         assert process.complaints() == []
 
