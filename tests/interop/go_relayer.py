@@ -15,6 +15,9 @@ from tests.interop import clients
 from tests.interop.net import Chain
 
 PATH = "path"
+# Where one chain's blocks are slower, its 20 blocks of history hold a handshake message whose answer lies further back
+# on the other chain: it is sent again, refused, and takes the packets of its transaction with it.
+QUICK = ("--max-msgs", "50", "--block-history", "2")
 OF_ITSELF = (
     "Flush not complete",  # it counts again before the blocks are there
     "Error assembling packet message",  # it started amid blocks whose packets are done: no commitment any more

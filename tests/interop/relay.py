@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
+from typing import Protocol
 
 from bsmg.client.chain import ChainClient, Endpoints
 from bsmg.client.keys import key_from_mnemonic, write_key_file
@@ -86,11 +87,6 @@ class Ours:
         """Packets of both directions that are not acknowledged."""
         return sum(chain.pending(channel) for chain, channel in zip(self.chains, self.channels, strict=True))
 
-    def voucher(self, side: int) -> str:
-        """Denomination on the other side of the token of a side."""
-        trace = f"transfer/{self.channels[1 - side]}/{self.chains[side].denom}"
-        return "ibc/" + sha256(trace.encode()).hexdigest().upper()
-
 
 class Process:
     """A running relayer."""
@@ -130,6 +126,26 @@ class Transfers:
     timeout_ns: int = TIMEOUT_NS
     timeout_height: tuple[int, int] = (0, 0)
     memo: str = ""
+
+    def over(self, channel: str, receiver: str) -> Transfers:
+        """The same over a channel to a receiver."""
+        return replace(self, channel=channel, receiver=receiver)
+
+
+class Carried(Protocol):
+    """A path: its chains, and the channel of each."""
+
+    @property
+    def chains(self) -> tuple[Chain, Chain]: ...
+
+    @property
+    def channels(self) -> tuple[str, str]: ...
+
+
+def voucher(path: Carried, side: int) -> str:
+    """Denomination on the other side of the token of a side."""
+    trace = f"transfer/{path.channels[1 - side]}/{path.chains[side].denom}"
+    return "ibc/" + sha256(trace.encode()).hexdigest().upper()
 
 
 def transfer(chain: Chain, account: str, what: Transfers) -> list[TxOutcome]:

@@ -12,7 +12,7 @@ import pytest
 
 from tests.interop.conftest import Sims
 from tests.interop.net import Chain, Net, until
-from tests.interop.relay import Ours, Transfers, drained, escrow, height_above, transfer
+from tests.interop.relay import Ours, Transfers, drained, escrow, height_above, transfer, voucher
 
 pytestmark = pytest.mark.interop
 RECEIVER = "home-01"
@@ -34,11 +34,11 @@ class Path2:
     def send(self, side: int, what: Transfers) -> None:
         """From the faucet of a side to the receiver on the other."""
         receiver = self.chains[1 - side].address(RECEIVER)
-        transfer(self.chains[side], "faucet", replace(what, channel=self.ours.channels[side], receiver=receiver))
+        transfer(self.chains[side], "faucet", what.over(self.ours.channels[side], receiver))
 
     def arrived(self, side: int) -> int:
         """Vouchers of a side's token that the receiver on the other side holds."""
-        return self.chains[1 - side].balances(RECEIVER).get(self.ours.voucher(side), 0)
+        return self.chains[1 - side].balances(RECEIVER).get(voucher(self.ours, side), 0)
 
     def both_arrived(self) -> list[int]:
         return [self.arrived(side) for side in (0, 1)]
@@ -111,7 +111,7 @@ def _home(path: Path2, side: int, amount: int) -> None:
     """The receiver sends vouchers of a side's token back to it."""
     chain, channel = path.chains[1 - side], path.ours.channels[1 - side]
     back = Transfers(channel=channel, receiver=path.chains[side].address("relayer"), amount=amount)
-    transfer(chain, RECEIVER, replace(back, denom=path.ours.voucher(side)))
+    transfer(chain, RECEIVER, replace(back, denom=voucher(path.ours, side)))
 
 
 def test_timeouts_by_height_and_by_time_are_refunded(path: Path2) -> None:
