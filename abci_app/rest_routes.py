@@ -28,6 +28,9 @@ LATE = {  # paths of methods that no compiled service has any more
     "/ibc.core.channel.v1.Query/Upgrade": f"{CHANNEL}/upgrade",
     "/ibc.core.channel.v1.Query/UpgradeError": f"{CHANNEL}/upgrade_error",
 }
+OLD = {  # ibc-go v8's paths beside those of v10
+    "/ibc.applications.transfer.v1.Query/TotalEscrowForDenom": "/ibc/apps/transfer/v1/denoms/{denom=**}/total_escrow",
+}
 TRUE, FALSE = ("1", "t", "T", "TRUE", "true", "True"), ("0", "f", "F", "FALSE", "false", "False")  # Go's ParseBool
 WORD = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
@@ -53,7 +56,8 @@ def rest_routes(methods: Sequence[str]) -> tuple[RestRoute, ...]:
         method = pool.FindServiceByName(service).methods_by_name.get(name)
         if method is not None:
             kinds = (method.input_type, method.output_type)
-            found += [_route(path, binding, kinds) for binding in _bindings(path, method)]
+            old = [("GET", OLD[path])] if path in OLD else []
+            found += [_route(path, binding, kinds) for binding in [*_bindings(path, method), *old]]
         elif path in LATE:
             package = service.rpartition(".")[0]
             request, response = (

@@ -435,6 +435,15 @@ GETS: list[tuple[str, int, Callable[[Any], bool]]] = [
     ),
     ("/cosmos/gov/v1/proposals", 501, lambda doc: doc["code"] == 12),
     ("/bsmg/market/v1/params", 200, lambda doc: doc["params"]["denom"] == DENOM),
+    ("/cosmos/staking/v1beta1/params", 200, lambda doc: doc["params"]["unbonding_time"] == "60s"),
+    (f"/cosmos/staking/v1beta1/delegations/{BOB.text}", 200, lambda doc: doc["delegation_responses"] == []),
+    ("/ibc/apps/transfer/v1/denom_traces", 200, lambda doc: doc["denom_traces"] == []),
+    (f"/ibc/apps/transfer/v1/denom_traces/ibc/{'AB' * 32}", 404, lambda doc: doc["code"] == 5),
+    ("/ibc/apps/transfer/v1/denoms/bmga/total_escrow", 200, lambda doc: doc["amount"]["amount"] == "0"),
+    ("/ibc/apps/transfer/v1/total_escrow/bmga", 200, lambda doc: doc["amount"]["amount"] == "0"),
+    ("/ibc/core/channel/v1/channels/channel-0/ports/transfer/upgrade", 404, lambda doc: doc["code"] == 5),
+    ("/cosmos/auth/v1beta1/accounts?pagination.count_total=maybe", 400, lambda doc: doc["code"] == 3),
+    ("/cosmos/auth/v1beta1/accounts?pagination.countTotal=T&_=1", 200, lambda doc: doc["pagination"]["total"] == "4"),
     ("/openapi.json", 200, lambda doc: "/cosmos/bank/v1beta1/balances/{address}" in doc["paths"]),
 ]
 
