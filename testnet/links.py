@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any as Json
 
-from ibc_relayer.config import load_config
+from ibc_relayer.config import PathConfig, load_config
 from ibc_relayer.handshake import PathIds
 from ibc_relayer.supervisor import Parties, resolve
+from ibc_relayer.v2.path import ClientPath
 from processes.files import ProcessSpec
 from processes.ports import LOOPBACK, lease
 from testnet.files import Home
@@ -48,7 +49,13 @@ def _new_path(link: Link) -> str:
     return f'\n[[path]]\na = "{link.a}"\nb = "{link.b}"\ncreate = true\nchannels = [{channels}]\n'
 
 
+def _new_v2_path(link: Link) -> str:
+    return f'\n[[path]]\na = "{link.a}"\nb = "{link.b}"\nversion = 2\ncreate = true\n'
+
+
 def _open_path(ids: PathIds) -> str:
+    if isinstance(ids, ClientPath):
+        return _open_v2_path(ids)
     channels = ",\n    ".join(
         f'{{ a_port = "{a.port}", b_port = "{b.port}", a_channel = "{a.channel}", b_channel = "{b.channel}", '
         f'version = "{spec.version}", ordered = {str(spec.ordered).lower()} }}'
@@ -68,22 +75,43 @@ channels = [
 """
 
 
+def _open_v2_path(ids: ClientPath) -> str:
+    return f"""
+[[path]]
+a = "{ids.chains[0]}"
+b = "{ids.chains[1]}"
+version = 2
+a_client = "{ids.clients[0]}"
+b_client = "{ids.clients[1]}"
+"""
+
+
 async def open_links(home: Home, topology: Topology, made: Sequence[MadeChain]) -> list[PathIds]:
-    """Clients, connections and channels of every link, with relayer 0's keys; links of different chains at once."""
+    """Clients, connections and channels of every link, with relayer 0's keys; links of different chains at once.
+
+    Paths of IBC v2 come after all others, so that their clients are their own.
+    """
     path = home.relayer(0) / "create.toml"
     path.parent.mkdir(parents=True, exist_ok=True)
     text = relayer_config(home, made, 0, 0, topology.relayer)
-    path.write_text(text + "".join(_new_path(link) for link in topology.links), encoding="utf-8")
+    text += "".join(map(_new_path, topology.links))
+    text += "".join(_new_v2_path(link) for link in topology.links if link.ibc_v2)
+    path.write_text(text, encoding="utf-8")
     config = load_config(path)
     parties = Parties(config)
     try:
         for chain in config.chains:
             await parties.party(chain.id)
-        both = [(await parties.party(p.chains[0]), await parties.party(p.chains[1])) for p in config.paths]
-        pairs = zip(both, config.paths, strict=True)
-        return list(await asyncio.gather(*(resolve(pair, item) for pair, item in pairs)))
+        made_v1 = await _resolve(parties, [item for item in config.paths if item.version == 1])
+        return [*made_v1, *await _resolve(parties, [item for item in config.paths if item.version == 2])]
     finally:
         await parties.close()
+
+
+async def _resolve(parties: Parties, paths: Sequence[PathConfig]) -> list[PathIds]:
+    both = [(await parties.party(item.chains[0]), await parties.party(item.chains[1])) for item in paths]
+    pairs = zip(both, paths, strict=True)
+    return list(await asyncio.gather(*(resolve(pair, item) for pair, item in pairs)))
 
 
 def write_relayers(
@@ -112,5 +140,12 @@ def _spec(number: int, path: Path) -> ProcessSpec:
 
 
 def link_docs(ids: Sequence[PathIds]) -> list[dict[str, Json]]:
-    """Links as testnet.json writes them."""
-    return [dict(item.doc()) for item in ids]
+    """Links as testnet.json writes them; a side of a link that has IBC v2 too names its client as `v2_client_id`."""
+    docs: dict[tuple[str, str], dict[str, Json]] = {}
+    for item in ids:
+        if isinstance(item, ClientPath):
+            for side, client_id in zip(("a", "b"), item.clients, strict=True):
+                docs[item.chains][side]["v2_client_id"] = client_id
+        else:
+            docs[item.chains] = dict(item.doc())
+    return list(docs.values())

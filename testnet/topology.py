@@ -4,7 +4,7 @@
     id = "mga-1"            kind = "cometbft"      validators = 4       block_time_ms = 1000
     slot_s = 4              denom = "bmga"         hosts = ["local"]    min_gas_price = "0"
     [[link]]
-    a = "mga-1"             b = "mgb-1"            channels = ["transfer", "trade"]
+    a = "mga-1"             b = "mgb-1"            channels = ["transfer", "trade"]        ibc_v2 = false
     [relayer]
     count = 1
 
@@ -90,11 +90,12 @@ class Chain:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Link:
-    """Two chains to be linked, and the applications that get a channel."""
+    """Two chains to be linked, the applications that get a channel, and whether there is a path of IBC v2 too."""
 
     a: str
     b: str
     channels: tuple[str, ...] = CHANNELS
+    ibc_v2: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -216,6 +217,13 @@ class Table:
             raise self.wrong(key, "a list without repetition")
         return tuple(value)
 
+    def truth(self, key: str, *, default: bool) -> bool:
+        """A truth value."""
+        value = self.doc.get(key, default)
+        if not isinstance(value, bool):
+            raise self.wrong(key, "true or false")
+        return value
+
     def table(self, key: str) -> Table:
         """A table within, empty if left out."""
         value = self.doc.get(key, {})
@@ -327,9 +335,12 @@ def _named_gates(name: str, *, linked: bool) -> Gates:
 
 
 def _link(table: Table) -> Link:
-    table.only("a", "b", "channels")
+    table.only("a", "b", "channels", "ibc_v2")
     link = Link(
-        a=table.text("a", "", CHAIN_ID), b=table.text("b", "", CHAIN_ID), channels=table.words("channels", CHANNELS)
+        a=table.text("a", "", CHAIN_ID),
+        b=table.text("b", "", CHAIN_ID),
+        channels=table.words("channels", CHANNELS),
+        ibc_v2=table.truth("ibc_v2", default=False),
     )
     if link.a == link.b:
         raise ToolError(f"{table.where}: expected two chains, got {link.a} twice")

@@ -88,6 +88,8 @@ def _summary(doc: dict[str, Json], place: Home) -> None:
         )
     for link in doc["links"]:
         channels = ", ".join(f"{port} {channel}" for port, channel in link["a"]["channels"].items())
+        if client := link["a"].get("v2_client_id"):
+            channels += f", IBC v2 {client}"
         note(f"{link['a']['chain_id']} - {link['b']['chain_id']}: {channels}")
     note(str(place.testnet))
 

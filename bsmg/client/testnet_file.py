@@ -75,12 +75,13 @@ class ChannelInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkEnd:
-    """One side of a link; channels by port."""
+    """One side of a link; channels by port. `v2_client_id`: where it has a path of IBC v2, the client of that."""
 
     chain_id: str
     client_id: str
     connection_id: str
     channels: Mapping[str, ChannelInfo]
+    v2_client_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,6 +197,7 @@ def _end(item: Mapping[str, Json]) -> LinkEnd:
         client_id=item["client_id"],
         connection_id=item["connection_id"],
         channels=channels,
+        v2_client_id=item.get("v2_client_id", ""),
     )
 
 

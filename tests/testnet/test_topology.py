@@ -111,6 +111,13 @@ def test_channels_open_in_one_order() -> None:
     assert found.links[0].channels == ("transfer", "trade")
 
 
+def test_a_link_may_have_ibc_v2_too() -> None:
+    assert not parsed(CHAIN + OTHER + LINK).links[0].ibc_v2
+    assert parsed(CHAIN + OTHER + LINK + "ibc_v2 = true").links[0].ibc_v2
+    with pytest.raises(ToolError, match="ibc_v2: expected true or false, got 1"):
+        parsed(CHAIN + OTHER + LINK + "ibc_v2 = 1")
+
+
 @given(st.text())
 def test_any_text_is_a_topology_or_a_tool_error(text: str) -> None:
     try:
