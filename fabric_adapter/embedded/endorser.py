@@ -1,0 +1,149 @@
+"""Runs proposals for the organisations' peers: each simulates by itself, signs what came out, and all must agree."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from cosmos_wire.errors import BsmgError, ToolError
+from fabric_adapter.embedded.disk import Disk
+from fabric_adapter.embedded.network import Network, Node
+from fabric_adapter.embedded.simulation import Call, Simulation
+from fabric_adapter.shim.stub import ERROR, ERROR_MIN, Chaincode, Response
+from fabric_wire import strict
+from fabric_wire.errors import InvalidProposal
+from fabric_wire.proposals import Invocation, Parts, read_proposal
+from fabric_wire.protos import chaincode, proposal, proposal_response
+from fabric_wire.responses import Endorsement, endorse
+
+LOG = logging.getLogger("fabric_adapter.embedded")
+CLOCK_SKEW_NS = 15 * 60 * 1_000_000_000  # a proposal's time may be this far from the node's clock (Fabric's own window)
+PROPOSAL_BYTES_MAX = 8 << 20
+
+
+class ChaincodeRefusedError(ToolError):
+    """A chaincode's answer of 400 or more; in Fabric's words, which clients parse."""
+
+    def __init__(self, node: Node, response: Response) -> None:
+        self.node, self.response = node, response
+        super().__init__(f"chaincode response {response.status}, {response.message}")
+
+
+class DisagreementError(ToolError):
+    """Endorsers came to different results."""
+
+
+class DuplicateError(ToolError):
+    """The transaction identifier is taken."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accepted:
+    """A proposal whose form, signature and creator are good."""
+
+    parts: Parts
+    asked: Invocation
+    tx_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ready:
+    """An endorsed proposal."""
+
+    accepted: Accepted
+    payload: bytes
+    endorsements: tuple[Endorsement, ...]
+
+
+class Endorsers:
+    """All peers of the process. Any thread may call; each call reads one view of the state."""
+
+    def __init__(self, network: Network, disk: Disk, chaincodes: Mapping[str, Mapping[str, Chaincode]]) -> None:
+        self._network = network
+        self._disk = disk
+        self._chaincodes = chaincodes  # by name, then by MSP id
+
+    def accept(self, signed: proposal.SignedProposal, now_ns: int) -> Accepted:
+        """Check a proposal; raises a ChainError, DuplicateError."""
+        if len(signed.proposal_bytes) > PROPOSAL_BYTES_MAX:
+            raise InvalidProposal(f"at most {PROPOSAL_BYTES_MAX} bytes are expected, got {len(signed.proposal_bytes)}")
+        parts, asked = read_proposal(signed.proposal_bytes)
+        self._network.require_channel(asked.channel_id)
+        if abs(asked.time_ns - now_ns) > CLOCK_SKEW_NS:
+            raise InvalidProposal(f"time: expected within {CLOCK_SKEW_NS} ns of {now_ns}, got {asked.time_ns}")
+        self._network.require_signed(asked.creator, signed.proposal_bytes, signed.signature, now_ns)
+        if asked.chaincode not in self._chaincodes:
+            raise InvalidProposal(f"chaincode: expected one of {sorted(self._chaincodes)}, got {asked.chaincode[:100]!r}")
+        tx_id = Simulation.tx_id_of(asked)
+        with self._disk.view() as view:
+            if view.place(tx_id) is not None:
+                raise DuplicateError(f"duplicate transaction found [{tx_id}]: expected a new transaction identifier")
+        return Accepted(parts=parts, asked=asked, tx_id=tx_id)
+
+    def evaluate(self, accepted: Accepted) -> Response:
+        """The first peer's answer; nothing is signed or kept. Raises ChaincodeRefusedError."""
+        response, _ = self._simulate(self._network.peers[0], accepted)
+        return response
+
+    def endorse(self, accepted: Accepted, organisations: Sequence[str]) -> Ready:
+        """Endorsements of the organisations' peers, of all when none is named; raises when they don't agree."""
+        nodes = [node for node in self._network.peers if not organisations or node.msp_id in organisations]
+        if not nodes:
+            raise InvalidProposal(f"organisations: expected some of {self._names()}, got {list(organisations)[:16]}")
+        payloads = [self._payload(node, accepted) for node in nodes]
+        if any(payload != payloads[0] for payload in payloads):
+            raise DisagreementError("ProposalResponsePayloads do not match: expected the same result of every endorser")
+        made = tuple(endorse(node.secret, node.identity, payloads[0]) for node in nodes)
+        return Ready(accepted=accepted, payload=payloads[0], endorsements=made)
+
+    def _names(self) -> list[str]:
+        return [node.msp_id for node in self._network.peers]
+
+    def _payload(self, node: Node, accepted: Accepted) -> bytes:
+        """ProposalResponsePayload of one peer's simulation."""
+        response, simulation = self._simulate(node, accepted)
+        said = proposal_response.Response(
+            status=response.status, message=response.message, payload=response.payload
+        )
+        action = proposal.ChaincodeAction(
+            results=simulation.results(),
+            events=simulation.event_bytes(),
+            response=said,
+            chaincode_id=chaincode.ChaincodeID(name=accepted.asked.chaincode, version="1"),
+        )
+        return strict.write(
+            proposal_response.ProposalResponsePayload(
+                proposal_hash=accepted.parts.hash, extension=strict.write(action)
+            )
+        )
+
+    def _simulate(self, node: Node, accepted: Accepted) -> tuple[Response, Simulation]:
+        asked = accepted.asked
+        program = self._chaincodes[asked.chaincode][node.msp_id]
+        call = Call(
+            channel_id=asked.channel_id,
+            namespace=asked.chaincode,
+            tx_id=accepted.tx_id,
+            timestamp_ns=asked.time_ns,
+            creator=asked.creator,
+            args=asked.args,
+            transient=asked.transient,
+        )
+        with self._disk.view() as view:
+            simulation = Simulation(view, call)
+            response = run(program, simulation)
+        if response.status >= ERROR_MIN:
+            raise ChaincodeRefusedError(node, response)
+        return response, simulation
+
+
+def run(program: Chaincode, simulation: Simulation) -> Response:
+    """A chaincode's answer; what it raises is an answer too, as on a real peer."""
+    try:
+        return program.invoke(simulation)
+    except BsmgError as error:
+        return Response(status=ERROR, message=str(error))
+    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as fault:
+        LOG.exception("chaincode broke")
+        return Response(status=ERROR, message=f"the chaincode broke: {fault!r}")
