@@ -16,6 +16,7 @@ from fabric_adapter.embedded.network import Network
 from fabric_wire import p256, strict
 from fabric_wire.envelopes import block_data_hash, block_header_hash
 from fabric_wire.errors import InvalidProposal
+from fabric_wire.msp import Member
 from fabric_wire.proposals import ENDORSER_TRANSACTION, Invocation, Parts, read_parts, transaction_id
 from fabric_wire.protos import common, kvrwset, proposal, proposal_response, rwset, transaction
 
@@ -132,7 +133,9 @@ class Committer:
         )
         asked = self._asked(parts)
         if body.actions[0].header != parts.signature_header:
-            raise InvalidError(transaction.INVALID_ENDORSER_TRANSACTION, "expected the proposal's creator in the action")
+            raise InvalidError(
+                transaction.INVALID_ENDORSER_TRANSACTION, "expected the proposal's creator in the action"
+            )
         try:
             self._network.require_signed(asked.creator, envelope.payload, envelope.signature, asked.time_ns)
         except ChainError as error:
@@ -171,13 +174,11 @@ class Committer:
 
     def _require_policy(self, asked: Invocation, body: transaction.ChaincodeEndorsedAction) -> None:
         """Signatures that don't hold, and second ones of the same member, count for nothing, as in Fabric."""
-        signers = {}
+        signers: dict[bytes, Member] = {}
         for item in body.endorsements:
             try:
                 identity, member = self._network.member(item.endorser, asked.time_ns)
-                p256.verify(
-                    identity.certificate.key, body.proposal_response_payload + item.endorser, item.signature
-                )
+                p256.verify(identity.certificate.key, body.proposal_response_payload + item.endorser, item.signature)
             except ChainError:
                 continue
             signers.setdefault(member.certificate.fingerprint, member)

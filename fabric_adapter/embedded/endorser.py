@@ -10,7 +10,7 @@ from cosmos_wire.errors import BsmgError, ToolError
 from fabric_adapter.embedded.disk import Disk
 from fabric_adapter.embedded.network import Network, Node
 from fabric_adapter.embedded.simulation import Call, Simulation
-from fabric_adapter.shim.stub import ERROR, ERROR_MIN, Chaincode, Response
+from fabric_adapter.stub import FAILED, REFUSED, Chaincode, Response
 from fabric_wire import strict
 from fabric_wire.errors import InvalidProposal
 from fabric_wire.proposals import Invocation, Parts, read_proposal
@@ -74,7 +74,9 @@ class Endorsers:
             raise InvalidProposal(f"time: expected within {CLOCK_SKEW_NS} ns of {now_ns}, got {asked.time_ns}")
         self._network.require_signed(asked.creator, signed.proposal_bytes, signed.signature, now_ns)
         if asked.chaincode not in self._chaincodes:
-            raise InvalidProposal(f"chaincode: expected one of {sorted(self._chaincodes)}, got {asked.chaincode[:100]!r}")
+            raise InvalidProposal(
+                f"chaincode: expected one of {sorted(self._chaincodes)}, got {asked.chaincode[:100]!r}"
+            )
         tx_id = Simulation.tx_id_of(asked)
         with self._disk.view() as view:
             if view.place(tx_id) is not None:
@@ -103,9 +105,7 @@ class Endorsers:
     def _payload(self, node: Node, accepted: Accepted) -> bytes:
         """ProposalResponsePayload of one peer's simulation."""
         response, simulation = self._simulate(node, accepted)
-        said = proposal_response.Response(
-            status=response.status, message=response.message, payload=response.payload
-        )
+        said = proposal_response.Response(status=response.status, message=response.message, payload=response.payload)
         action = proposal.ChaincodeAction(
             results=simulation.results(),
             events=simulation.event_bytes(),
@@ -113,9 +113,7 @@ class Endorsers:
             chaincode_id=chaincode.ChaincodeID(name=accepted.asked.chaincode, version="1"),
         )
         return strict.write(
-            proposal_response.ProposalResponsePayload(
-                proposal_hash=accepted.parts.hash, extension=strict.write(action)
-            )
+            proposal_response.ProposalResponsePayload(proposal_hash=accepted.parts.hash, extension=strict.write(action))
         )
 
     def _simulate(self, node: Node, accepted: Accepted) -> tuple[Response, Simulation]:
@@ -133,7 +131,7 @@ class Endorsers:
         with self._disk.view() as view:
             simulation = Simulation(view, call)
             response = run(program, simulation)
-        if response.status >= ERROR_MIN:
+        if response.status >= REFUSED:
             raise ChaincodeRefusedError(node, response)
         return response, simulation
 
@@ -143,7 +141,7 @@ def run(program: Chaincode, simulation: Simulation) -> Response:
     try:
         return program.invoke(simulation)
     except BsmgError as error:
-        return Response(status=ERROR, message=str(error))
+        return Response(status=FAILED, message=str(error))
     except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as fault:
         LOG.exception("chaincode broke")
-        return Response(status=ERROR, message=f"the chaincode broke: {fault!r}")
+        return Response(status=FAILED, message=f"the chaincode broke: {fault!r}")

@@ -10,7 +10,7 @@ from fabric_adapter.embedded.disk import Disk, Place
 from fabric_adapter.embedded.endorser import Endorsers
 from fabric_adapter.embedded.network import Network
 from fabric_adapter.embedded.orderer import BatchRules, Orderer
-from fabric_adapter.shim.stub import Chaincode
+from fabric_adapter.stub import Chaincode
 from fabric_wire import strict
 from fabric_wire.protos import common
 
@@ -47,6 +47,11 @@ class Ledger:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
         self._disk.close()
+
+    async def ended(self) -> None:
+        """Return when the orderer has ended, which it only does when something broke."""
+        if self._task is not None:
+            await asyncio.wait({self._task})
 
     def failed(self) -> BaseException | None:
         """What ended the orderer, None while it works."""
@@ -92,11 +97,14 @@ class Ledger:
         while True:
             found = self.block(number)
             if found is None:
-                async with self._grown:
-                    await self._grown.wait_for(lambda at=number: self.height() > at)
+                await self._wait_above(number)
                 continue
             yield found
             number += 1
+
+    async def _wait_above(self, number: int) -> None:
+        async with self._grown:
+            await self._grown.wait_for(lambda: self.height() > number)
 
     async def _commit(self, envelopes: Sequence[bytes]) -> None:
         await asyncio.to_thread(self._committer.commit, envelopes)

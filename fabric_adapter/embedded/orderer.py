@@ -1,4 +1,7 @@
-"""Orders transactions into batches: cut when full, or a short while after the first one came (Fabric's BatchSize, BatchTimeout)."""
+"""Orders transactions into batches: cut when full, or a short while after the first one came.
+
+Fabric calls these limits BatchSize and BatchTimeout.
+"""
 
 from __future__ import annotations
 

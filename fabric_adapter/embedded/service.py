@@ -18,9 +18,6 @@ from google.rpc.status_pb2 import Status
 from cosmos_wire.errors import ChainError, ToolError
 from fabric_adapter.embedded.endorser import (
     Accepted,
-    ChaincodeRefusedError,
-    DisagreementError,
-    DuplicateError,
     Ready,
 )
 from fabric_adapter.embedded.ledger import Ledger
@@ -34,7 +31,6 @@ from fabric_wire.protos import (
     chaincode_event,
     common,
     gateway,
-    orderer,
     proposal,
     proposal_response,
     transaction,
@@ -45,14 +41,15 @@ T = TypeVar("T")
 Context = grpc.aio.ServicerContext[Message, Message]
 Code = grpc.StatusCode
 THREADS = 8
+Asked = gateway.CommitStatusRequest | gateway.ChaincodeEventsRequest
 
 
 class GatewayService(gateway_services.GatewayServicer):
     """Evaluate, Endorse, Submit, CommitStatus, ChaincodeEvents."""
 
-    def __init__(self, ledger: Ledger, address: str) -> None:
+    def __init__(self, ledger: Ledger, address: str, msp_id: str) -> None:
         self._ledger = ledger
-        self._address = address
+        self._address, self._msp_id = address, msp_id
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="endorse")
 
     def close(self) -> None:
@@ -70,7 +67,9 @@ class GatewayService(gateway_services.GatewayServicer):
             found = self._ledger.endorsers.evaluate(accepted)
             return proposal_response.Response(status=found.status, message=found.message, payload=found.payload)
 
-        return gateway.EvaluateResponse(result=await self._run(context, work, "evaluate call to endorser returned error"))
+        return gateway.EvaluateResponse(
+            result=await self._run(context, work, "evaluate call to endorser returned error")
+        )
 
     async def Endorse(self, request: gateway.EndorseRequest, context: Context) -> gateway.EndorseResponse:
         """An envelope's payload, for the client to sign."""
@@ -93,15 +92,16 @@ class GatewayService(gateway_services.GatewayServicer):
             await self._fail(context, Code.INVALID_ARGUMENT, str(error), "")
         except OrdererFullError as error:
             await self._fail(context, Code.RESOURCE_EXHAUSTED, str(error), "")
-        if self._ledger.failed() is not None:
-            await self._fail(context, Code.UNAVAILABLE, f"no orderers could successfully process transaction: {self._ledger.failed()!r}", "")
+        if (failure := self._ledger.failed()) is not None:
+            await self._fail(context, Code.UNAVAILABLE, f"no orderers could process the transaction: {failure!r}", "")
         return gateway.SubmitResponse()
 
     async def CommitStatus(
         self, request: gateway.SignedCommitStatusRequest, context: Context
     ) -> gateway.CommitStatusResponse:
         """The verdict, as soon as there is one."""
-        asked = await self._signed(context, gateway.CommitStatusRequest, request)
+        asked = await self._read(context, gateway.CommitStatusRequest, request.request)
+        await self._require_asker(context, asked, request.request, request.signature)
         found = await self._ledger.wait_place(asked.transaction_id)
         code = transaction.TxValidationCode.ValueType(found.code)
         return gateway.CommitStatusResponse(result=code, block_number=found.block)
@@ -110,7 +110,8 @@ class GatewayService(gateway_services.GatewayServicer):
         self, request: gateway.SignedChaincodeEventsRequest, context: Context
     ) -> AsyncIterator[gateway.ChaincodeEventsResponse]:
         """Events of valid transactions, block by block, behind the checkpoint."""
-        asked = await self._signed(context, gateway.ChaincodeEventsRequest, request)
+        asked = await self._read(context, gateway.ChaincodeEventsRequest, request.request)
+        await self._require_asker(context, asked, request.request, request.signature)
         skip = asked.after_transaction_id
         async for block in self._ledger.blocks(self._start(asked)):
             events = events_of(block, asked.chaincode_id)
@@ -136,36 +137,30 @@ class GatewayService(gateway_services.GatewayServicer):
             return asked.start_position.specified.number
         return 0 if kind == "oldest" else self._ledger.height()
 
-    async def _signed(
-        self,
-        context: Context,
-        kind: type[strict.M],
-        request: gateway.SignedCommitStatusRequest | gateway.SignedChaincodeEventsRequest,
-    ) -> strict.M:
+    async def _read(self, context: Context, kind: type[strict.M], data: bytes) -> strict.M:
         try:
-            asked = strict.read(kind, request.request)
-            self._ledger.network.require_channel(getattr(asked, "channel_id"))
-            self._ledger.network.require_signed(
-                getattr(asked, "identity"), request.request, request.signature, time.time_ns()
-            )
+            return strict.read(kind, data)
+        except ChainError as error:
+            await self._fail(context, Code.INVALID_ARGUMENT, str(error), "")
+
+    async def _require_asker(self, context: Context, asked: Asked, message: bytes, signature: bytes) -> None:
+        """A request that carries its own identity and signature: commit status, events."""
+        try:
+            self._ledger.network.require_channel(asked.channel_id)
+            self._ledger.network.require_signed(asked.identity, message, signature, time.time_ns())
         except ChainError as error:
             await self._fail(context, Code.PERMISSION_DENIED, str(error), "")
-        return asked
 
     async def _run(self, context: Context, work: Callable[[], T], failed: str) -> T:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._threads, work)
-        except ChaincodeRefusedError as error:
-            await self._fail(context, Code.ABORTED, f"{failed}, see attached details for more info", str(error))
-        except (DisagreementError, DuplicateError, ChainError) as error:
+        except (ToolError, ChainError) as error:
             await self._fail(context, Code.ABORTED, f"{failed}, see attached details for more info", str(error))
 
     async def _fail(self, context: Context, code: Code, message: str, said: str) -> NoReturn:
-        """End the call; `said` are the first peer's words."""
+        """End the call; `said` are the peer's words."""
         if said:
-            detail = gateway.ErrorDetail(
-                address=self._address, msp_id=self._ledger.network.peers[0].msp_id, message=said
-            )
+            detail = gateway.ErrorDetail(address=self._address, msp_id=self._msp_id, message=said)
             packed = Any()
             packed.Pack(detail)
             status = Status(code=code.value[0], message=message, details=[packed])
@@ -194,13 +189,9 @@ def _event(data: bytes) -> chaincode_event.ChaincodeEvent:
     return chaincode_event.ChaincodeEvent.FromString(proposal.ChaincodeAction.FromString(response.extension).events)
 
 
-def behind(
-    events: list[chaincode_event.ChaincodeEvent], tx_id: str
-) -> list[chaincode_event.ChaincodeEvent]:
+def behind(events: list[chaincode_event.ChaincodeEvent], tx_id: str) -> list[chaincode_event.ChaincodeEvent]:
     """What follows a transaction's event; everything when it is not among them."""
     for at, event in enumerate(events):
         if event.tx_id == tx_id:
             return events[at + 1 :]
     return events
-
-

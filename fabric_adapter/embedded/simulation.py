@@ -133,9 +133,7 @@ class Simulation:
 def _read(key: str, entry: Entry | None) -> kvrwset.KVRead:
     if entry is None:
         return kvrwset.KVRead(key=key)
-    return kvrwset.KVRead(
-        key=key, version=kvrwset.Version(block_num=entry.version.block, tx_num=entry.version.tx)
-    )
+    return kvrwset.KVRead(key=key, version=kvrwset.Version(block_num=entry.version.block, tx_num=entry.version.tx))
 
 
 def _write(key: str, value: bytes | None) -> kvrwset.KVWrite:

@@ -1,0 +1,87 @@
+"""The embedded ledger as a process: each organisation's gateway at its peer's address, one ledger behind all."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import grpc
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from cosmos_wire.errors import ToolError
+from fabric_adapter.embedded.disk import Disk
+from fabric_adapter.embedded.ledger import Ledger
+from fabric_adapter.embedded.network import Network, Node
+from fabric_adapter.embedded.orderer import BatchRules
+from fabric_adapter.embedded.service import GatewayService
+from fabric_adapter.identity import CHANNEL_OPTIONS
+from fabric_adapter.network import crypto
+from fabric_adapter.network.members import CA
+from fabric_adapter.network.plan import ORDERER, ORDERER_MSP, Home, Peer, Plan
+from fabric_adapter.stub import Chaincode
+from fabric_wire.msp import Msp, check_msps
+from fabric_wire.policy import parse_policy
+from fabric_wire.services import gateway_services
+from fabric_wire.x509 import read_certificate, serialized_identity
+
+LEDGER = "ledger"  # folder of the tables in a network's home
+
+MakeChaincode = Callable[[], Chaincode]
+
+
+def load_network(home: Home, plan: Plan) -> Network:
+    """Members and rules of a home; raises ToolError, ChainError for files that can't be used."""
+    msps = tuple(sorted((_msp(home, peer) for peer in plan.peers), key=lambda msp: msp.msp_id))
+    check_msps(msps)
+    return Network(
+        channel_id=plan.wish.channel,
+        msps=msps,
+        peers=tuple(_node(home.crypto(peer.org) / "members", "peer", peer.msp_id) for peer in plan.peers),
+        orderer=_node(home.crypto(ORDERER) / "members", ORDERER, ORDERER_MSP),
+        policies={plan.wish.chaincode: parse_policy(plan.endorsement)},
+    )
+
+
+def _msp(home: Home, peer: Peer) -> Msp:
+    root = crypto.read_pair(home.crypto(peer.org), CA).certificate.public_bytes(Encoding.DER)
+    return Msp(msp_id=peer.msp_id, roots=(read_certificate(root),))
+
+
+def _node(folder: Path, name: str, msp_id: str) -> Node:
+    pair = crypto.read_pair(folder, name)
+    raw = serialized_identity(msp_id, pair.certificate.public_bytes(Encoding.DER))
+    return Node(msp_id=msp_id, name=name, identity=raw, secret=pair.key)
+
+
+def make_ledger(home: Home, plan: Plan, make: MakeChaincode) -> Ledger:
+    """The ledger of a home; each organisation runs a chaincode of its own."""
+    network = load_network(home, plan)
+    programs: Mapping[str, Chaincode] = {node.msp_id: make() for node in network.peers}
+    batch = plan.wish.batch
+    rules = BatchRules(count_max=batch.messages_max, bytes_max=batch.bytes_max, wait_s=batch.timeout_ms / 1000)
+    return Ledger(network, Disk(home.path / LEDGER), {plan.wish.chaincode: programs}, rules)
+
+
+async def serve(home: Home, plan: Plan, make: MakeChaincode) -> None:
+    """Serve until cancelled; raises ToolError when the ledger fails."""
+    ledger = make_ledger(home, plan, make)
+    await ledger.start()
+    servers = [await _listen(home, ledger, peer) for peer in plan.peers]
+    try:
+        await ledger.ended()
+        raise ToolError(f"ledger: expected to go on, its orderer ended with {ledger.failed()!r}")
+    finally:
+        await asyncio.gather(*(server.stop(None) for server in servers))
+        await ledger.close()
+
+
+async def _listen(home: Home, ledger: Ledger, peer: Peer) -> grpc.aio.Server:
+    server: grpc.aio.Server = grpc.aio.server(options=CHANNEL_OPTIONS)
+    gateway_services.add_GatewayServicer_to_server(GatewayService(ledger, peer.address, peer.msp_id), server)
+    tls = crypto.read_pair(home.crypto(peer.org) / "tls", "peer")
+    pairs = [(tls.key_pem, tls.certificate_pem)]
+    credentials = grpc.ssl_server_credentials(pairs)  # type: ignore[no-untyped-call]  # grpcio ships no types
+    server.add_secure_port(peer.address, credentials)
+    await server.start()
+    return server

@@ -1,0 +1,235 @@
+"""Endorse, order, validate: what becomes valid, what does not, and what survives."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from fabric_adapter.embedded.endorser import ChaincodeRefusedError, DisagreementError, DuplicateError
+from fabric_adapter.stub import Response
+from fabric_wire import p256
+from fabric_wire.envelopes import block_data_hash, block_header_hash
+from fabric_wire.errors import (
+    CertificateExpired,
+    CertificateRevoked,
+    InvalidProposal,
+    InvalidSignature,
+    UnknownOrganisation,
+)
+from fabric_wire.proposals import build_proposal, sign_proposal
+from fabric_wire.protos import common, transaction
+from fabric_wire.responses import Endorsement
+from fabric_wire.x509 import read_identity
+from tests.fabric_embedded.world import (
+    asked,
+    endorse,
+    envelope,
+    make_network,
+    make_org,
+    running,
+    transact,
+    value_of,
+    without,
+)
+
+T = transaction
+
+
+@pytest.fixture(scope="module")
+def orgs():
+    return [make_org("Org1MSP"), make_org("Org2MSP")]
+
+
+@pytest.fixture(scope="module")
+def network(orgs):
+    return make_network(orgs)
+
+
+@pytest.fixture(scope="module")
+def user(orgs):
+    return orgs[0].node("client")
+
+
+@pytest.fixture
+async def ledger(network, tmp_path):
+    async with running(network, tmp_path) as made:
+        yield made
+
+
+async def test_what_is_put_can_be_read(ledger, user):
+    place = await transact(ledger, user, b"put", b"a", b"1")
+    assert (place.block, place.code) == (1, T.VALID)
+    assert value_of(ledger, user, b"a") == b"1"
+
+
+async def test_of_concurrent_increments_one_wins(ledger, user):
+    places = await asyncio.gather(*(transact(ledger, user, b"add", b"n", b"1") for _ in range(5)))
+    valid = [place for place in places if place.code == T.VALID]
+    assert {place.code for place in places} == {T.VALID, T.MVCC_READ_CONFLICT}
+    assert value_of(ledger, user, b"n") == str(len(valid)).encode()
+
+
+async def test_a_range_that_grew_is_a_phantom(ledger, user):
+    await transact(ledger, user, b"put", b"a1", b"1", b"a3", b"3")
+    reader = endorse(ledger, user, asked(user, b"range", b"a", b"b"))
+    ledger.submit(envelope(user, endorse(ledger, user, asked(user, b"put", b"a2", b"2"))))
+    ledger.submit(envelope(user, reader))
+    assert (await ledger.wait_place(reader.accepted.tx_id)).code == T.PHANTOM_READ_CONFLICT
+
+
+async def test_a_range_that_did_not_change_is_valid(ledger, user):
+    await transact(ledger, user, b"put", b"a1", b"1")
+    reader = endorse(ledger, user, asked(user, b"range", b"a", b"b"))
+    ledger.submit(envelope(user, endorse(ledger, user, asked(user, b"put", b"b", b"2"))))
+    ledger.submit(envelope(user, reader))
+    assert (await ledger.wait_place(reader.accepted.tx_id)).code == T.VALID
+
+
+async def test_one_endorsement_of_two_is_too_few(ledger, user):
+    ready = endorse(ledger, user, asked(user, b"put", b"a", b"1"))
+    ledger.submit(envelope(user, without(ready, 1)))
+    assert (await ledger.wait_place(ready.accepted.tx_id)).code == T.ENDORSEMENT_POLICY_FAILURE
+
+
+async def test_one_endorser_twice_counts_once(ledger, user):
+    ready = endorse(ledger, user, asked(user, b"put", b"a", b"1"))
+    twice = replace(ready, endorsements=(ready.endorsements[0], ready.endorsements[0]))
+    ledger.submit(envelope(user, twice))
+    assert (await ledger.wait_place(ready.accepted.tx_id)).code == T.ENDORSEMENT_POLICY_FAILURE
+
+
+async def test_a_high_s_endorsement_counts_for_nothing(ledger, user):
+    ready = endorse(ledger, user, asked(user, b"put", b"a", b"1"))
+    first, second = ready.endorsements
+    r, s = p256.read_signature(second.signature)
+    high = Endorsement(endorser=second.endorser, signature=p256.write_signature(r, p256.ORDER - s))
+    ledger.submit(envelope(user, replace(ready, endorsements=(first, high))))
+    assert (await ledger.wait_place(ready.accepted.tx_id)).code == T.ENDORSEMENT_POLICY_FAILURE
+
+
+async def test_an_altered_result_is_not_what_was_endorsed(ledger, user):
+    ready = endorse(ledger, user, asked(user, b"put", b"a", b"1"))
+    other = endorse(ledger, user, asked(user, b"put", b"a", b"2"))
+    ledger.submit(envelope(user, replace(ready, payload=other.payload)))
+    assert (await ledger.wait_place(ready.accepted.tx_id)).code == T.INVALID_ENDORSER_TRANSACTION
+
+
+async def test_only_the_creator_signs_the_envelope(ledger, user, orgs):
+    ready = endorse(ledger, user, asked(user, b"put", b"a", b"1"))
+    ledger.submit(envelope(orgs[0].node("client"), ready))
+    ledger.submit(envelope(user, ready))
+    assert (await ledger.wait_place(ready.accepted.tx_id)).code == T.VALID  # a thief can't spoil the identifier
+    assert T.BAD_CREATOR_SIGNATURE in [
+        code for number in range(1, ledger.height()) for code in flags_of(ledger, number)
+    ]
+
+
+async def test_the_same_transaction_again_changes_nothing(ledger, user):
+    ready = endorse(ledger, user, asked(user, b"add", b"n", b"1"))
+    ledger.submit(envelope(user, ready))
+    first = await ledger.wait_place(ready.accepted.tx_id)
+    ledger.submit(envelope(user, ready))
+    await transact(ledger, user, b"put", b"z", b"1")
+    flags = [code for number in range(1, ledger.height()) for code in flags_of(ledger, number)]
+    assert flags.count(T.DUPLICATE_TXID) == 1
+    assert ledger.place(ready.accepted.tx_id) == first
+    assert value_of(ledger, user, b"n") == b"1"
+
+
+async def test_rubbish_has_a_place_and_a_code(ledger, user):
+    ledger.submit(b"\xff\xff")
+    await transact(ledger, user, b"put", b"a", b"1")
+    flags = [code for number in range(1, ledger.height()) for code in flags_of(ledger, number)]
+    assert sorted(flags) == [T.VALID, T.INVALID_OTHER_REASON]
+
+
+def flags_of(ledger, number):
+    return list(ledger.block(number).metadata.metadata[common.TRANSACTIONS_FILTER])
+
+
+def accept(ledger, creator, **changes):
+    made = replace(asked(creator, b"ping"), **changes)
+    return ledger.endorsers.accept(sign_proposal(creator.secret, build_proposal(made)), time.time_ns())
+
+
+async def test_proposals_that_are_refused(ledger, user, orgs):
+    stranger = make_org("Org3MSP").node("client")
+    with pytest.raises(UnknownOrganisation, match="Org3MSP"):
+        accept(ledger, stranger)
+    with pytest.raises(CertificateExpired):
+        accept(ledger, orgs[0].node("client", timedelta(seconds=-1)))
+    with pytest.raises(InvalidProposal, match="expected 'energy', got 'other'"):
+        accept(ledger, user, channel_id="other")
+    with pytest.raises(InvalidProposal, match="chaincode"):
+        accept(ledger, user, chaincode="other")
+    with pytest.raises(InvalidProposal, match="time"):
+        accept(ledger, user, time_ns=1)
+    signed = sign_proposal(orgs[0].node("client").secret, build_proposal(asked(user, b"ping")))
+    with pytest.raises(InvalidSignature):
+        ledger.endorsers.accept(signed, time.time_ns())
+
+
+async def test_a_proposal_is_taken_once(ledger, user):
+    made = asked(user, b"put", b"a", b"1")
+    signed = sign_proposal(user.secret, build_proposal(made))
+    ready = endorse(ledger, user, made)
+    ledger.submit(envelope(user, ready))
+    await ledger.wait_place(ready.accepted.tx_id)
+    with pytest.raises(DuplicateError, match=ready.accepted.tx_id):
+        ledger.endorsers.accept(signed, time.time_ns())
+
+
+async def test_a_refusing_chaincode_is_not_endorsed(ledger, user):
+    with pytest.raises(ChaincodeRefusedError, match=r"chaincode response 500, .*no thanks"):
+        endorse(ledger, user, asked(user, b"refuse", b"no thanks"))
+    with pytest.raises(ChaincodeRefusedError, match="broke"):
+        endorse(ledger, user, asked(user, b"fail", b"x"))
+
+
+class Liar:
+    def invoke(self, stub):
+        stub.put_state("k", b"mine")
+        return Response()
+
+
+class Honest:
+    def invoke(self, stub):
+        stub.put_state("k", b"ours")
+        return Response()
+
+
+async def test_endorsers_that_differ_endorse_nothing(network, user, tmp_path):
+    programs = {"Org1MSP": Honest(), "Org2MSP": Liar()}
+    async with running(network, tmp_path, programs) as ledger:
+        with pytest.raises(DisagreementError, match="do not match"):
+            endorse(ledger, user, asked(user, b"x"))
+
+
+async def test_blocks_are_linked_and_survive(network, user, tmp_path):
+    async with running(network, tmp_path) as ledger:
+        for at in range(3):
+            await transact(ledger, user, b"put", b"k%d" % at, b"v")
+        height, last = ledger.height(), ledger.last_hash()
+    async with running(network, tmp_path) as ledger:
+        assert (ledger.height(), ledger.last_hash()) == (height, last)
+        hashed = b""
+        for number in range(height):
+            block = ledger.block(number)
+            header = block.header
+            assert (header.number, header.previous_hash) == (number, hashed)
+            assert header.data_hash == block_data_hash(block.data.data)
+            hashed = block_header_hash(number, header.previous_hash, header.data_hash)
+        assert hashed == last
+        assert value_of(ledger, user, b"k2") == b"v"
+        assert (await transact(ledger, user, b"put", b"k3", b"v")).block == height
+
+
+async def test_a_revoked_client_is_refused(orgs, network, user, tmp_path):
+    revoked = read_identity(user.identity).certificate.serial
+    async with running(replace(network, msps=(orgs[0].msp((revoked,)), orgs[1].msp())), tmp_path) as ledger:
+        with pytest.raises(CertificateRevoked):
+            accept(ledger, user)
