@@ -169,4 +169,4 @@ def _entry(data: object) -> Entry:
 
 
 def _number(data: object) -> int:
-    return int(_NUMBER.unpack(bytes(data))[0])  # type: ignore[call-overload]
+    return int(_NUMBER.unpack(bytes(data))[0])  # type: ignore[call-overload]  # bytes, as above
