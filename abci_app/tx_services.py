@@ -19,7 +19,8 @@ from cosmos_wire.tx import pack
 
 PATH = "/cosmos.tx.v1beta1.Service/"
 PAGE_MAX = 100  # CometBFT's own
-HASH = re.compile(r"(0x)?[0-9a-fA-F]{64}")
+HASH = re.compile(r"(?:0x)?((?:[0-9a-fA-F]{2})+)")
+HASH_BYTES = 32
 METHODS = {
     q.BROADCAST_MODE_SYNC: "broadcast_tx_sync",
     q.BROADCAST_MODE_ASYNC: "broadcast_tx_async",
@@ -52,9 +53,12 @@ class TxServices:
         """A transaction that is in a block; NOT_FOUND while it is not."""
         if not request.hash:
             raise QueryError(Status.INVALID_ARGUMENT, "tx hash cannot be empty")
-        if HASH.fullmatch(request.hash) is None:
+        written = HASH.fullmatch(request.hash)
+        if written is None:
             raise QueryError(Status.INVALID_ARGUMENT, f"hash: expected 64 hex digits, got {request.hash[:80]!r}")
-        digest = bytes.fromhex(request.hash.removeprefix("0x"))
+        digest = bytes.fromhex(written[1])
+        if len(digest) != HASH_BYTES:
+            raise QueryError(Status.NOT_FOUND, f"tx not found: {request.hash[:80]}")
         try:
             doc = await self._rpc.call("tx", hash=b64encode(digest).decode())
         except QueryError as error:
@@ -94,7 +98,6 @@ class TxServices:
         except QueryError as error:
             raise QueryError(_search_status(error), f"failed to search for txs: {error}") from error
         made = q.GetTxsEventResponse(total=int(doc["total_count"]))
-        made.pagination.total = made.total
         times = {height: await self._time(height) for height in sorted({item["height"] for item in doc["txs"]})}
         for item in doc["txs"]:
             made.txs.append(_tx(b64decode(item["tx"])))
