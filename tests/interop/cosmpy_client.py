@@ -77,6 +77,10 @@ class User:
         found = self.ledger.broadcast_tx(made).wait_to_complete().response
         return {"code": found.code, "height": found.height}
 
+    def staked(self):
+        found = self.ledger.query_staking_summary(self.rich.address())
+        return [found.total_staked, found.total_rewards, found.total_unbonding]
+
     def block(self, height):
         found = self.ledger.query_block(height)
         return {"height": found.height, "chain_id": found.chain_id}
@@ -101,6 +105,7 @@ def main():
         "plain": lambda: user.send_with(user.fresh),
         "no_account": lambda: user.account(stranger),
         "no_tx": lambda: user.ledger.query_tx("AA" * 32),
+        "staked": user.staked,
         "latest": lambda: user.ledger.query_latest_block().height,
         "chain_id": user.ledger.query_chain_id,
         "block": lambda: user.block(2),

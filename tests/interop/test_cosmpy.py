@@ -45,6 +45,7 @@ def check_reads(answers: dict[str, Json], chain: Chain) -> None:
     assert answers["latest"] > 1
     assert answers["block"] == {"height": 2, "chain_id": chain.id}
     assert len(answers["validators"]) == 1
+    assert answers["staked"] == [0, 0, 0]
     assert "not found" in answers["no_account"]["error"]
     assert answers["no_tx"]["name"] == "NotFoundError"
 
