@@ -79,22 +79,21 @@ class Book:
     states: list[ChannelState]
     flows: tuple[Flow, Flow]
 
-    def apply(self, side: int, fact: Fact) -> None:
-        """Fold in what a chain said."""
+    def apply(self, side: int, fact: Fact) -> bool:
+        """Fold in what a chain said; returns whether it is about this channel."""
+        if end_of(fact) != self.ends[side]:
+            return False
         if isinstance(fact, Opened | Closed):
-            if fact.end == self.ends[side]:
-                self.states[side] = ChannelState.OPEN if isinstance(fact, Opened) else ChannelState.CLOSED
+            self.states[side] = ChannelState.OPEN if isinstance(fact, Opened) else ChannelState.CLOSED
         elif isinstance(fact, Sent):
-            if fact.packet.source == self.ends[side]:
-                self.flows[side].sent_one(fact.packet)
+            self.flows[side].sent_one(fact.packet)
         elif isinstance(fact, Received):
-            if fact.packet.destination == self.ends[side]:
-                self.flows[1 - side].received_one(fact.packet.sequence)
+            self.flows[1 - side].received_one(fact.packet.sequence)
         elif isinstance(fact, Acked):
-            if fact.packet.destination == self.ends[side]:
-                self.flows[1 - side].acked_one(fact.packet.sequence, fact.ack)
-        elif isinstance(fact, Finished) and fact.source == self.ends[side]:
+            self.flows[1 - side].acked_one(fact.packet.sequence, fact.ack)
+        elif isinstance(fact, Finished):
             self.flows[side].finished(fact.sequence)
+        return True
 
     def view(self, side: int) -> EndView:
         """What the planner sees of one end."""
@@ -109,6 +108,17 @@ class Book:
             acks={sequence: ack for sequence, ack in theirs.acks.items() if sequence in theirs.sent},
             next_recv=theirs.next_recv,
         )
+
+
+def end_of(fact: Fact) -> End | None:
+    """The end, on the chain that said it, that a fact is about; None for facts of clients."""
+    if isinstance(fact, Opened | Closed):
+        return fact.end
+    if isinstance(fact, Sent):
+        return fact.packet.source
+    if isinstance(fact, Received | Acked):
+        return fact.packet.destination
+    return fact.source if isinstance(fact, Finished) else None
 
 
 def new_book(ends: tuple[End, End], states: Iterable[ChannelState], *, ordered: bool) -> Book:

@@ -209,9 +209,8 @@ class PathWorker:
                 self.metrics.height.labels(party.chain.chain_id).set(height)
 
     def _take(self, side: int, fact: Fact) -> None:
-        for book in self.books:
-            book.apply(side, fact)
-        self.metrics.fact(self.parties[side].chain.chain_id, fact)
+        if any(book.apply(side, fact) for book in self.books):  # other paths count their own packets
+            self.metrics.fact(self.parties[side].chain.chain_id, fact)
         if isinstance(fact, ClientUpdated) and fact.client_id == self.spec.clients[side]:
             self.watch.suspect(side, fact)
 

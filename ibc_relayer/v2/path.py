@@ -41,6 +41,8 @@ async def resolve(parties: Parties, clients: tuple[str, str], *, create: bool) -
         if not all(clients):
             clients = await find(parties, clients) or await _create(parties, clients)
         await asyncio.gather(*(_register(parties, clients, side) for side in (0, 1)))
+    else:
+        await asyncio.gather(*(_require_registered(parties, clients, side) for side in (0, 1)))
     for party, client_id in zip(parties, clients, strict=True):
         if not await may_relay(party.chain, client_id):
             where = f"client {client_id} on {party.chain.chain_id}"
@@ -125,6 +127,14 @@ async def _register(parties: Parties, clients: tuple[str, str], side: int) -> No
         got = f"{outcome.codespace}/{outcome.code}: {outcome.log}"
         raise ToolError(f"counterparty of {mine} on {chain.chain_id}: expected {theirs} to be registered, got {got}")
     log.info("client %s on %s registered with %s", mine, chain.chain_id, theirs)
+
+
+async def _require_registered(parties: Parties, clients: tuple[str, str], side: int) -> None:
+    chain, mine, theirs = parties[side].chain, clients[side], clients[1 - side]
+    if not await _is_registered(chain, mine, theirs):
+        raise ToolError(
+            f"counterparty of {mine} on {chain.chain_id}: expected {theirs}, got none; create = true registers it"
+        )
 
 
 async def _is_registered(chain: Chain, mine: str, theirs: str) -> bool:

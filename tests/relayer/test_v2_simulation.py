@@ -1,3 +1,4 @@
+# ruff: noqa: ARG002  (the interfaces fix the arguments)
 """The invariants of v1's simulation on IBC v2: every packet ends, nothing is lost or made, paths are made once."""
 
 from __future__ import annotations
@@ -8,8 +9,8 @@ from collections import Counter
 
 import pytest
 
-from cosmos_wire.errors import ToolError
-from cosmos_wire.protos import client_v2, client_v2_tx, transfer_tx
+from cosmos_wire.errors import NotFound, ToolError
+from cosmos_wire.protos import channel_v2, channel_v2_tx, client_v2, client_v2_tx, transfer_tx
 from ibc_core import bank
 from ibc_core.transfer.denom import Denom
 from ibc_core.transfer.ledger import escrow_address
@@ -104,6 +105,8 @@ async def test_half_a_path_is_finished(world):
     first = await world.drive(create_client(world.parties[0], world.parties[1]))
     second = await world.drive(create_client(world.parties[1], world.parties[0]))
     await world.drive(register(world, 0, first, second))
+    with pytest.raises(ToolError, match=f"mgb-1: expected {first}, got none; create = true registers it"):
+        await world.drive(resolve(world.parties, (first, second), create=False))
     assert (await world.open_v2()).clients == (first, second)
     assert world.a.txs + world.b.txs == 4
 
@@ -134,6 +137,8 @@ async def test_a_client_that_names_another_is_refused(world):
     other = await world.drive(create_client(world.parties[1], world.parties[0]))
     with pytest.raises(ToolError, match=f"expected {other}, got {CLIENT}"):
         await world.drive(resolve(world.parties, (CLIENT, other), create=True))
+    with pytest.raises(ToolError, match=f"expected {other}, got {CLIENT}"):
+        await world.drive(resolve(world.parties, (CLIENT, other), create=False))
     world.ids = client_path(("mga-1", "mgb-1"), (CLIENT, other))
     with pytest.raises(ToolError, match=f"expected counterparty {other}, got {CLIENT}"):
         await world.worker().turn()
@@ -266,6 +271,7 @@ async def test_v1_and_v2_do_not_disturb_each_other(world):
     old = world.worker()
     world.ids = second
     new = world.worker()
+    new.metrics = old.metrics  # as in one process
     for _ in range(20):
         world.transfer(0, ("bmga", 2))
         world.a.transfer_soon("channel-0", ("bmga", 3), HOUR_NS)
@@ -277,6 +283,10 @@ async def test_v1_and_v2_do_not_disturb_each_other(world):
     v1 = Denom("bmga", (("transfer", "channel-0"),)).ledger_name
     v2 = Denom("bmga", (("transfer", second.clients[1]),)).ledger_name
     assert (world.b.balance("alice", v1), world.b.balance("alice", v2)) == (60, 40)
+    text = old.metrics.text().decode()
+    for channel, port in (("channel-0", "transfer"), (second.clients[0], "")):
+        labels = f'chain="mga-1",channel="{channel}",port="{port}"'
+        assert f"relayer_packets_acked_total{{{labels}}} 20.0" in text
 
 
 async def test_clients_of_a_v1_path_may_serve_v2_too(world):
@@ -324,6 +334,75 @@ async def test_metrics_count_by_client(world):
     for name, count in (("seen", 3), ("acked", 2), ("timed_out", 1)):
         assert f"relayer_packets_{name}_total{labels} {count}.0" in text
     assert f'relayer_packets_received_total{{chain="mgb-1",channel="{CLIENT}",port=""}} 2.0' in text
+
+
+class LateApp:
+    """An application that answers when it is told to, and can't take the acknowledgement of `poison`."""
+
+    def __init__(self):
+        self.acked, self.timed_out = [], []
+
+    def on_send_packet(self, ctx, envelope, payload): ...
+
+    def on_recv_packet(self, ctx, envelope, payload):
+        return None if payload.value == b"later" else b"at once"
+
+    def on_acknowledge_packet(self, ctx, envelope, payload, ack):
+        if payload.value == b"poison":
+            raise NotFound("poison")
+        self.acked.append((envelope.sequence, ack))
+
+    def on_timeout_packet(self, ctx, envelope, payload):
+        self.timed_out.append(envelope.sequence)
+
+
+def with_late_app(world):
+    made = LateApp()
+    for chain in (world.a, world.b):
+        chain.core.v2.packets.router["late"] = made
+    return made
+
+
+def send_late(world, value, timeout_ns=HOUR_NS):
+    payload = channel_v2.Payload(
+        source_port="late", destination_port="late", version="late-1", encoding="bytes", value=value
+    )
+    message = channel_v2_tx.MsgSendPacket(
+        source_client=CLIENT,
+        timeout_timestamp=(world.a.light.time_ns + timeout_ns) // NS,
+        payloads=[payload],
+        signer=address("alice"),
+    )
+    return world.a.submit_soon(message)
+
+
+@pytest.mark.parametrize("seen", [True, False])
+async def test_an_answer_that_comes_later(world, seen):
+    """By a hook, after the packet's limit: it was received in time, so it isn't timed out, only acknowledged."""
+    await world.open_v2()
+    app = with_late_app(world)
+    worker = world.worker()
+    await world.turns(worker, 2)
+    send_late(world, b"later", 6 * NS)
+    send_late(world, b"now", 6 * NS)
+    await world.turns(worker, 12)
+    assert (app.acked, app.timed_out, world.pending()) == ([(2, b"at once")], [], [(0, 1)])
+    await worker.settled()
+    world.b.hooks.append(lambda ctx: world.b.core.v2.packets.write_acknowledgement(ctx, CLIENT, 1, [b"late"]))
+    await world.blocks(1 if seen else 3)
+    await world.turns(worker if seen else world.worker(), 6)
+    assert app.acked == [(2, b"at once"), (1, b"late")]
+    assert world.pending() == []
+
+
+async def test_poison_does_not_block_the_others(world):
+    await world.open_v2()
+    app = with_late_app(world)
+    for number in range(20):
+        send_late(world, b"poison" if number in (3, 11) else b"fine")
+    await world.turns(world.worker(), 30)
+    assert sorted({number for number, _ in app.acked}) == [n for n in range(1, 21) if n not in (4, 12)]
+    assert world.pending() == [(0, 4), (0, 12)]
 
 
 async def test_two_relayers_do_no_harm(world):
