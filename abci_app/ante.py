@@ -110,8 +110,7 @@ class Ante:
             fees.check_gas(fee)
         if mode is Mode.CHECK:
             fees.check_price(fee, self.min_gas_prices)
-        fees.refuse_grant(fee)
-        fees.deduct(ctx, fees.payer(decoded, signers), fee)
+        fees.deduct(ctx, decoded, fees.payer(decoded, signers))
         if mode is Mode.SIMULATE and not fees.offered(fee):
             ctx.gas.consume(fees.SIMULATED_FEE_GAS, "fee")
 

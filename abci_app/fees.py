@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from abci_app import accounts, coins, gas
+from abci_app import accounts, coins, feegrant_module, gas
 from cosmos_wire.address import from_bech32, to_bech32
 from cosmos_wire.errors import (
     InsufficientFee,
@@ -92,8 +92,10 @@ def payer(decoded: DecodedTx, signers: Sequence[bytes]) -> bytes:
     return from_bech32(named) if named else next(iter(signers), b"")
 
 
-def deduct(ctx: Context, source: bytes, fee: tx.Fee) -> None:
-    """Move the fee to the fee collector."""
+def deduct(ctx: Context, decoded: DecodedTx, named: bytes) -> None:
+    """Move the fee to the fee collector: from who has to pay, or from who grants it and is charged in its place."""
+    fee = decoded.auth_info.fee
+    source = _source(ctx, decoded, named)
     text = to_bech32(source) if source else "none"
     if accounts.find(ctx, source) is None:
         raise UnknownAddress(f"fee payer address: {text} does not exist")
@@ -108,7 +110,11 @@ def deduct(ctx: Context, source: bytes, fee: tx.Fee) -> None:
     ctx.events.emit(event("tx", fee=coins.text(charged), fee_payer=text))
 
 
-def refuse_grant(fee: tx.Fee) -> None:
-    """Raises InvalidRequest."""
-    if fee.granter:
-        raise InvalidRequest("fee grants are not enabled")
+def _source(ctx: Context, decoded: DecodedTx, named: bytes) -> bytes:
+    fee = decoded.auth_info.fee
+    if not fee.granter:
+        return named
+    granter = from_bech32(fee.granter)
+    if granter != named:
+        feegrant_module.use(ctx, (granter, named), offered(fee), [url for url, _ in decoded.messages])
+    return granter

@@ -9,6 +9,7 @@ from abci_app.ante import RefuseRedundant
 from abci_app.auth_module import AuthModule
 from abci_app.bank_module import BankModule
 from abci_app.errors import GenesisError
+from abci_app.feegrant_module import FeegrantModule
 from abci_app.forwarding import TRADE_PORT, TransferForwarder
 from abci_app.host_modules import ConsensusModule, ParamsModule, UpgradeModule
 from abci_app.staking_module import StakingModule
@@ -66,7 +67,15 @@ class Modules:
 
 def base_parts() -> tuple[Module, ...]:
     """Accounts and coins first, for the others' genesis needs them."""
-    return AuthModule(), BankModule(), StakingModule(), ConsensusModule(), UpgradeModule(), ParamsModule()
+    return (
+        AuthModule(),
+        BankModule(),
+        FeegrantModule(),
+        StakingModule(),
+        ConsensusModule(),
+        UpgradeModule(),
+        ParamsModule(),
+    )
 
 
 def compose() -> Modules:

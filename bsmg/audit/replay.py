@@ -40,6 +40,7 @@ BEGIN, END = "BeginBlock", "EndBlock"
 DONE = channel_tx.RESPONSE_RESULT_TYPE_SUCCESS
 # Messages that move no coins and that the replay needs not to follow.
 SILENT = (
+    "/cosmos.feegrant.v1beta1.",
     "/ibc.core.client.v1.",
     "/ibc.core.connection.v1.",
     "/ibc.core.channel.v1.MsgChannel",
@@ -133,7 +134,7 @@ class Replay:
         if item.code and not told:
             return
         self.signers.check(place, raw, (body, auth))
-        payer = auth.fee.payer or next(iter(signers_of(body.messages)), "")
+        payer = auth.fee.granter or auth.fee.payer or next(iter(signers_of(body.messages)), "")
         for coin in auth.fee.amount:
             self.stage.ledger.move(payer, FEE_COLLECTOR, coin.denom, int(coin.amount))
         expected = ",".join(f"{coin.amount}{coin.denom}" for coin in auth.fee.amount)

@@ -11,7 +11,7 @@ from bsmg.audit.stage import Stage
 from cosmos_wire import multisig, public_keys
 from cosmos_wire.address import to_bech32
 from cosmos_wire.errors import ChainError
-from cosmos_wire.protos import Any, bank_tx, market_tx, meter_tx, registry_tx, trade_tx, transfer_tx, tx
+from cosmos_wire.protos import Any, bank_tx, feegrant_tx, market_tx, meter_tx, registry_tx, trade_tx, transfer_tx, tx
 from cosmos_wire.public_keys import Key
 from cosmos_wire.sign_modes import SignBytes, Signer, SignModeError
 from cosmos_wire.tx import decode
@@ -35,6 +35,8 @@ FIELDS: Mapping[str, tuple[type[Json], ...]] = {
     "seller": (trade_tx.MsgPostOffer, trade_tx.MsgCloseOffer),
     "buyer": (trade_tx.MsgLock,),
     "arbiter": (trade_tx.MsgPostArbiterReading,),
+    "granter": (feegrant_tx.MsgGrantAllowance, feegrant_tx.MsgRevokeAllowance),
+    "pruner": (feegrant_tx.MsgPruneAllowances,),
 }
 SIGNERS = {f"/{kind.DESCRIPTOR.full_name}": (kind, name) for name, kinds in FIELDS.items() for kind in kinds}
 

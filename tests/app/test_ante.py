@@ -11,6 +11,7 @@ from ecdsa.util import sigencode_string, sigencode_string_canonize
 from abci_app.memory_state import MemoryState
 from abci_app.settings import Operator
 from cosmos_wire import secp256k1
+from cosmos_wire.address import to_bech32
 from cosmos_wire.protos import Any, bank_tx, coin, secp256k1_keys, signing, tx
 from cosmos_wire.tx import TX_BYTES_MAX, auth_info_of, body_of, pack, sign_doc
 from tests.app.chain import ALICE, BOB, CHAIN, DENOM, GAS, STRANGER, Draft, Key, Node, send_message, send_tx
@@ -102,6 +103,13 @@ OTHERS_FUNDS = bank_tx.MsgSend(
     from_address=BOB.text, to_address=ALICE.text, amount=[coin.Coin(denom=DENOM, amount="1")]
 )
 
+ELSEWHERE = to_bech32(ALICE.raw, "cosmos")
+
+
+def _sent_by(text: str) -> bank_tx.MsgSend:
+    return bank_tx.MsgSend(from_address=text, to_address=BOB.text, amount=[coin.Coin(denom=DENOM, amount="1")])
+
+
 REFUSED = [
     ("empty", lambda: b"", 2, "invalid empty tx"),
     ("rubbish", lambda: b"\xff" * 40, 2, "tx parse error"),
@@ -144,12 +152,21 @@ REFUSED = [
         "no signatures supplied",
     ),
     ("gas over int64", lambda: send_tx(0, gas=2**63), 18, "invalid gas supplied"),
+    ("granter", lambda: _auth(lambda i: setattr(i.fee, "granter", BOB.text)), 38, "fee-grant not found: not found"),
+    ("granter's address", lambda: _auth(lambda i: setattr(i.fee, "granter", "x")), 7, "decoding bech32 failed"),
+    ("payer's address", lambda: _auth(lambda i: setattr(i.fee, "payer", "x")), 7, "Invalid fee payer address (decod"),
+    ("null fee", lambda: _auth(lambda i: setattr(i.fee.amount[0], "amount", "")), 13, "invalid fee provided: null: in"),
+    ("fee of letters", lambda: _auth(lambda i: setattr(i.fee.amount[0], "amount", "ten")), 2, "expected an integer"),
+    ("fee over 256 bits", lambda: _auth(lambda i: setattr(i.fee.amount[0], "amount", str(2**256))), 2, "256 bits"),
+    ("coins twice", lambda: _auth(lambda i: i.fee.amount.add(denom=DENOM, amount="1")), 13, "invalid fee amount: "),
+    ("tip", lambda: _auth(lambda i: i.tip.SetInParent()), 37, "tips are not enabled"),
     (
-        "granter",
-        lambda: _auth(lambda i: setattr(i.fee, "granter", BOB.text)),
-        18,
-        "fee grants are not enabled: invalid request",
+        "signer elsewhere",
+        lambda: send_tx(0, messages=(_sent_by(ELSEWHERE),)),
+        35,
+        "hrp does not match bech32 prefix",
     ),
+    ("memo in bytes", lambda: send_tx(0, memo="é" * 129), 12, "maximum number of characters is 256 but received 258"),
     ("timeout height", lambda: send_tx(0, timeout_height=1), 30, "block height: 2, timeout height: 1"),
     ("no gas", lambda: send_tx(0, gas=0), 11, "out of gas in location: txSize; gasWanted: 0"),
     ("little gas", lambda: send_tx(0, gas=5_000), 11, "out of gas"),
@@ -209,6 +226,15 @@ def test_refused_by_mempool_and_block_alike(node: Node, make: Callable[[], bytes
         assert (found.codespace, found.code) == ("sdk", code), found.log
         assert log in found.log
     assert not node.check(send_tx(0)).code  # and nothing was charged
+
+
+@pytest.mark.parametrize(("text", "log"), [("", "empty address string is not allowed"), ("bsmg1x", "decoding bech32")])
+def test_signers_without_an_address(node: Node, text: str, log: str) -> None:
+    data = send_tx(0, messages=(_sent_by(text),))
+    (result,) = node.block(data)
+    for found in (node.check(data), result):
+        assert (found.codespace, found.code) == ("undefined", 1)
+        assert found.log.startswith(log)
 
 
 def test_good_transaction_and_what_it_says(node: Node) -> None:

@@ -19,12 +19,19 @@ from bsmg.audit.signers import signers_of
 from cosmos_wire import canonical
 from cosmos_wire.address import to_bech32
 from cosmos_wire.protos import abci, auth, bank_tx, channel_tx, cmt_types, tx
+from cosmos_wire.public_keys import address
 from cosmos_wire.tx import pack, public_key_any
 from ibc_core import bank
 from ibc_core.host import BlockEnv, Context, Event, EventLog, FreeGas
-from tests.app.chain import ALICE, BOB, CHAIN, START_S, STRANGER, UTILITY, Node, genesis, send_message, send_tx
+from tests.app import test_feegrant as grants
+from tests.app import test_signers as signers
+from tests.app.chain import ALICE, BOB, CHAIN, START_S, STRANGER, UTILITY, Key, Node, genesis, send_message, send_tx
 from tests.audit.recorder import VALIDATORS, commit_of, resealed
 from tests.audit.tampering import with_tx
+from tests.wire import keys
+from tests.wire.keys import AMINO, DIRECT, TWO_OF_THREE
+
+NEWCOMER = Key(secret=STRANGER.secret, number=7)  # after genesis and three accounts of other kinds
 
 
 class Recorded:
@@ -164,3 +171,30 @@ def test_signers_of_messages() -> None:
     packet = channel_tx.MsgTimeout(signer=UTILITY.text)
     messages = [pack(item) for item in (send_message(ALICE, BOB.text), several, packet, send_message(ALICE, BOB.text))]
     assert list(signers_of(messages, STRANGER.text)) == [ALICE.text, BOB.text, UTILITY.text, STRANGER.text]
+
+
+def test_signatures_of_every_kind_and_fees_that_others_pay() -> None:
+    chain = Recorded()
+    drafts = (
+        signers.Draft(key=TWO_OF_THREE, plan=(AMINO, None, DIRECT)),
+        signers.Draft(key=keys.r1_key(3), plan=AMINO),
+        signers.Draft(key=keys.K1[8], plan=AMINO),
+    )
+    chain.block(
+        *(
+            send_tx(i, messages=(send_message(ALICE, to_bech32(address(each.key)), 10**6),))
+            for i, each in enumerate(drafts)
+        )
+    )
+    chain.block(*(each.signed(chain.node) for each in drafts))
+    chain.block(grants.by_alice(grants.grant(grants.basic(25), NEWCOMER), sequence=len(drafts)))
+    (paid,) = chain.block(grants.paid_by_alice(0, key=NEWCOMER))
+    assert "fee-grant not found" in paid.log  # the message's; the fee was taken
+    findings = audit([chain.record()])[0]
+    assert [str(item) for item in findings.differences] == []
+    assert findings.checked["accounts"] == len(drafts) * 2 + 2
+
+    raw = tx.TxRaw.FromString(chain.blocks[1].txs[0].raw)
+    raw.signatures[0] = raw.signatures[0][:-1] + bytes([raw.signatures[0][-1] ^ 1])
+    lying = with_tx(chain.record(), 1, lambda item: replace(item, raw=raw.SerializeToString()))
+    assert any("signature of" in str(item) for item in differences(resealed(lying, lying.blocks)))

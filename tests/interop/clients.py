@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import shutil
 import subprocess
@@ -16,6 +17,7 @@ CHECKOUT_TOOLS = HERE.parents[1] / ".tools"
 ROOT = CHECKOUT_TOOLS / "interop"
 BUILD_S_MAX = 2_400
 COSMJS, COSMPY, GRPCURL = "0.39.0", "0.12.2", "v1.9.3"
+SCURE_BASE = "2.0.0"  # what CosmJS 0.39 was made with: 2.4 refuses the unlimited length that `fromBech32` asks for
 GO_ENV = {"GOTOOLCHAIN": "local", "GOFLAGS": "-mod=readonly -buildvcs=false"}
 
 
@@ -63,13 +65,13 @@ def cosmjs() -> Path:
     def build(target: Path) -> None:
         folder = target.parents[3]
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "package.json").write_text('{"private": true}\n')
+        (folder / "package.json").write_text(json.dumps({"private": True, "overrides": {"@scure/base": SCURE_BASE}}))
         names = [
             f"@cosmjs/{name}@{COSMJS}" for name in ("stargate", "proto-signing", "tendermint-rpc", "amino", "crypto")
         ]
         _run(["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", *names], cwd=folder)
 
-    return _once(ROOT / "cosmjs" / "node_modules" / "@cosmjs" / "stargate" / "package.json", build).parents[3]
+    return _once(ROOT / f"cosmjs-{COSMJS}" / "node_modules" / "@cosmjs" / "stargate" / "package.json", build).parents[3]
 
 
 def cosmpy_python() -> Path:
