@@ -96,10 +96,10 @@ def read_certificate(raw: bytes) -> Certificate:
     signature = der.octets_of_bits(outer.take(der.BIT_STRING), "certificate signature")
     outer.done()
     _require_ecdsa_sha256(algorithm)
-    return _read_tbs(raw, tbs, p256.read_signature(signature))
+    return _read_tbs(raw, tbs, signature)
 
 
-def _read_tbs(raw: bytes, tbs: der.Value, signature: tuple[int, int]) -> Certificate:
+def _read_tbs(raw: bytes, tbs: der.Value, signature: bytes) -> Certificate:
     reader = der.inside(tbs, "certificate")
     _require_version_3(reader)
     serial = der.integer(reader.take(der.INTEGER), "serial number")
@@ -126,7 +126,7 @@ def _read_tbs(raw: bytes, tbs: der.Value, signature: tuple[int, int]) -> Certifi
         not_before_ns=not_before_ns,
         not_after_ns=not_after_ns,
         key=key,
-        signature=signature,
+        signature=p256.read_signature(signature),
         extensions=_read_extensions(extensions),
     )
 
