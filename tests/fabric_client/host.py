@@ -76,7 +76,7 @@ class Host:
         self.now_ns = max(self.now_ns, self.net.time_ns)
         self.update(self.net.header(membership_version))
 
-    def has(
+    def check(
         self, endorsed: fabric_client.EndorsedPayload, path: bytes, value: bytes | None, at: int | None = None
     ) -> None:
         """Check a proof of a value, or of absence; raises what the client raises."""

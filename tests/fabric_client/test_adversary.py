@@ -87,10 +87,12 @@ def spoilt(draw: st.DrawFn, which: int) -> bytes:
 
 
 def test_the_genuine_bytes_are_taken():
-    host, proof, header, _ = genuine()
-    shown = Proof(height=height(3), data=proof)
-    host.client.verify_membership(host.ctx(), host.client_id, shown, PATH, VALUE)
-    host.client.verify_client_message(host.ctx(), host.client_id, pack(fabric_client.Header.FromString(header)))
+    host, proof, header, report = genuine()
+    check_value(proof, PATH, VALUE)
+    for message in (fabric_client.Header.FromString(header), fabric_client.Misbehaviour.FromString(report)):
+        assert not refusal(
+            lambda message=message: host.client.verify_client_message(host.ctx(), host.client_id, pack(message))
+        )
 
 
 @given(spoilt(1))

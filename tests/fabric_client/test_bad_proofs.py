@@ -436,7 +436,7 @@ def host() -> Host:
 
 
 def test_the_genuine_proof_holds(host: Host):
-    host.has(host.net.proof(PATH), PATH, VALUE)
+    host.check(host.net.proof(PATH), PATH, VALUE)
     assert len({case.name for case in CASES}) == len(CASES)
 
 
@@ -445,7 +445,7 @@ def test_a_spoilt_proof(host: Host, case: Case):
     host.net.signers = peers(*case.signers)
     endorsed = host.net.proof(PATH, spoil=case.spoil)
     with pytest.raises(case.refusal, match=case.text) as caught:
-        host.has(endorsed, PATH, VALUE)
+        host.check(endorsed, PATH, VALUE)
     assert type(caught.value) is case.refusal
 
 
@@ -454,7 +454,7 @@ def test_a_spoilt_proof_does_not_prove_absence_either(host: Host, case: Case):
     host.net.signers = peers(*case.signers)
     endorsed = host.net.proof(PATH, spoil=case.spoil)
     with pytest.raises(ChainError):
-        host.has(endorsed, PATH, None)
+        host.check(endorsed, PATH, None)
 
 
 def test_expired_and_future_certificates(host: Host):
@@ -463,7 +463,7 @@ def test_expired_and_future_certificates(host: Host):
     for holder, refusal in ((old, wire.CertificateExpired), (new, wire.CertificateNotValidYet)):
         host.net.signers = (replace(peers(ORG1)[0], holder=holder), *peers(ORG2))
         with pytest.raises(refusal, match=f"{holder.certificate.common_name}.*expected at {host.now_ns} ns"):
-            host.has(host.net.proof(PATH), PATH, VALUE)
+            host.check(host.net.proof(PATH), PATH, VALUE)
 
 
 def test_a_key_of_an_expired_certificate_attests_nothing_in_hindsight(host: Host):
@@ -471,22 +471,22 @@ def test_a_key_of_an_expired_certificate_attests_nothing_in_hindsight(host: Host
     short = peer("short.Org1MSP", ca_of(ORG1), last_s=START_S + 60)
     host.net.signers = (replace(peers(ORG1)[0], holder=short), *peers(ORG2))
     endorsed = host.net.proof(PATH)
-    host.has(endorsed, PATH, VALUE)
+    host.check(endorsed, PATH, VALUE)
     host.now_ns += 61 * SECOND_NS
     with pytest.raises(wire.CertificateExpired, match=r"short.Org1MSP"):
-        host.has(endorsed, PATH, VALUE)
+        host.check(endorsed, PATH, VALUE)
 
 
 def test_a_proof_of_another_path(host: Host):
     with pytest.raises(errors.PathNotAttested, match=r"expected receipts/.*, got \['commitments/"):
-        host.has(host.net.proof(PATH), RECEIPT, None)
+        host.check(host.net.proof(PATH), RECEIPT, None)
 
 
 def test_a_proof_of_presence_is_none_of_absence(host: Host):
     with pytest.raises(errors.WrongValue, match=f"expected absence, got {VALUE.hex()}"):
-        host.has(host.net.proof(PATH), PATH, None)
+        host.check(host.net.proof(PATH), PATH, None)
     with pytest.raises(errors.WrongValue, match=f"expected {VALUE.hex()}, got absence"):
-        host.has(host.net.proof(RECEIPT), RECEIPT, VALUE)
+        host.check(host.net.proof(RECEIPT), RECEIPT, VALUE)
 
 
 def test_a_proof_is_good_for_its_own_height_only(host: Host):
@@ -494,19 +494,19 @@ def test_a_proof_is_good_for_its_own_height_only(host: Host):
     host.net.tick()
     host.follow()
     with pytest.raises(errors.WrongHeight, match="expected a proof at 1-3, got one at 1-2"):
-        host.has(endorsed, PATH, VALUE)
-    host.has(endorsed, PATH, VALUE, at=2)
+        host.check(endorsed, PATH, VALUE)
+    host.check(endorsed, PATH, VALUE, at=2)
 
 
 def test_a_height_that_the_client_does_not_know(host: Host):
     host.net.tick()
     endorsed = host.net.proof(PATH)
     with pytest.raises(core.IbcInvalidHeight, match="1-2 < 1-3"):
-        host.has(endorsed, PATH, VALUE)
+        host.check(endorsed, PATH, VALUE)
     host.net.tick()
     host.follow()
     with pytest.raises(core.ConsensusStateNotFound, match="1-3"):
-        host.has(endorsed, PATH, VALUE, at=3)
+        host.check(endorsed, PATH, VALUE, at=3)
 
 
 @pytest.mark.parametrize("data", [b"", b"\xff", b"\x0a\x00", b"x" * 100])
@@ -529,11 +529,11 @@ def test_another_store(host: Host, prefix: bytes):
 
 def test_a_header_is_no_proof_of_anything_else(host: Host):
     with pytest.raises(errors.PathNotAttested):
-        host.has(host.net.header().endorsed, PATH, VALUE)
+        host.check(host.net.header().endorsed, PATH, VALUE)
 
 
 def test_many_paths_in_one_proof(host: Host):
     endorsed = host.net.proof(PATH, RECEIPT)
-    host.has(endorsed, PATH, VALUE)
-    host.has(endorsed, RECEIPT, None)
+    host.check(endorsed, PATH, VALUE)
+    host.check(endorsed, RECEIPT, None)
     assert isinstance(endorsed, fabric_client.EndorsedPayload)

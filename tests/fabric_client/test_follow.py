@@ -16,10 +16,10 @@ def host() -> Host:
 
 
 def test_a_value_is_there(host: Host):
-    host.has(host.net.proof(PATH), PATH, b"value")
+    host.check(host.net.proof(PATH), PATH, b"value")
     assert host.client.latest_height(host.ctx(), host.client_id) == Height(1, 2)
 
 
 def test_a_value_is_absent(host: Host):
-    host.has(host.net.proof(RECEIPT), RECEIPT, None)
+    host.check(host.net.proof(RECEIPT), RECEIPT, None)
     assert host.status() is Status.ACTIVE

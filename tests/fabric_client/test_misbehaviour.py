@@ -134,7 +134,7 @@ def test_a_report_of_another_client(host: Host):
     first = host.net.proof(PATH)
     host.net.put(PATH, b"another")
     second = host.net.proof(PATH)
-    with pytest.raises(core.InvalidMisbehaviour, match=r"expected client fabric-endorsement-1-0, got fabric-.*-7"):
+    with pytest.raises(core.InvalidMisbehaviour, match=r"expected client fabric-endorsement-1-0, got 'fabric-.*-7'"):
         host.update(build.misbehaviour("fabric-endorsement-1-7", first, second))
 
 
@@ -183,7 +183,7 @@ def test_a_frozen_client_goes_on_with_another_membership(host: Host):
     assert host.status() is Status.ACTIVE
     assert host.state().membership.version == 5
     assert host.client.latest_height(host.ctx(), host.client_id) == height(3)
-    host.has(host.net.proof(PATH), PATH, b"another")
+    host.check(host.net.proof(PATH), PATH, b"another")
     host.net.tick()
     host.follow()
 

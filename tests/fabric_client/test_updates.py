@@ -43,7 +43,7 @@ def proves(host: Host) -> None:
     host.net.put(PATH, b"at %d" % host.net.height)
     host.net.tick()
     host.follow()
-    host.has(host.net.proof(PATH), PATH, b"at %d" % (host.net.height - 1))
+    host.check(host.net.proof(PATH), PATH, b"at %d" % (host.net.height - 1))
 
 
 def test_ticks_may_be_left_out_and_come_late(host: Host):
@@ -199,13 +199,13 @@ def test_a_certificate_is_revoked(host: Host):
     host.net.tick()
     host.follow()
     endorsed = host.net.proof(PATH)
-    host.has(endorsed, PATH, value)
+    host.check(endorsed, PATH, value)
     revoked = replace(msp_of(ORG1), revoked=(peer_of(ORG1).certificate.serial,))
     host.net.adopt(replace(host.net.members, version=2, msps=(revoked, msp_of(ORG2))))
     host.net.tick()
     host.follow(membership_version=2)
     with pytest.raises(wire.CertificateRevoked, match=r"'peer0.Org1MSP' \(serial"):
-        host.has(endorsed, PATH, value, at=2)
+        host.check(endorsed, PATH, value, at=2)
     host.net.tick()
     with pytest.raises(wire.CertificateRevoked):
         host.follow()
@@ -307,10 +307,10 @@ def test_old_states_are_pruned_and_prove_nothing(host: Host):
     host.follow()
     host.net.tick(seconds=TRUSTING_S - 1)
     host.follow()
-    host.has(endorsed, PATH, b"v", at=2)
+    host.check(endorsed, PATH, b"v", at=2)
     host.now_ns += 2 * SECOND_NS
     with pytest.raises(errors.ConsensusExpired, match="expected a state younger than"):
-        host.has(endorsed, PATH, b"v", at=2)
+        host.check(endorsed, PATH, b"v", at=2)
     for _ in range(2):  # one state an update: tick 1, then tick 2
         host.net.tick(seconds=2)
         host.follow()
