@@ -89,7 +89,7 @@ class Ante:
         if mode is Mode.SIMULATE:
             charge_growth(ctx, decoded, parts)
         self.check_signers(ctx, decoded, parts, mode)
-        if self.refuse_redundant is not None and mode is not Mode.DELIVER:
+        if self.refuse_redundant is not None and mode in (Mode.CHECK, Mode.RECHECK):
             self.refuse_redundant(ctx, [message for _, message in decoded.messages])
 
     def signers(self, decoded: DecodedTx) -> tuple[bytes, ...]:

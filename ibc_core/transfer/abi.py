@@ -30,10 +30,7 @@ def encode(packet: TokenPacket) -> bytes:
 
 def decode(data: bytes) -> dict[str, str]:
     """The five members as texts, the amount in decimal; raises AbiDecoding."""
-    start = _number(data, 0)
-    if start > len(data):
-        raise AbiDecoding(f"expected the tuple within {len(data)} bytes, got offset {_shown(start)}")
-    body = data[start:]
+    body = data[_number(data, 0) :]  # empty when the offset points outside
     found: dict[str, str] = {}
     for i, name in enumerate(FIELDS):
         number = _number(body, WORD * i)

@@ -36,6 +36,7 @@ from ibc_core.light_client import Height
 from ibc_core.transfer.denom import Denom
 from ibc_core.transfer.ledger import escrow_address
 from ibc_core.v2 import paths
+from ibc_core.v2.channel import NOOP
 from tests.app.chain import ALICE, BOB, DENOM, START_S, Draft, Node, send_message
 from tests.ibc.harness import Coordinator
 from tests.ibc.real_chain import OPTIONS, RealChain
@@ -216,6 +217,19 @@ def test_simulated_gas_holds(meeting: Meeting, server: QueryServer) -> None:
         used = tx_service.SimulateResponse.FromString(server._simulate(request)).gas_info.gas_used
         result = meeting.deliver(*messages, gas=used)
         assert result.code == 0, result.log
+
+
+def test_redundancy_is_the_mempools_matter_alone(meeting: Meeting, server: QueryServer) -> None:
+    """As in ibc-go: who simulates is told the gas of a no-op, first check and recheck refuse."""
+    update, receive = meeting.arriving()
+    assert meeting.deliver(update, receive).code == 0
+    for again in (False, True):
+        assert meeting.node.check(meeting.tx(receive), again=again).code == 22
+    parts = tx.TxRaw.FromString(meeting.tx(receive))
+    request = tx_service.SimulateRequest(tx_bytes=unsigned(parts.body_bytes, parts.auth_info_bytes))
+    found = tx_service.SimulateResponse.FromString(server._simulate(request.SerializeToString()))
+    (answer,) = found.result.msg_responses
+    assert channel_v2_tx.MsgRecvPacketResponse.FromString(answer.value).result == NOOP
 
 
 def test_an_escrow_account_takes_no_gifts(meeting: Meeting) -> None:

@@ -237,6 +237,26 @@ def test_late_answers_that_are_refused(parts: tuple[bytes, ...]) -> None:
     assert w.b.last_ack() == acks(ERROR_ACK)
 
 
+def test_a_second_late_answer_is_refused_by_the_first() -> None:
+    """Even if the packet were waiting still: state that no message can make."""
+    w = world()
+    app(w.b).ack = None
+    w.b.receive(w.packet)
+    late_answer(w.b.chain, 1, b"first")
+    w.b.chain.ibc.set(paths.async_packet(CLIENT, 1), w.packet.SerializeToString())
+    with pytest.raises(errors.AcknowledgementExistsV2):
+        late_answer(w.b.chain, 1, b"second")
+    w.b.chain.ibc.set(paths.async_packet(CLIENT, 2), changed(w.packet, 2).SerializeToString())
+    with pytest.raises(errors.InvalidPacketV2, match="receipt not found"):
+        late_answer(w.b.chain, 2, b"never received")
+
+
+def changed(packet: channel_v2.Packet, sequence: int) -> channel_v2.Packet:
+    made = channel_v2.Packet.FromString(packet.SerializeToString())
+    made.sequence = sequence
+    return made
+
+
 # what can't be sent or received
 
 
@@ -319,12 +339,21 @@ def test_frozen_and_expired_clients() -> None:
 def test_a_light_client_that_lies_is_all_it_takes() -> None:
     """What the checks are worth: with a gullible client every forged packet arrives, with an honest one none."""
     w = world()
-    forged = channel_v2.Packet.FromString(w.packet.SerializeToString())
-    forged.sequence = 77
+    forged = changed(w.packet, 77)
     with pytest.raises(errors.FailedMembershipVerification):
         w.b.receive(forged)
     w.b.chain.light_client.gullible = True
     assert w.b.receive(forged) == acks(GOOD)
+
+
+@pytest.mark.parametrize("prefix", [[b"", b""], [b"ib", b"c", b""], [b"ibc", b"", b""]])
+def test_prefixes_that_no_light_client_is_asked_about(prefix: list[bytes]) -> None:
+    path = unregistered(net_of_two())
+    path.a.register()
+    path.b.register(prefix)
+    path.b.chain.light_client.gullible = True
+    with pytest.raises(errors.InvalidProof):
+        path.b.receive(path.a.send())
 
 
 # counterparties and relayers
