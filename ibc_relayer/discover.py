@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 
-from bsmg.client.errors import QueryNotFound, QueryRefused
+from bsmg.client.errors import NodeUnreachable, QueryNotFound, QueryRefused
 from cosmos_wire.errors import ToolError
 from cosmos_wire.protos import channel, client_query, pagination, tendermint_client
 from ibc_relayer.chain import Chain, Party
@@ -57,6 +57,8 @@ async def genuine(host: Party, subject: Party, client_id: str) -> bool:
     answer = await host.chain.query(CLIENT + "ConsensusState", request, client_query.QueryConsensusStateResponse)
     try:
         _, own = await subject.prover.first_states(latest.height)
+    except NodeUnreachable:
+        raise  # to be asked again: it says nothing of the client
     except ToolError as error:
         log.warning("client %s on %s: cannot be compared: %s", client_id, host.chain.chain_id, error)
         return False

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from itertools import product
+from typing import TypeVar
 
 from cosmos_wire.errors import ToolError
 from cosmos_wire.protos import client_v2_tx
@@ -14,10 +16,11 @@ from ibc_relayer.clients import client_info, create_client
 from ibc_relayer.discover import clients_of, genuine
 from ibc_relayer.handshake import Parties, PathIds, client_connections
 from ibc_relayer.v2.packet import client_end
-from ibc_relayer.v2.queries import PREFIX, created_by_us, may_relay, named, require_v2
+from ibc_relayer.v2.queries import PREFIX, ForeignPrefix, created_by_us, may_relay, named, require_v2
 
 log = logging.getLogger("ibc_relayer")
 
+R = TypeVar("R")
 FREE = ""
 
 
@@ -36,13 +39,13 @@ class ClientPath(PathIds):
 
 async def resolve(parties: Parties, clients: tuple[str, str], *, create: bool) -> ClientPath:
     """The path between clients as written; with `create`, what is missing is found or made."""
-    await asyncio.gather(*(require_v2(party.chain) for party in parties))
+    await _both(require_v2(parties[0].chain), require_v2(parties[1].chain))
     if create:
         if not all(clients):
             clients = await find(parties, clients) or await _create(parties, clients)
-        await asyncio.gather(*(_register(parties, clients, side) for side in (0, 1)))
+        await _both(_register(parties, clients, 0), _register(parties, clients, 1))
     else:
-        await asyncio.gather(*(_require_registered(parties, clients, side) for side in (0, 1)))
+        await _both(_require_registered(parties, clients, 0), _require_registered(parties, clients, 1))
     for party, client_id in zip(parties, clients, strict=True):
         if not await may_relay(party.chain, client_id):
             where = f"client {client_id} on {party.chain.chain_id}"
@@ -78,7 +81,7 @@ async def _candidates(parties: Parties, wanted: str, side: int) -> dict[str, str
     for client_id in [wanted] if wanted else await clients_of(chain, other.chain_id):
         try:
             name = await named(chain, client_id)
-        except ToolError as error:
+        except ForeignPrefix as error:
             log.warning("%s", error)
             continue
         if name or await _finishable(chain, client_id):
@@ -93,15 +96,35 @@ async def _finishable(chain: Chain, client_id: str) -> bool:
 
 async def _create(parties: Parties, clients: tuple[str, str]) -> tuple[str, str]:
     """Clients where none is given; a given one has to be ours to register, else each try would leave one behind."""
-    await asyncio.gather(*(_require_free(p.chain, known) for p, known in zip(parties, clients, strict=True) if known))
+    for party, known in zip(parties, clients, strict=True):
+        if known:
+            await _require_free(party.chain, known)
 
     async def one(side: int) -> str:
         host, subject = parties[side], parties[1 - side]
-        made = clients[side] or await create_client(host, subject)
+        made = clients[side] or await _leftover(parties, side) or await create_client(host, subject)
         log.info("client %s of %s on %s", made, subject.chain.chain_id, host.chain.chain_id)
         return made
 
-    first, second = await asyncio.gather(one(0), one(1))
+    first, second = await _both(one(0), one(1))
+    return first, second
+
+
+async def _leftover(parties: Parties, side: int) -> str:
+    """A client that an earlier try made before it broke off, empty when there is none."""
+    for client_id, name in (await _candidates(parties, "", side)).items():
+        if name == FREE and await genuine(parties[side], parties[1 - side], client_id):
+            return client_id
+    return ""
+
+
+async def _both(one: Awaitable[R], other: Awaitable[R]) -> tuple[R, R]:
+    """Both results; when one fails, not before the other has ended: what it sent must not surprise the next try."""
+    first, second = await asyncio.gather(one, other, return_exceptions=True)
+    if isinstance(first, BaseException):
+        raise first
+    if isinstance(second, BaseException):
+        raise second
     return first, second
 
 

@@ -24,6 +24,10 @@ ANY_CLIENT = "07-tendermint-0"
 PAGE_LIMIT = 1_000
 
 
+class ForeignPrefix(ToolError):
+    """A client was registered with a store that is not where chains of this kind keep IBC."""
+
+
 async def counterparty(chain: Chain, client_id: str) -> client_v2.CounterpartyInfo:
     """Whom a client was registered with; raises QueryNotFound."""
     request = client_v2_query.QueryCounterpartyInfoRequest(client_id=client_id)
@@ -43,7 +47,7 @@ async def require_v2(chain: Chain) -> None:
 
 
 async def named(chain: Chain, client_id: str) -> str:
-    """The client that a client names, empty when it is registered with none; raises ToolError for a foreign prefix."""
+    """The client that a client names, empty when it is registered with none; raises ForeignPrefix."""
     try:
         found = await counterparty(chain, client_id)
     except QueryNotFound:
@@ -53,7 +57,7 @@ async def named(chain: Chain, client_id: str) -> str:
 
 
 async def channel_end(chain: Chain, client_id: str) -> channel.Channel:
-    """The open, unordered channel that a registered client stands for; raises QueryNotFound, ToolError.
+    """The open, unordered channel that a registered client stands for; raises QueryNotFound, ForeignPrefix.
 
     As of now: a registration never changes, and it may be younger than the state that is relayed.
     """
@@ -66,7 +70,7 @@ async def channel_end(chain: Chain, client_id: str) -> channel.Channel:
 def _require_prefix(chain: Chain, client_id: str, found: client_v2.CounterpartyInfo) -> None:
     if tuple(found.merkle_prefix) != PREFIX:
         where = f"client {client_id} on {chain.chain_id}"
-        raise ToolError(f"{where}: expected the counterparty's prefix {PREFIX}, got {tuple(found.merkle_prefix)}")
+        raise ForeignPrefix(f"{where}: expected the counterparty's prefix {PREFIX}, got {tuple(found.merkle_prefix)}")
 
 
 async def may_relay(chain: Chain, client_id: str) -> bool:

@@ -353,6 +353,7 @@ class SimParty:
         return Proven(value=value or b"", proof=data, proof_height=self.height(height + 1))
 
     async def first_states(self, height: int) -> tuple[Message, Message]:
+        await self._transport(self.faults.lost_query)
         terms = build.Terms(
             trusting_period_ns=self.sim.unbonding_ns * 2 // 3,
             unbonding_period_ns=self.sim.unbonding_ns,

@@ -16,6 +16,7 @@ from ibc_core.transfer.denom import Denom
 from ibc_core.transfer.ledger import escrow_address
 from ibc_core.v2 import paths
 from ibc_relayer.clients import create_client
+from ibc_relayer.discover import clients_of
 from ibc_relayer.filter import PacketFilter
 from ibc_relayer.handshake import ChannelSpec, create_path
 from ibc_relayer.v2.path import client_path, find, resolve
@@ -98,6 +99,27 @@ async def test_making_goes_on_from_any_partial_state(world, cut):
     assert (await world.open_v2()).clients == CLIENTS
     made = Counter(type(m).__name__ for party in world.pair for messages in party.submitted for m in messages)
     assert made["MsgCreateClient"] == 2
+
+
+@pytest.mark.parametrize("seed", range(8))
+async def test_making_over_a_bad_line_leaves_nothing_behind(tmp_path, seed):
+    """Calls and answers are lost and each error begins again, as the supervisor does: one client on each chain."""
+    world = WorldV2(tmp_path, seed=seed)
+    world.faults.lost_call = world.faults.lost_answer = 0.3
+    world.faults.lost_query = 0.1
+    for _ in range(200):
+        try:
+            found = await world.drive(resolve(world.parties, ("", ""), create=True))
+            break
+        except ToolError:
+            await world.blocks()
+    assert found.clients == CLIENTS, f"seed {seed}"
+    world.faults.lost_query = 0
+    assert [await clients_of(p.chain, other.chain.chain_id) for p, other in pairs_of(world)] == [[CLIENT], [CLIENT]]
+
+
+def pairs_of(world):
+    return (world.parties, world.parties[::-1])
 
 
 async def test_half_a_path_is_finished(world):
