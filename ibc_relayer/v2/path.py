@@ -16,7 +16,7 @@ from ibc_relayer.clients import client_info, create_client
 from ibc_relayer.discover import clients_of, genuine
 from ibc_relayer.handshake import Parties, PathIds, client_connections
 from ibc_relayer.v2.packet import client_end
-from ibc_relayer.v2.queries import PREFIX, ForeignPrefix, created_by_us, may_relay, named, require_v2
+from ibc_relayer.v2.queries import PREFIX, ForeignPrefixError, created_by_us, may_relay, named, require_v2
 
 log = logging.getLogger("ibc_relayer")
 
@@ -81,7 +81,7 @@ async def _candidates(parties: Parties, wanted: str, side: int) -> dict[str, str
     for client_id in [wanted] if wanted else await clients_of(chain, other.chain_id):
         try:
             name = await named(chain, client_id)
-        except ForeignPrefix as error:
+        except ForeignPrefixError as error:
             log.warning("%s", error)
             continue
         if name or await _finishable(chain, client_id):

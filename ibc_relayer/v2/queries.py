@@ -24,7 +24,7 @@ ANY_CLIENT = "07-tendermint-0"
 PAGE_LIMIT = 1_000
 
 
-class ForeignPrefix(ToolError):
+class ForeignPrefixError(ToolError):
     """A client was registered with a store that is not where chains of this kind keep IBC."""
 
 
@@ -47,7 +47,7 @@ async def require_v2(chain: Chain) -> None:
 
 
 async def named(chain: Chain, client_id: str) -> str:
-    """The client that a client names, empty when it is registered with none; raises ForeignPrefix."""
+    """The client that a client names, empty when it is registered with none; raises ForeignPrefixError."""
     try:
         found = await counterparty(chain, client_id)
     except QueryNotFound:
@@ -57,7 +57,7 @@ async def named(chain: Chain, client_id: str) -> str:
 
 
 async def channel_end(chain: Chain, client_id: str) -> channel.Channel:
-    """The open, unordered channel that a registered client stands for; raises QueryNotFound, ForeignPrefix.
+    """The open, unordered channel that a registered client stands for; raises QueryNotFound, ForeignPrefixError.
 
     As of now: a registration never changes, and it may be younger than the state that is relayed.
     """
@@ -70,7 +70,9 @@ async def channel_end(chain: Chain, client_id: str) -> channel.Channel:
 def _require_prefix(chain: Chain, client_id: str, found: client_v2.CounterpartyInfo) -> None:
     if tuple(found.merkle_prefix) != PREFIX:
         where = f"client {client_id} on {chain.chain_id}"
-        raise ForeignPrefix(f"{where}: expected the counterparty's prefix {PREFIX}, got {tuple(found.merkle_prefix)}")
+        raise ForeignPrefixError(
+            f"{where}: expected the counterparty's prefix {PREFIX}, got {tuple(found.merkle_prefix)}"
+        )
 
 
 async def may_relay(chain: Chain, client_id: str) -> bool:
