@@ -15,6 +15,7 @@ from tests.interop import clients
 from tests.interop.net import Chain
 
 PATH = "path"
+GAS_ADJUSTMENT = 1.3  # as our relayer's default
 # Where one chain's blocks are slower, its 20 blocks of history hold a handshake message whose answer lies further back
 # on the other chain: it is sent again, refused, and takes the packets of its transaction with it.
 QUICK = ("--max-msgs", "50", "--block-history", "2")
@@ -47,6 +48,13 @@ class GoRelayer:
         made = [set(_channels(chain)) - known for chain, known in zip(self.chains, before, strict=True)]
         assert [len(one) for one in made] == [1, 1], made
         return replace(self, channels=(made[0].pop(), made[1].pop()))
+
+    def adopt(self, clients: tuple[str, str], connections: tuple[str, str], channels: tuple[str, str]) -> GoRelayer:
+        """The same relayer on a path that somebody else made."""
+        names = ("--src-client-id", "--dst-client-id", "--src-connection-id", "--dst-connection-id")
+        flags = [part for pair in zip(names, (*clients, *connections), strict=True) for part in pair]
+        self.run("paths", "update", PATH, *flags)
+        return replace(self, channels=channels)
 
     @contextmanager
     def started(self, *flags: str) -> Iterator[Path]:
@@ -88,7 +96,7 @@ def chain_config(chain: Chain) -> dict[str, Json]:
         "rpc-addr": chain.rpc,
         "account-prefix": chain.prefix,
         "keyring-backend": "test",
-        "gas-adjustment": 1.2,
+        "gas-adjustment": GAS_ADJUSTMENT,
         "gas-prices": chain.gas_price + chain.denom,
         "timeout": "20s",
         "output-format": "json",

@@ -33,6 +33,7 @@ class Ours:
     grpc: bool = True
     channels: tuple[str, str] = ("", "")
     clients: tuple[str, str] = ("", "")
+    connections: tuple[str, str] = ("", "")
     key: str = "relayer"
 
     def config(self) -> Path:
@@ -71,7 +72,8 @@ class Ours:
         link = json.loads(self.run("path", "create"))
         sides = [(link[0] if isinstance(link, list) else link)[side] for side in ("a", "b")]
         channels = (sides[0]["channels"]["transfer"], sides[1]["channels"]["transfer"])
-        return replace(self, channels=channels, clients=(sides[0]["client_id"], sides[1]["client_id"]))
+        clients, connections = ((str(sides[0][name]), str(sides[1][name])) for name in ("client_id", "connection_id"))
+        return replace(self, channels=channels, clients=clients, connections=connections)
 
     @contextmanager
     def started(self) -> Iterator[Process]:
