@@ -2,8 +2,8 @@
 
 Each leg has fresh chains with blocks of half a second, a path that our relayer made, and the same packets pending
 before the relayer's process is started. Counted are packets until they are acknowledged on the sender's chain, from the
-start of the process until none is pending or the time is over. Gas price and gas adjustment are the same; the Go relayer has
-the configuration that its own commands write.
+start of the process until none is pending or the time is over. Gas price and gas adjustment are the same; the Go
+relayer has the configuration that its own commands write.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cosmos_wire.protos import Message
 from ibc_relayer.plan import Step
@@ -18,8 +18,13 @@ class Limits:
     """Per transaction and per turn."""
 
     max_msgs: int = 50
-    max_tx_bytes: int = 900_000
+    max_tx_bytes: int = 700_000  # in base64 it has to fit into the 1,000,000 bytes that a stock node's RPC reads
     batches_per_turn: int = 8
+
+    def within(self, block_bytes: int) -> Limits:
+        """The same where a block holds less (-1: no limit): three quarters of it, the rest is header and evidence."""
+        small = block_bytes >= 0 and block_bytes * 3 // 4 < self.max_tx_bytes
+        return replace(self, max_tx_bytes=block_bytes * 3 // 4) if small else self
 
 
 def choose(steps: Sequence[Step], fresh: Collection[int], limits: Limits) -> tuple[tuple[Step, ...], ...]:

@@ -109,7 +109,7 @@ async def path_clear(config_path: Path) -> Doc:
     async with opened(config) as parties:
         for path in config.paths:
             sides = await both(parties, path)
-            worker = PathWorker(sides, path_spec(config, path, await resolve(sides, path)), Metrics())
+            worker = PathWorker(sides, path_spec(parties, path, await resolve(sides, path)), Metrics())
             started += await clear(worker)
     return {"steps": started}
 

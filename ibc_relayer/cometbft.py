@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 
 from bsmg.client.chain import ChainClient, LightBlock, Proven
@@ -12,6 +13,7 @@ from bsmg.client.errors import SimulationFailed
 from bsmg.client.feed import Head
 from bsmg.client.grpc import R
 from bsmg.client.lane import SigningLane, TxOutcome
+from bsmg.client.rpc import Rpc
 from cosmos_wire.errors import ToolError
 from cosmos_wire.protos import (
     Any,
@@ -38,6 +40,20 @@ _SEARCH = {
     "write_acknowledgement": ("packet_dst_port", "packet_dst_channel"),
 }
 _SEARCH_V2 = {"send_packet": SOURCE_CLIENT, "write_acknowledgement": DESTINATION_CLIENT}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockLimits:
+    """Consensus parameters of a block; -1: no limit."""
+
+    max_bytes: int
+    max_gas: int
+
+
+async def block_limits(rpc: Rpc) -> BlockLimits:
+    """What a block may hold by the chain's consensus parameters; raises NodeError."""
+    block = (await rpc.consensus_params())["block"]
+    return BlockLimits(max_bytes=int(block["max_bytes"]), max_gas=int(block["max_gas"]))
 
 
 class CometChain:

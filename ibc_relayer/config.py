@@ -16,7 +16,7 @@
     gas_multiplier = 1.3
     fixed_gas = 0                        # > 0: no dry run at any price
     max_msgs = 50
-    max_tx_bytes = 900000
+    max_tx_bytes = 700000                # in base64 it has to fit into the node's max_body_bytes
 
     [[path]]
     a = "mga-1"
@@ -43,7 +43,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from difflib import get_close_matches
 from pathlib import Path
@@ -76,6 +76,11 @@ class ChainConfig:
     bech32_prefix: str = PREFIX
     fees: FeePolicy = field(default_factory=FeePolicy)
     limits: Limits = field(default_factory=Limits)
+
+    def fees_within(self, block_gas: int) -> FeePolicy:
+        """Where gas is free and a block's is limited (-1: it is not): a dry run instead of a fixed limit above it."""
+        free = self.fees.fixed_gas == FREE_GAS and not self.fees.price
+        return replace(self.fees, fixed_gas=0) if free and 0 <= block_gas < FREE_GAS else self.fees
 
     def signing_key(self) -> Key:
         """The key of the file."""

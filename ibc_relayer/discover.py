@@ -13,6 +13,7 @@ from ibc_relayer.clients import CLIENT, TENDERMINT_CLIENT_URL, client_info, clie
 from ibc_relayer.handshake import Parties, client_connections, connection_end
 from ibc_relayer.plan import ChannelState, End
 from ibc_relayer.snapshot import channel_end
+from ibc_relayer.v2.queries import named
 
 log = logging.getLogger("ibc_relayer")
 
@@ -66,13 +67,17 @@ async def genuine(host: Party, subject: Party, client_id: str) -> bool:
     return known.SerializeToString(deterministic=True) == own.SerializeToString(deterministic=True)
 
 
-async def find_path(parties: Parties) -> Found | None:
-    """An existing pair of genuine clients with a connection between them; an open one before one that is not."""
+async def find_path(parties: Parties, wanted: tuple[str, str] = ("", "")) -> Found | None:
+    """An existing pair of genuine clients with a connection between them; an open one before one that is not.
+
+    `wanted`: client ids that are fixed.
+    """
     candidates: list[tuple[int, Found]] = []
-    other = parties[1].chain
-    for client_id in await clients_of(parties[0].chain, other.chain_id):
+    for client_id in await clients_of(parties[0].chain, parties[1].chain.chain_id):
         for name, end in (await client_connections(parties[0].chain, client_id)).items():
             clients = (client_id, end.counterparty.client_id)
+            if any(one not in ("", other) for one, other in zip(wanted, clients, strict=True)):
+                continue
             found = Found(clients=clients, connections=(name, end.counterparty.connection_id))
             if await _both_genuine(parties, clients):
                 candidates.append((int(end.state), found))
@@ -89,6 +94,37 @@ async def _both_genuine(parties: Parties, clients: tuple[str, str]) -> bool:
         return False
     first = await genuine(parties[0], parties[1], clients[0])
     return first and await genuine(parties[1], parties[0], clients[1])
+
+
+async def unused_client(host: Party, subject: Party) -> str:
+    """A client like one that we would make and that serves nothing yet: what a relayer that was stopped left behind.
+
+    Without it each new try would leave one more. Empty when there is none.
+    """
+    for client_id in reversed(await clients_of(host.chain, subject.chain.chain_id)):
+        if await client_connections(host.chain, client_id) or await _serves_v2(host.chain, client_id):
+            continue
+        if await genuine(host, subject, client_id) and await _as_we_make_it(host, subject, client_id):
+            log.info("client %s of %s on %s is unused", client_id, subject.chain.chain_id, host.chain.chain_id)
+            return client_id
+    return ""
+
+
+async def _serves_v2(chain: Chain, client_id: str) -> bool:
+    try:
+        return bool(await named(chain, client_id))
+    except QueryRefused:
+        return False  # a chain without v2
+    except ToolError:
+        return True  # registered with a prefix that is not ours
+
+
+async def _as_we_make_it(host: Party, subject: Party, client_id: str) -> bool:
+    request = client_query.QueryClientStateRequest(client_id=client_id)
+    answer = await host.chain.query(CLIENT + "ClientState", request, client_query.QueryClientStateResponse)
+    state, _ = await subject.prover.first_states(read_client_state(answer.client_state).latest.height)
+    known = tendermint_client.ClientState.FromString(answer.client_state.value)
+    return known.SerializeToString(deterministic=True) == state.SerializeToString(deterministic=True)
 
 
 async def path_of_channel(parties: Parties, ends: tuple[End, End]) -> Found:

@@ -8,10 +8,11 @@ from dataclasses import replace
 
 from bsmg.client.chain import ChainClient, Endpoints
 from cosmos_wire.errors import ToolError
+from ibc_relayer.batch import Limits
 from ibc_relayer.chain import Party
-from ibc_relayer.cometbft import CometChain, CometProver
+from ibc_relayer.cometbft import CometChain, CometProver, block_limits
 from ibc_relayer.config import ChainConfig, PathConfig, RelayerConfig
-from ibc_relayer.discover import find_path, path_of_channel
+from ibc_relayer.discover import find_path, path_of_channel, unused_client
 from ibc_relayer.handshake import PathIds, create_path
 from ibc_relayer.metrics import Metrics, serve
 from ibc_relayer.v2 import path as v2
@@ -28,26 +29,35 @@ class Parties:
     def __init__(self, config: RelayerConfig) -> None:
         self.config = config
         self.clients: dict[str, ChainClient] = {}
+        self.limits: dict[str, Limits] = {}
         self._known: dict[str, Party] = {}
+        self._making = asyncio.Lock()
 
     async def party(self, chain_id: str) -> Party:
         """A chain, connected at first use; raises NodeError while its node does not answer."""
-        known = self._known.get(chain_id)
-        if known is None:
-            known = self._known[chain_id] = self._make(self.config.chain(chain_id))
-        await self.clients[chain_id].connect()
-        return known
+        async with self._making:
+            if chain_id not in self.clients:
+                self.clients[chain_id] = _client(self.config.chain(chain_id))
+            await self.clients[chain_id].connect()
+            if chain_id not in self._known:
+                self._known[chain_id] = await self._make(self.config.chain(chain_id))
+            return self._known[chain_id]
 
-    def _make(self, chain: ChainConfig) -> Party:
-        endpoints = Endpoints(rpc=chain.rpc, grpc=chain.grpc, prefix=chain.bech32_prefix)
-        client = self.clients[chain.id] = ChainClient(chain.id, endpoints)
-        lane = client.lane(chain.signing_key(), chain.fees)
+    async def _make(self, chain: ChainConfig) -> Party:
+        client = self.clients[chain.id]
+        block = await block_limits(client.rpc)
+        self.limits[chain.id] = chain.limits.within(block.max_bytes)
+        lane = client.lane(chain.signing_key(), chain.fees_within(block.max_gas))
         return Party(chain=CometChain(client, lane), prover=CometProver(client))
 
     async def close(self) -> None:
         """Close every connection."""
         for client in self.clients.values():
             await client.close()
+
+
+def _client(chain: ChainConfig) -> ChainClient:
+    return ChainClient(chain.id, Endpoints(rpc=chain.rpc, grpc=chain.grpc, prefix=chain.bech32_prefix))
 
 
 async def resolve(parties: tuple[Party, Party], path: PathConfig) -> PathIds:
@@ -64,12 +74,20 @@ async def resolve(parties: tuple[Party, Party], path: PathConfig) -> PathIds:
         if path.complete:
             return _written(path)
     elif not all(path.clients):
-        existing = await find_path(parties)
+        existing = await find_path(parties, path.clients)
         if existing is not None:
             log.info("path %s: found clients %s", path.name, existing.clients)
             path = replace(path, clients=existing.clients)
+        else:
+            path = replace(path, clients=await _unused(parties, path.clients))
     specs = tuple(replace(item.spec, ids=item.ids) for item in path.channels)
     return await create_path(*parties, specs, path.clients, path.connections)
+
+
+async def _unused(parties: tuple[Party, Party], clients: tuple[str, str]) -> tuple[str, str]:
+    """The given ids, and an unused client where none is given."""
+    first = clients[0] or await unused_client(*parties)
+    return first, clients[1] or await unused_client(parties[1], parties[0])
 
 
 def _written(path: PathConfig) -> PathIds:
@@ -82,15 +100,15 @@ def _written(path: PathConfig) -> PathIds:
     )
 
 
-def path_spec(config: RelayerConfig, path: PathConfig, ids: PathIds) -> PathSpec:
-    """What a worker is told."""
+def path_spec(parties: Parties, path: PathConfig, ids: PathIds) -> PathSpec:
+    """What a worker is told; both chains are connected."""
     return PathSpec(
         name=path.name,
         clients=ids.clients,
         channels=ids.channels,
         packets=path.packets,
-        limits=(config.chain(path.chains[0]).limits, config.chain(path.chains[1]).limits),
-        clear_interval_s=config.clear_interval_s,
+        limits=(parties.limits[path.chains[0]], parties.limits[path.chains[1]]),
+        clear_interval_s=parties.config.clear_interval_s,
     )
 
 
@@ -133,7 +151,7 @@ class Supervisor:
                 both = (await self.parties.party(path.chains[0]), await self.parties.party(path.chains[1]))
                 ids = await resolve(both, path)
                 log.info("path %s: clients %s, channels %s", path.name, ids.clients, _names(ids))
-                return PathWorker(both, path_spec(self.config, path, ids), self.metrics)
+                return PathWorker(both, path_spec(self.parties, path, ids), self.metrics)
             except ToolError as error:
                 self.metrics.errors.labels(path.name).inc()
                 log.warning("path %s: %s; again in %.0f s", path.name, error, wait_s)

@@ -4,7 +4,7 @@ import pytest
 
 from cosmos_wire.errors import ToolError
 from ibc_core.light_client import Height
-from ibc_relayer.config import load_config, parse_config
+from ibc_relayer.config import FREE_GAS, load_config, parse_config
 from ibc_relayer.filter import PacketFilter, parse_ranges, transfer_lengths
 from ibc_relayer.plan import Action, End, Packet, Step
 
@@ -20,7 +20,7 @@ def doc(**parts):
 def test_defaults_and_values():
     config = parse_config(doc(relayer={"clear_interval_s": 7}), Path("/etc/relayer"))
     first, second = config.chains
-    assert (first.limits.max_msgs, first.limits.max_tx_bytes, first.bech32_prefix) == (50, 900_000, "bsmg")
+    assert (first.limits.max_msgs, first.limits.max_tx_bytes, first.bech32_prefix) == (50, 700_000, "bsmg")
     assert first.key == Path("/etc/relayer/a.key")
     assert first.fees.fixed_gas > 0, "free gas needs no dry run"
     assert second.fees.fixed_gas == 0
@@ -56,6 +56,15 @@ def test_refusals_say_what_was_expected(change, expected):
     with pytest.raises(ToolError) as caught:
         parse_config(doc(**change), Path())
     assert expected in str(caught.value)
+
+
+def test_blocks_that_hold_little():
+    first, second = parse_config(doc(), Path()).chains
+    assert [first.fees_within(gas).fixed_gas for gas in (-1, 10**9, 40_000_000)] == [FREE_GAS, FREE_GAS, 0]
+    assert second.fees_within(40_000_000) == second.fees
+    kept = parse_config(doc(chain=[{**CHAIN, "fixed_gas": 9_000_000}, OTHER]), Path()).chains[0]
+    assert kept.fees_within(8_000_000).fixed_gas == 9_000_000, "as it is written"
+    assert [first.limits.within(size).max_tx_bytes for size in (-1, 10**7, 200_000)] == [700_000, 700_000, 150_000]
 
 
 def test_files(tmp_path):

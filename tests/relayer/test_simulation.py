@@ -14,7 +14,7 @@ from cosmos_wire.tx import pack
 from ibc_core.tendermint import build
 from ibc_core.transfer.denom import Denom
 from ibc_relayer.clients import client_info
-from ibc_relayer.discover import find_path
+from ibc_relayer.discover import find_path, unused_client
 from ibc_relayer.filter import PacketFilter
 from ibc_relayer.handshake import ChannelSpec, PathIds, create_path
 from ibc_relayer.metrics import Metrics
@@ -293,6 +293,19 @@ async def test_an_existing_path_is_found_again(world, tmp_path):
     await twin.blocks(30)
     twin.a.light.next_block(b"\x07" * 32)
     assert await find_path((twin.parties[0], world.parties[1])) is None
+
+
+async def test_a_client_that_was_left_behind_is_used(world):
+    host, subject = world.parties
+    assert await unused_client(host, subject) == ""
+    left = await world.drive(create_client(host, subject))
+    assert await unused_client(host, subject) == left
+    assert await unused_client(subject, host) == ""
+    ids = await world.drive(create_path(*world.parties, [TRANSFER], (left, "")))
+    assert ids.clients[0] == left
+    assert await unused_client(host, subject) == "", "it carries a connection"
+    assert (await find_path(world.parties, (left, ""))).clients == ids.clients
+    assert await find_path(world.parties, ("07-tendermint-77", "")) is None
 
 
 async def test_backlog_of_acknowledgements_is_found_after_a_restart(world):
