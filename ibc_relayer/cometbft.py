@@ -30,6 +30,7 @@ from ibc_core.ics23.specs import IAVL_SPEC, TENDERMINT_SPEC
 from ibc_core.light_client import Height
 from ibc_core.tendermint import build
 from ibc_relayer.clients import MAX_CLOCK_DRIFT_S, NS, TENDERMINT_HEADER_URL
+from ibc_relayer.headers import UPDATE_EVENT, with_headers
 from ibc_relayer.plan import End
 from ibc_relayer.v2.packet import DESTINATION_CLIENT, SOURCE_CLIENT
 
@@ -73,9 +74,10 @@ class CometChain:
 
     async def events(self, height: int) -> tuple[Event, ...]:
         """Events of successful transactions in order, then of the hooks."""
-        results = (await self.client.feed.record(height)).results
-        of_txs = (item for result in results.txs if result.code == 0 for item in result.events)
-        return (*of_txs, *results.hook_events)
+        record = await self.client.feed.record(height)
+        both = zip(record.txs, record.results.txs, strict=False)
+        of_txs = (item for raw, result in both if result.code == 0 for item in with_headers(raw, result.events))
+        return (*of_txs, *record.results.hook_events)
 
     async def query(self, path: str, request: Message, response: type[R], height: int | None = None) -> R:
         """Typed query."""
@@ -101,9 +103,9 @@ class CometChain:
         """Past updates of a client, by the transaction index."""
         query = f"update_client.client_id='{client_id}' AND update_client.consensus_height='{height}'"
         txs = await self.client.rpc.tx_search(query, pages_max=1)
-        found = (item for tx in txs if tx.result.code == 0 for item in tx.result.events if item.type == "update_client")
+        found = (item for tx in txs if tx.result.code == 0 for item in with_headers(tx.tx, tx.result.events))
         wanted = {("client_id", client_id), ("consensus_height", str(height))}
-        return tuple(item for item in found if wanted <= set(item.attributes))
+        return tuple(item for item in found if item.type == UPDATE_EVENT and wanted <= set(item.attributes))
 
     async def submit(self, messages: Sequence[Message]) -> TxOutcome:
         """One transaction through the lane; a dry run that fails is a refusal like any other."""

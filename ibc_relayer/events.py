@@ -90,6 +90,8 @@ def _fact(kind: str, known: dict[str, str]) -> Fact | None:
     if kind in PACKET_EVENTS:
         return _packet_fact(kind, known)
     if kind == "update_client":
+        if not known.get("consensus_height"):
+            return None  # a kind of client without consensus states
         header = bytes.fromhex(known.get("header", ""))
         return ClientUpdated(
             client_id=known["client_id"], height=parse_height(known["consensus_height"]), header=header

@@ -40,10 +40,11 @@ class Head:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BlockRecord:
-    """A block's time, the hashes of its transactions (upper-case hex) and their results."""
+    """A block's time, its transactions, their hashes (upper-case hex) and their results."""
 
     height: int
     time_ns: int
+    txs: tuple[bytes, ...]
     tx_hashes: tuple[str, ...]
     results: BlockResults
 
@@ -172,6 +173,7 @@ class BlockFeed:
         made = BlockRecord(
             height=height,
             time_ns=block.time_ns,
+            txs=block.txs,
             tx_hashes=tuple(tx_hash_of(tx) for tx in block.txs),
             results=await self._results(height),
         )

@@ -95,11 +95,16 @@ class Process:
 
     def __init__(self, ours: Ours) -> None:
         self.ours = ours
+        self.file = ours.home / "relayer.log"
         self.process: subprocess.Popen[bytes] | None = None
+
+    def said(self, text: str) -> bool:
+        """Whether its log has a text."""
+        return text in self.file.read_text()
 
     def start(self) -> None:
         command = [sys.executable, "-m", "bsmg.cli.main", "relayer", "start", "--config", str(self.ours.config())]
-        with (self.ours.home / "relayer.log").open("ab") as out:
+        with self.file.open("ab") as out:
             self.process = subprocess.Popen(command, stdout=out, stderr=out)
 
     def end(self, number: signal.Signals) -> int:
@@ -109,7 +114,7 @@ class Process:
         return self.process.wait(30)
 
     def log(self) -> str:
-        return (self.ours.home / "relayer.log").read_text()[-6000:]
+        return self.file.read_text()[-6000:]
 
     def complaints(self) -> list[str]:
         """Warnings and errors of its log."""

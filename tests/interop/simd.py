@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any as Json
 from typing import Literal
 
 from bsmg.client.keys import key_from_mnemonic, new_mnemonic
@@ -114,9 +115,10 @@ def simd(
     chain_id: str,
     block_ms: int = 500,
     accounts: Sequence[str] = ACCOUNTS,
+    genesis: Mapping[str, Json] | None = None,
 ) -> Iterator[Simd]:
     """A chain for the length of a block: `with simd(tmp_path / "a", version="v10", chain_id="sima-1") as chain:`."""
-    made = start_simd(home, version=version, chain_id=chain_id, block_ms=block_ms, accounts=accounts)
+    made = start_simd(home, version=version, chain_id=chain_id, block_ms=block_ms, accounts=accounts, genesis=genesis)
     try:
         yield made
     finally:
@@ -130,8 +132,9 @@ def start_simd(
     chain_id: str,
     block_ms: int = 500,
     accounts: Sequence[str] = ACCOUNTS,
+    genesis: Mapping[str, Json] | None = None,
 ) -> Simd:
-    """Make a genesis in `home` and start the node; whoever calls it calls `stop`."""
+    """Make a genesis in `home` and start the node; whoever calls it calls `stop`. `genesis`: values to be merged in."""
     rpc, grpc, rest, p2p = _free_ports(4)
     made = Simd(
         home=home,
@@ -142,7 +145,7 @@ def start_simd(
         rest=f"http://127.0.0.1:{rest}",
         accounts={name: _account(name) for name in ("validator", *accounts)},
     )
-    _make_genesis(made)
+    _make_genesis(made, genesis or {})
     _edit(
         home / "config" / "config.toml",
         {
@@ -169,8 +172,8 @@ def start_simd(
     return made
 
 
-def _make_genesis(chain: Simd) -> None:
-    """One validator, all accounts funded; the rest as `simd init` writes it."""
+def _make_genesis(chain: Simd, own: Mapping[str, Json]) -> None:
+    """One validator, all accounts funded; the rest as `simd init` writes it, but for `own`."""
     _simd(chain, "init", "node", "--chain-id", chain.chain_id)
     file = chain.home / "config" / "genesis.json"
     doc = json.loads(file.read_text())
@@ -182,12 +185,21 @@ def _make_genesis(chain: Simd) -> None:
     doc["app_state"]["bank"]["balances"] = [
         {"address": address, "coins": [{"denom": DENOM, "amount": str(FUNDS)}]} for address in addresses
     ]
+    _merge(doc, own)
     file.write_text(json.dumps(doc))
     words = chain.mnemonic("validator") + "\n"
     _simd(chain, "keys", "add", "validator", "--recover", "--keyring-backend", "test", said=words)
     bond = ("validator", f"{BONDED}{DENOM}", "--chain-id", chain.chain_id, "--keyring-backend", "test")
     _simd(chain, "genesis", "gentx", *bond, "--ip", "127.0.0.1")
     _simd(chain, "genesis", "collect-gentxs")
+
+
+def _merge(doc: Json, own: Mapping[str, Json]) -> None:
+    for key, value in own.items():
+        if isinstance(value, Mapping):
+            _merge(doc[key], value)
+        else:
+            doc[key] = value
 
 
 def _simd(chain: Simd, *arguments: str, said: str = "") -> None:

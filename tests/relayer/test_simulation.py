@@ -13,7 +13,7 @@ from cosmos_wire.protos import channel_tx, client_tx
 from cosmos_wire.tx import pack
 from ibc_core.tendermint import build
 from ibc_core.transfer.denom import Denom
-from ibc_relayer.clients import client_info
+from ibc_relayer.clients import client_info, create_client
 from ibc_relayer.discover import find_path, unused_client
 from ibc_relayer.filter import PacketFilter
 from ibc_relayer.handshake import ChannelSpec, PathIds, create_path
