@@ -134,7 +134,6 @@ ABSENT = {  # package -> what a client that asks for it should know
     "/cosmos.authz.": "accounts here can't act for each other",
     "/cosmos.distribution.": "it has no staking rewards: fees go to the fee collector",
     "/cosmos.evidence.": "validators are genesis's and nobody is slashed",
-    "/cosmos.feegrant.": "fees can't be granted: a signer pays them",
     "/cosmos.gov.": "it has no governance: its parameters are genesis's",
     "/cosmos.group.": "it has no groups",
     "/cosmos.mint.": "it mints no coins but IBC vouchers: there is no inflation",
