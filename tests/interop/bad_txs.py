@@ -165,6 +165,13 @@ async def in_a_block_already(host: Side, _peer: Side) -> Seen:
     return await host.submit(send_of(host), terms=Terms(sequence_shift=-1, memo="again"))
 
 
+def turned(data: bytes) -> bytes:
+    """The signatures before the body: valid protobuf, but not the one encoding."""
+    raw = tx.TxRaw.FromString(data)
+    last = tx.TxRaw(signatures=raw.signatures).SerializeToString()
+    return last + tx.TxRaw(body_bytes=raw.body_bytes, auth_info_bytes=raw.auth_info_bytes).SerializeToString()
+
+
 UNKNOWN = Any(type_url="/cosmos.bank.v1beta1.MsgUnheard", value=b"\x0a\x00")
 TXS = [
     Case(name="sequence too high", act=under(sequence_shift=1)),
@@ -217,7 +224,7 @@ TXS = [
     Case(name="cut short", act=spoilt(lambda data: data[:-3])),
     Case(name="a byte too many", act=spoilt(lambda data: data + b"\x00")),
     Case(name="an unknown field at the end", act=spoilt(lambda data: data + b"\xfa\x01\x01x")),
-    Case(name="parts in another order", act=spoilt(lambda data: _turned(data))),
+    Case(name="parts in another order", act=spoilt(turned)),
     Case(name="the same bytes twice", act=twice),
     Case(name="sender is no address", act=messages(lambda host: [send_of(host, from_address="cosmos1x")])),
     Case(name="sender is empty", act=messages(lambda host: [send_of(host, from_address="")])),
@@ -230,13 +237,6 @@ TXS = [
         act=messages(lambda host: [send_of(host, from_address=host.chain.address("relayer"))]),
     ),
 ]
-
-
-def _turned(data: bytes) -> bytes:
-    """The signatures before the body: valid protobuf, but not the one encoding."""
-    raw = tx.TxRaw.FromString(data)
-    last = tx.TxRaw(signatures=raw.signatures).SerializeToString()
-    return last + tx.TxRaw(body_bytes=raw.body_bytes, auth_info_bytes=raw.auth_info_bytes).SerializeToString()
 
 
 COINS = [

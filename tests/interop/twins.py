@@ -1,7 +1,7 @@
-"""Two chains with a transfer channel between them, one ours and one stock: whatever is sent to one is sent to the other.
+"""Two chains with a transfer channel between them, one ours and one stock: what one gets, the other gets.
 
-A case is a coroutine over (host, peer): it sends something to the host, with what it needs of the peer, and gives what it
-saw. It is run with each of the two chains as host.
+A case is a coroutine over (host, peer): it sends something to the host, with what it needs of the peer, and gives
+what it saw. It is run with each of the two chains as host.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from ibc_relayer.plan import End, Packet
 from tests.interop.net import GAS_PRICE, Chain
 
 GAS = 2_000_000
-HOUR_S = 3_600
+NOWHERE = End("", "")
 WAIT_BLOCKS = 20
 
 
@@ -84,7 +84,7 @@ class Side:
     ours: bool
     client_id: str = ""
     connection_id: str = ""
-    end: End = End("", "")
+    end: End = NOWHERE
 
     @property
     def address(self) -> str:
