@@ -42,7 +42,7 @@ from ibc_core.host import Context, MessageRoute, event
 FEE_FIELD_BYTES = 100
 SIMULATED_KEY = secp256k1_key(secp256k1.public_key(b"\x01" * secp256k1.SECRET_BYTES))  # as long as the one to come
 
-RefuseRedundant = Callable[[Context, Iterable[Message]], None]  # raises a ChainError
+RefuseRedundant = Callable[[Context, Iterable[Message], bool], None]  # true: checked once; raises a ChainError
 
 
 class Mode(Enum):
@@ -77,6 +77,7 @@ class Ante:
     def run(self, ctx: Context, decoded: DecodedTx, mode: Mode) -> None:
         """Raise the first refusal (`sdk` codes), or charge the fee, count the sequences up and emit the events."""
         check_messages(decoded)
+        self.check_basics(decoded)
         fees.check_form(decoded)
         check_there_are_signatures(decoded)
         signers = self.signers(decoded)
@@ -90,7 +91,14 @@ class Ante:
             charge_growth(ctx, decoded, parts)
         self.check_signers(ctx, decoded, parts, mode)
         if self.refuse_redundant is not None and mode in (Mode.CHECK, Mode.RECHECK):
-            self.refuse_redundant(ctx, [message for _, message in decoded.messages])
+            self.refuse_redundant(ctx, [message for _, message in decoded.messages], mode is Mode.RECHECK)
+
+    def check_basics(self, decoded: DecodedTx) -> None:
+        """What each message refuses by itself."""
+        for url, message in decoded.messages:
+            basic = self.routes[url].basic
+            if basic is not None:
+                basic(message)
 
     def signers(self, decoded: DecodedTx) -> tuple[bytes, ...]:
         """Addresses that have to sign: of the messages in order, then a fee payer of its own."""

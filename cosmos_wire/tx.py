@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from cosmos_wire import public_keys
+from cosmos_wire import amounts, public_keys
 from cosmos_wire.amino_json import TIMESTAMP_S_MAX, TIMESTAMP_S_MIN
 from cosmos_wire.errors import InvalidRequest, MemoTooLarge, TooManySignatures, TxDecode, TxTooLarge
 from cosmos_wire.protos import Any, Message, signing, tx
@@ -39,7 +39,7 @@ class DecodedTx:
 def decode(data: bytes, types: Mapping[str, type[Message]]) -> DecodedTx:
     """Parse and check the shape; `types` gives a message class for each type URL. Raises `sdk` errors."""
     if not data:
-        raise TxDecode("invalid empty tx")
+        raise InvalidRequest("must contain at least one message")  # no bytes are a TxRaw with nothing in it
     if len(data) > TX_BYTES_MAX:
         raise TxTooLarge(f"expected at most {TX_BYTES_MAX} bytes, got {len(data)}")
     raw = parse(tx.TxRaw, data, "TxRaw")
@@ -48,6 +48,8 @@ def decode(data: bytes, types: Mapping[str, type[Message]]) -> DecodedTx:
     body, unknown = parse_lax(tx.TxBody, raw.body_bytes, "TxBody")
     auth_info = parse(tx.AuthInfo, raw.auth_info_bytes, "AuthInfo")
     unpacked = [(item.type_url, *unpack(item, types)) for item in body.messages]
+    for _, message, _ in unpacked:
+        amounts.require_readable(message)
     _refuse_options(body, types)
     _check_timestamp(body)
     return DecodedTx(

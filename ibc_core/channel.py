@@ -52,9 +52,6 @@ class Channels:
 
     def open_init(self, ctx: Context, msg: channel_tx.MsgChannelOpenInit) -> channel_tx.MsgChannelOpenInitResponse:
         """A: propose a channel."""
-        _require_channel(msg.port_id, msg.channel, INIT)
-        if msg.channel.counterparty.channel_id:
-            raise InvalidChannelCounterparty("counterparty channel identifier must be empty")
         app = self.app(msg.port_id)
         hop = get_connection(ctx, msg.channel.connection_hops[0])
         _require_order(hop, msg.channel.ordering)
@@ -66,7 +63,6 @@ class Channels:
 
     def open_try(self, ctx: Context, msg: channel_tx.MsgChannelOpenTry) -> channel_tx.MsgChannelOpenTryResponse:
         """B: accept what A proposed, with proof of A's end."""
-        _require_try(msg)
         app = self.app(msg.port_id)
         hop = _open_connection(ctx, msg.channel)
         _require_order(hop, msg.channel.ordering)
@@ -86,8 +82,6 @@ class Channels:
 
     def open_ack(self, ctx: Context, msg: channel_tx.MsgChannelOpenAck) -> channel_tx.MsgChannelOpenAckResponse:
         """A: open, with proof of B's end."""
-        _require_own(msg.port_id, msg.channel_id)
-        paths.require_channel_id(msg.counterparty_channel_id, "counterparty channel ID")
         proof = proof_of(msg.proof_height, msg.proof_try)
         app = self.app(msg.port_id)
         end = get_channel(ctx, msg.port_id, msg.channel_id)
@@ -105,7 +99,6 @@ class Channels:
         self, ctx: Context, msg: channel_tx.MsgChannelOpenConfirm
     ) -> channel_tx.MsgChannelOpenConfirmResponse:
         """B: open, with proof that A did."""
-        _require_own(msg.port_id, msg.channel_id)
         proof = proof_of(msg.proof_height, msg.proof_ack)
         app = self.app(msg.port_id)
         end = get_channel(ctx, msg.port_id, msg.channel_id)
@@ -119,7 +112,6 @@ class Channels:
 
     def close_init(self, ctx: Context, msg: channel_tx.MsgChannelCloseInit) -> channel_tx.MsgChannelCloseInitResponse:
         """Close this end; the application may refuse."""
-        _require_own(msg.port_id, msg.channel_id)
         app = self.app(msg.port_id)
         end = get_channel(ctx, msg.port_id, msg.channel_id)
         _require_not_closed(end)
@@ -133,7 +125,6 @@ class Channels:
         self, ctx: Context, msg: channel_tx.MsgChannelCloseConfirm
     ) -> channel_tx.MsgChannelCloseConfirmResponse:
         """Close this end, with proof that the other is closed."""
-        _require_own(msg.port_id, msg.channel_id)
         proof = proof_of(msg.proof_height, msg.proof_init)
         app = self.app(msg.port_id)
         end = get_channel(ctx, msg.port_id, msg.channel_id)
@@ -216,7 +207,40 @@ def _require_order(hop: connection.ConnectionEnd, ordering: int) -> None:
         raise InvalidConnectionVersion(f"connection version does not support channel ordering {order}")
 
 
-def _require_try(msg: channel_tx.MsgChannelOpenTry) -> None:
+def check_init(msg: channel_tx.MsgChannelOpenInit) -> None:
+    """`MsgChannelOpenInit.ValidateBasic`."""
+    paths.require_port_id(msg.port_id)
+    if msg.channel.state == INIT and msg.channel.counterparty.channel_id:
+        raise InvalidChannelCounterparty("counterparty channel identifier must be empty")
+    _require_channel(msg.port_id, msg.channel, INIT)
+
+
+def check_ack(msg: channel_tx.MsgChannelOpenAck) -> None:
+    """`MsgChannelOpenAck.ValidateBasic`."""
+    _require_own(msg.port_id, msg.channel_id)
+    paths.require_channel_id(msg.counterparty_channel_id, "counterparty channel ID")
+    proof_of(msg.proof_height, msg.proof_try)
+
+
+def check_confirm(msg: channel_tx.MsgChannelOpenConfirm) -> None:
+    """`MsgChannelOpenConfirm.ValidateBasic`."""
+    _require_own(msg.port_id, msg.channel_id)
+    proof_of(msg.proof_height, msg.proof_ack)
+
+
+def check_close_init(msg: channel_tx.MsgChannelCloseInit) -> None:
+    """`MsgChannelCloseInit.ValidateBasic`."""
+    _require_own(msg.port_id, msg.channel_id)
+
+
+def check_close_confirm(msg: channel_tx.MsgChannelCloseConfirm) -> None:
+    """`MsgChannelCloseConfirm.ValidateBasic`."""
+    _require_own(msg.port_id, msg.channel_id)
+    proof_of(msg.proof_height, msg.proof_init)
+
+
+def check_try(msg: channel_tx.MsgChannelOpenTry) -> None:
+    """`MsgChannelOpenTry.ValidateBasic`."""
     if msg.previous_channel_id:
         raise InvalidChannelIdentifier("previous channel identifier must be empty: crossing hellos are not supported")
     _require_channel(msg.port_id, msg.channel, TRYOPEN)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from cosmos_wire.address import from_bech32, to_bech32
+from cosmos_wire.errors import TxDecode
 from cosmos_wire.protos import Any, client, client_tx, connection
 from ibc_core import events, paths
 from ibc_core.authority import authority, require_authority
@@ -12,6 +15,7 @@ from ibc_core.errors import (
     ClientNotActive,
     IbcNotFound,
     IbcUnauthorized,
+    IbcUnpackAny,
     InvalidClientType,
     InvalidHeight,
     InvalidIdentifier,
@@ -32,6 +36,15 @@ from ibc_core.v2 import counterparty
 ALLOW_ALL = "*"
 ALLOWED_MAX = 200
 BLOCK_TIME_MAX_NS = 30_000_000_000  # ibc-go's default `max_expected_time_per_block`
+
+
+@contextmanager
+def _as_torn() -> Iterator[None]:
+    """An Any that holds something else than its type says makes the whole transaction unreadable, as in the SDK."""
+    try:
+        yield
+    except IbcUnpackAny as error:
+        raise TxDecode(str(error)) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +131,42 @@ class Clients:
         self._take(ctx, msg.client_id, msg.misbehaviour)
         return client_tx.MsgSubmitMisbehaviourResponse()
 
+    def check_create(self, msg: client_tx.MsgCreateClient) -> None:
+        """`MsgCreateClient.ValidateBasic`."""
+        light_client = self.types.get(msg.client_state.type_url)
+        if light_client is None:
+            raise TxDecode(f"unable to resolve type URL {msg.client_state.type_url[:100]}")
+        with _as_torn():
+            light_client.check_states(msg.client_state, msg.consensus_state)
+
+    def check_update(self, msg: client_tx.MsgUpdateClient) -> None:
+        """`MsgUpdateClient.ValidateBasic`."""
+        self._check_message(msg.client_id, msg.client_message)
+
+    def check_misbehaviour(self, msg: client_tx.MsgSubmitMisbehaviour) -> None:
+        """`MsgSubmitMisbehaviour.ValidateBasic`."""
+        self._check_message(msg.client_id, msg.misbehaviour)
+
+    def _check_message(self, client_id: str, message: Any) -> None:
+        for light_client in self.types.values():
+            if message.type_url in light_client.message_urls:
+                with _as_torn():
+                    light_client.check_message(message)
+                paths.require_client_id(client_id)
+                return
+        raise TxDecode(f"unable to resolve type URL {message.type_url[:100]}")
+
+    def rehearse_update(self, ctx: Context, msg: client_tx.MsgUpdateClient, *, again: bool) -> None:
+        """What the mempool does with an update: no misbehaviour is looked for; `again`: it was verified before."""
+        status = self.status(ctx, msg.client_id)
+        if status is not Status.ACTIVE:
+            raise ClientNotActive(f"cannot update client ({msg.client_id}) with status {status.value}")
+        light_client = self.route(ctx, msg.client_id)
+        if not again:
+            light_client.verify_client_message(ctx, msg.client_id, msg.client_message)
+        light_client.update_state(ctx, msg.client_id, msg.client_message)
+
     def _take(self, ctx: Context, client_id: str, message: Any) -> None:
-        paths.require_client_id(client_id)
         light_client = self.active_for(ctx, client_id, "update client")
         light_client.verify_client_message(ctx, client_id, message)
         if light_client.check_for_misbehaviour(ctx, client_id, message):
@@ -133,7 +180,6 @@ class Clients:
 
     def upgrade(self, ctx: Context, msg: client_tx.MsgUpgradeClient) -> client_tx.MsgUpgradeClientResponse:
         """MsgUpgradeClient: the states that the counterparty committed to before it halted for an upgrade."""
-        check_upgrade(msg)
         light_client = self.active_for(ctx, msg.client_id, "upgrade client")
         upgrade = Upgrade(
             client_state=msg.client_state,
@@ -148,7 +194,6 @@ class Clients:
 
     def recover(self, ctx: Context, msg: client_tx.MsgRecoverClient) -> client_tx.MsgRecoverClientResponse:
         """MsgRecoverClient: a frozen or expired client takes over the state of an active one; the authority's right."""
-        check_recovery(msg)
         require_authority(ctx, msg.signer)
         light_client = self.route(ctx, msg.subject_client_id)
         self._require_recoverable(ctx, light_client, msg)
@@ -176,7 +221,6 @@ class Clients:
 
     def update_params(self, ctx: Context, msg: client_tx.MsgUpdateParams) -> client_tx.MsgUpdateParamsResponse:
         """MsgUpdateParams of ICS-02: which client types may be used; the authority's right."""
-        check_client_params(msg.params)
         require_authority(ctx, msg.signer)
         ctx.ibc.set(paths.CLIENT_PARAMS, encode(msg.params))
         return client_tx.MsgUpdateParamsResponse()
@@ -286,9 +330,16 @@ def check_recovery(msg: client_tx.MsgRecoverClient) -> None:
         raise InvalidSubstitute("subject and substitute clients must be different")
 
 
-def check_client_params(params: client.Params) -> None:
+def check_delete_creator(msg: client_tx.MsgDeleteClientCreator) -> None:
+    """`MsgDeleteClientCreator.ValidateBasic`."""
+    paths.require_client_id(msg.client_id)
+    if paths.client_type(msg.client_id) is None:
+        raise InvalidIdentifier(f"client ID {msg.client_id} must be in valid format: {{string}}-{{number}}")
+
+
+def check_client_params(msg: client_tx.MsgUpdateParams) -> None:
     """`Params.Validate`, and no empty list: it would stop every client."""
-    allowed = list(params.allowed_clients)
+    allowed = list(msg.params.allowed_clients)
     if not 0 < len(allowed) <= ALLOWED_MAX:
         raise InvalidParams(f"allowed clients length must be 1 to {ALLOWED_MAX} items, got {len(allowed)}")
     if ALLOW_ALL in allowed and len(allowed) > 1:

@@ -46,10 +46,6 @@ class Connections:
         self, ctx: Context, msg: connection_tx.MsgConnectionOpenInit
     ) -> connection_tx.MsgConnectionOpenInitResponse:
         """A: propose a connection over an own client."""
-        paths.require_client_id(msg.client_id)
-        if msg.counterparty.connection_id:
-            raise InvalidConnectionCounterparty("counterparty connection identifier must be empty")
-        _require_counterparty(msg.counterparty)
         offers = _offers(msg)
         self.clients.require_active(ctx, msg.client_id)
         end = connection_end(INIT, msg.client_id, msg.counterparty, (offers, msg.delay_period))
@@ -60,7 +56,6 @@ class Connections:
         self, ctx: Context, msg: connection_tx.MsgConnectionOpenTry
     ) -> connection_tx.MsgConnectionOpenTryResponse:
         """B: accept what A proposed, with proof of A's end."""
-        _require_try(msg)
         version = versions.pick(versions.supported(), msg.counterparty_versions)
         end = connection_end(TRYOPEN, msg.client_id, msg.counterparty, ([version], msg.delay_period))
         expected = connection_end(
@@ -77,9 +72,6 @@ class Connections:
         self, ctx: Context, msg: connection_tx.MsgConnectionOpenAck
     ) -> connection_tx.MsgConnectionOpenAckResponse:
         """A: take the version that B chose, with proof of B's end."""
-        _require_own_id(msg.connection_id)
-        paths.require_connection_id(msg.counterparty_connection_id, "counterparty connection ID")
-        versions.require_valid(msg.version)
         proof = proof_of(msg.proof_height, msg.proof_try)
         end = get_connection(ctx, msg.connection_id)
         _require_state(end, INIT)
@@ -97,7 +89,6 @@ class Connections:
         self, ctx: Context, msg: connection_tx.MsgConnectionOpenConfirm
     ) -> connection_tx.MsgConnectionOpenConfirmResponse:
         """B: open, with proof that A did."""
-        _require_own_id(msg.connection_id)
         proof = proof_of(msg.proof_height, msg.proof_ack)
         end = get_connection(ctx, msg.connection_id)
         _require_state(end, TRYOPEN)
@@ -134,13 +125,37 @@ def _open(ctx: Context, connection_id: str, end: End, step: str) -> None:
 def _offers(msg: connection_tx.MsgConnectionOpenInit) -> list[connection.Version]:
     if not msg.HasField("version"):
         return versions.supported()
-    versions.require_valid(msg.version)
     if not versions.is_supported(versions.supported(), msg.version):
         raise InvalidConnectionVersion(f"version is not supported: {versions.text([msg.version])}")
     return [msg.version]
 
 
-def _require_try(msg: connection_tx.MsgConnectionOpenTry) -> None:
+def check_init(msg: connection_tx.MsgConnectionOpenInit) -> None:
+    """`MsgConnectionOpenInit.ValidateBasic`."""
+    paths.require_client_id(msg.client_id)
+    if msg.counterparty.connection_id:
+        raise InvalidConnectionCounterparty("counterparty connection identifier must be empty")
+    if msg.HasField("version"):
+        versions.require_valid(msg.version)
+    _require_counterparty(msg.counterparty)
+
+
+def check_ack(msg: connection_tx.MsgConnectionOpenAck) -> None:
+    """`MsgConnectionOpenAck.ValidateBasic`."""
+    _require_own_id(msg.connection_id)
+    paths.require_connection_id(msg.counterparty_connection_id, "counterparty connection ID")
+    versions.require_valid(msg.version)
+    proof_of(msg.proof_height, msg.proof_try)
+
+
+def check_confirm(msg: connection_tx.MsgConnectionOpenConfirm) -> None:
+    """`MsgConnectionOpenConfirm.ValidateBasic`."""
+    _require_own_id(msg.connection_id)
+    proof_of(msg.proof_height, msg.proof_ack)
+
+
+def check_try(msg: connection_tx.MsgConnectionOpenTry) -> None:
+    """`MsgConnectionOpenTry.ValidateBasic`."""
     paths.require_client_id(msg.client_id)
     paths.require_connection_id(msg.counterparty.connection_id, "counterparty connection ID")
     if not 0 < len(msg.counterparty_versions) <= versions.VERSIONS_MAX:

@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
+import ibc_core.channel
+import ibc_core.connection
+import ibc_core.packet
 from cosmos_wire.errors import InvalidRequest
 from cosmos_wire.protos import Message, channel_tx, channel_v2_tx, client, client_tx, connection, connection_tx
 from ibc_core import paths
 from ibc_core.authority import require_authority, set_authority
+from ibc_core.basic import check_nothing, signed
 from ibc_core.channel import Channels
-from ibc_core.client import ALLOW_ALL, BLOCK_TIME_MAX_NS, Clients
+from ibc_core.client import (
+    ALLOW_ALL,
+    BLOCK_TIME_MAX_NS,
+    Clients,
+    check_client_params,
+    check_delete_creator,
+    check_recovery,
+    check_upgrade,
+)
 from ibc_core.connection import Connections
-from ibc_core.errors import InvalidParams, InvalidUpgradeProposal, RedundantTx
+from ibc_core.errors import InvalidParams, InvalidUpgradeProposal
 from ibc_core.host import Context, MessageRoute, QueryRoute
 from ibc_core.light_client import ClientTypes
-from ibc_core.packet import PacketMessage, Packets
+from ibc_core.packet import Packets
 from ibc_core.queries.routes import core_queries
+from ibc_core.relay_check import RelayCheck
 from ibc_core.router import Outgoing, Router
 from ibc_core.state import encode, write_sequence
-from ibc_core.v2.channel import PacketMessageV2
 from ibc_core.v2.core import CoreV2
 from ibc_core.v2.router import RouterV2
 
@@ -34,6 +46,7 @@ class IbcCore:
         self.channels = Channels(self.clients, router)
         self.packets = Packets(self.clients, self.channels)
         self.v2 = CoreV2(self.clients, {} if router_v2 is None else router_v2)
+        self.relay_check = RelayCheck(self.clients, self.packets, self.v2.packets)
 
     def send_packet(self, ctx: Context, packet: Outgoing) -> int:
         """Commit the packet and return its sequence; raises when channel or client is not open and active."""
@@ -43,83 +56,76 @@ class IbcCore:
         """Commit the packet, ask the applications of its payloads (`on_send_packet`), return the sequence."""
         return self.v2.packets.send(ctx, msg).sequence
 
-    def refuse_redundant(self, ctx: Context, messages: Iterable[Message]) -> None:
-        """Raise RedundantTx when a transaction brings packets and client updates only and no packet is news.
-
-        For CheckTx, as ibc-go's RedundantRelayDecorator: reads only, so that a relayer that comes second pays nothing.
-        """
-        redundant = fresh = 0
-        for message in messages:
-            if isinstance(message, PacketMessage):
-                repeated = self.packets.redundant(ctx, message)
-                redundant, fresh = redundant + repeated, fresh + (not repeated)
-            elif isinstance(message, PacketMessageV2):
-                repeated = self.v2.packets.redundant(ctx, message)
-                redundant, fresh = redundant + repeated, fresh + (not repeated)
-            elif not isinstance(message, client_tx.MsgUpdateClient):
-                return
-        if redundant and not fresh:
-            raise RedundantTx(f"all {redundant} packets were relayed already")
+    def refuse_redundant(self, ctx: Context, messages: Iterable[Message], again: bool = False) -> None:  # noqa: FBT001, FBT002  (positions only)
+        """For the mempool: refuse relayed packets that are not proven, or all relayed already; `ctx` keeps the rest."""
+        self.relay_check.run(ctx, messages, again=again)
 
     def messages(self) -> Mapping[str, MessageRoute]:
         """By type URL."""
         v2 = {_url(route.request): route for route in self.v2.messages()}
-        return {**self._client_messages(), **self._connection_messages(), **self._channel_messages(), **v2}
+        return {
+            **self._client_messages(),
+            **self._connection_messages(),
+            **self._channel_messages(),
+            **self._packet_messages(),
+            **v2,
+        }
 
     def _client_messages(self) -> dict[str, MessageRoute]:
         tx, clients = client_tx, self.clients
-        return {
-            _url(route.request): route
-            for route in (
-                MessageRoute(clients.create, tx.MsgCreateClient, tx.MsgCreateClientResponse, "signer"),
-                MessageRoute(clients.update, tx.MsgUpdateClient, tx.MsgUpdateClientResponse, "signer"),
-                MessageRoute(clients.upgrade, tx.MsgUpgradeClient, tx.MsgUpgradeClientResponse, "signer"),
-                MessageRoute(
-                    clients.submit_misbehaviour, tx.MsgSubmitMisbehaviour, tx.MsgSubmitMisbehaviourResponse, "signer"
-                ),
-                MessageRoute(
-                    clients.delete_creator, tx.MsgDeleteClientCreator, tx.MsgDeleteClientCreatorResponse, "signer"
-                ),
-                MessageRoute(clients.recover, tx.MsgRecoverClient, tx.MsgRecoverClientResponse, "signer"),
-                MessageRoute(_plan_upgrade, tx.MsgIBCSoftwareUpgrade, tx.MsgIBCSoftwareUpgradeResponse, "signer"),
-                MessageRoute(clients.update_params, tx.MsgUpdateParams, tx.MsgUpdateParamsResponse, "signer"),
-            )
-        }
+        return _routes(
+            (clients.create, tx.MsgCreateClient, tx.MsgCreateClientResponse, clients.check_create),
+            (clients.update, tx.MsgUpdateClient, tx.MsgUpdateClientResponse, clients.check_update),
+            (clients.upgrade, tx.MsgUpgradeClient, tx.MsgUpgradeClientResponse, check_upgrade),
+            (
+                clients.submit_misbehaviour,
+                tx.MsgSubmitMisbehaviour,
+                tx.MsgSubmitMisbehaviourResponse,
+                clients.check_misbehaviour,
+            ),
+            (
+                clients.delete_creator,
+                tx.MsgDeleteClientCreator,
+                tx.MsgDeleteClientCreatorResponse,
+                check_delete_creator,
+            ),
+            (clients.recover, tx.MsgRecoverClient, tx.MsgRecoverClientResponse, check_recovery),
+            (_plan_upgrade, tx.MsgIBCSoftwareUpgrade, tx.MsgIBCSoftwareUpgradeResponse, check_nothing),
+            (clients.update_params, tx.MsgUpdateParams, tx.MsgUpdateParamsResponse, check_client_params),
+        )
 
     def _connection_messages(self) -> dict[str, MessageRoute]:
         tx, steps = connection_tx, self.connections
-        return {
-            _url(route.request): route
-            for route in (
-                MessageRoute(steps.open_init, tx.MsgConnectionOpenInit, tx.MsgConnectionOpenInitResponse, "signer"),
-                MessageRoute(steps.open_try, tx.MsgConnectionOpenTry, tx.MsgConnectionOpenTryResponse, "signer"),
-                MessageRoute(steps.open_ack, tx.MsgConnectionOpenAck, tx.MsgConnectionOpenAckResponse, "signer"),
-                MessageRoute(
-                    steps.open_confirm, tx.MsgConnectionOpenConfirm, tx.MsgConnectionOpenConfirmResponse, "signer"
-                ),
-                MessageRoute(_update_connection_params, tx.MsgUpdateParams, tx.MsgUpdateParamsResponse, "signer"),
-            )
-        }
+        of = ibc_core.connection
+        return _routes(
+            (steps.open_init, tx.MsgConnectionOpenInit, tx.MsgConnectionOpenInitResponse, of.check_init),
+            (steps.open_try, tx.MsgConnectionOpenTry, tx.MsgConnectionOpenTryResponse, of.check_try),
+            (steps.open_ack, tx.MsgConnectionOpenAck, tx.MsgConnectionOpenAckResponse, of.check_ack),
+            (steps.open_confirm, tx.MsgConnectionOpenConfirm, tx.MsgConnectionOpenConfirmResponse, of.check_confirm),
+            (_update_connection_params, tx.MsgUpdateParams, tx.MsgUpdateParamsResponse, _check_connection_params),
+        )
 
     def _channel_messages(self) -> dict[str, MessageRoute]:
-        tx, steps, packets = channel_tx, self.channels, self.packets
-        return {
-            _url(route.request): route
-            for route in (
-                MessageRoute(steps.open_init, tx.MsgChannelOpenInit, tx.MsgChannelOpenInitResponse, "signer"),
-                MessageRoute(steps.open_try, tx.MsgChannelOpenTry, tx.MsgChannelOpenTryResponse, "signer"),
-                MessageRoute(steps.open_ack, tx.MsgChannelOpenAck, tx.MsgChannelOpenAckResponse, "signer"),
-                MessageRoute(steps.open_confirm, tx.MsgChannelOpenConfirm, tx.MsgChannelOpenConfirmResponse, "signer"),
-                MessageRoute(steps.close_init, tx.MsgChannelCloseInit, tx.MsgChannelCloseInitResponse, "signer"),
-                MessageRoute(
-                    steps.close_confirm, tx.MsgChannelCloseConfirm, tx.MsgChannelCloseConfirmResponse, "signer"
-                ),
-                MessageRoute(packets.receive, tx.MsgRecvPacket, tx.MsgRecvPacketResponse, "signer"),
-                MessageRoute(packets.acknowledge, tx.MsgAcknowledgement, tx.MsgAcknowledgementResponse, "signer"),
-                MessageRoute(packets.timeout, tx.MsgTimeout, tx.MsgTimeoutResponse, "signer"),
-                MessageRoute(packets.timeout_on_close, tx.MsgTimeoutOnClose, tx.MsgTimeoutOnCloseResponse, "signer"),
-            )
-        }
+        tx, steps = channel_tx, self.channels
+        of = ibc_core.channel
+        return _routes(
+            (steps.open_init, tx.MsgChannelOpenInit, tx.MsgChannelOpenInitResponse, of.check_init),
+            (steps.open_try, tx.MsgChannelOpenTry, tx.MsgChannelOpenTryResponse, of.check_try),
+            (steps.open_ack, tx.MsgChannelOpenAck, tx.MsgChannelOpenAckResponse, of.check_ack),
+            (steps.open_confirm, tx.MsgChannelOpenConfirm, tx.MsgChannelOpenConfirmResponse, of.check_confirm),
+            (steps.close_init, tx.MsgChannelCloseInit, tx.MsgChannelCloseInitResponse, of.check_close_init),
+            (steps.close_confirm, tx.MsgChannelCloseConfirm, tx.MsgChannelCloseConfirmResponse, of.check_close_confirm),
+        )
+
+    def _packet_messages(self) -> dict[str, MessageRoute]:
+        tx, packets = channel_tx, self.packets
+        of = ibc_core.packet
+        return _routes(
+            (packets.receive, tx.MsgRecvPacket, tx.MsgRecvPacketResponse, of.check_receive),
+            (packets.acknowledge, tx.MsgAcknowledgement, tx.MsgAcknowledgementResponse, of.check_acknowledge),
+            (packets.timeout, tx.MsgTimeout, tx.MsgTimeoutResponse, of.check_timeout),
+            (packets.timeout_on_close, tx.MsgTimeoutOnClose, tx.MsgTimeoutOnCloseResponse, of.check_timeout_on_close),
+        )
 
     def queries(self) -> Mapping[str, QueryRoute]:
         """By method path."""
@@ -152,6 +158,14 @@ class IbcCore:
         """Nothing is left over."""
 
 
+Row = tuple[Callable[..., object], type, type, Callable[..., None]]  # handler, request, response, what it checks alone
+
+
+def _routes(*rows: Row) -> dict[str, MessageRoute]:
+    made = (MessageRoute(handle, kind, answer, "signer", signed(check)) for handle, kind, answer, check in rows)
+    return {_url(route.request): route for route in made}
+
+
 def _url(kind: type) -> str:
     return f"/{kind.DESCRIPTOR.full_name}"  # type: ignore[attr-defined]  # every request type is a protobuf message
 
@@ -164,8 +178,12 @@ def _plan_upgrade(ctx: Context, msg: client_tx.MsgIBCSoftwareUpgrade) -> client_
 def _update_connection_params(
     ctx: Context, msg: connection_tx.MsgUpdateParams
 ) -> connection_tx.MsgUpdateParamsResponse:
-    if msg.params.max_expected_time_per_block == 0:
-        raise InvalidParams("MaxExpectedTimePerBlock cannot be zero")
+    _check_connection_params(msg)
     require_authority(ctx, msg.signer)
     ctx.ibc.set(paths.CONNECTION_PARAMS, encode(msg.params))
     return connection_tx.MsgUpdateParamsResponse()
+
+
+def _check_connection_params(msg: connection_tx.MsgUpdateParams) -> None:
+    if msg.params.max_expected_time_per_block == 0:
+        raise InvalidParams("MaxExpectedTimePerBlock cannot be zero")

@@ -211,12 +211,17 @@ class MemoryStore:
 
 @dataclass(frozen=True, slots=True)
 class MessageRoute:
-    """How the host runs one message type. `signer` names the field that holds the signer's address."""
+    """How the host runs one message type. `signer` names the field that holds the signer's address.
+
+    `basic` refuses what the message alone shows to be wrong (the SDK's ValidateBasic): the host calls it before it
+    looks at state, fee or signatures, so that the mempool refuses such a message at no cost.
+    """
 
     handle: Callable[..., object]  # (Context, message) -> response message
     request: type
     response: type
     signer: str
+    basic: Callable[..., None] | None = None  # (message); raises a ChainError
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,6 +68,13 @@ class LightClient(Protocol):
     """One client type, e.g. `07-tendermint`. Methods raise `ibc_core.errors` on refusal; checks never write."""
 
     client_type: str
+    message_urls: tuple[str, ...]  # type URLs of client messages: headers, misbehaviours
+
+    def check_states(self, client_state: Any, consensus_state: Any) -> None:
+        """Refuse first states that can't be right whatever the chain holds."""
+
+    def check_message(self, message: Any) -> None:
+        """Refuse a client message that can't be right whatever the client holds."""
 
     def initialise(self, ctx: Context, client_id: str, client_state: Any, consensus_state: Any) -> None:
         """Check and store the first states of a new client."""

@@ -123,70 +123,94 @@ class Packets:
 
     def receive(self, ctx: Context, msg: channel_tx.MsgRecvPacket) -> channel_tx.MsgRecvPacketResponse:
         """MsgRecvPacket."""
+        app = self.channels.app(msg.packet.destination_port)
+        end = self._arrived(ctx, msg)
+        if end is None:
+            return channel_tx.MsgRecvPacketResponse(result=NOOP)
+        _write_ack(ctx, end, msg.packet, _call(ctx, app, msg.packet, msg.signer))
+        return channel_tx.MsgRecvPacketResponse(result=SUCCESS)
+
+    def rehearse_receive(self, ctx: Context, msg: channel_tx.MsgRecvPacket) -> bool:
+        """For the mempool: all but the application; true for a packet that came before."""
+        return self._arrived(ctx, msg) is None
+
+    def _arrived(self, ctx: Context, msg: channel_tx.MsgRecvPacket) -> End | None:
+        """Check the packet and mark it as received; None when it was already."""
         packet = msg.packet
-        require_valid(packet)
-        proof = proof_of(msg.proof_height, msg.proof_commitment)
-        app = self.channels.app(packet.destination_port)
         end = _receiver(ctx, packet)
         if _received(ctx, end, packet.sequence):
-            return channel_tx.MsgRecvPacketResponse(result=NOOP)
+            return None
         end.require_open()
         _require_not_elapsed(packet, self_height(ctx), ctx.env.time_ns)
         path = paths.commitment(packet.source_port, packet.source_channel, packet.sequence)
+        proof = proof_of(msg.proof_height, msg.proof_commitment)
         delayed(self.clients, end.hop, proof).member(ctx, path, commitment(packet))
         _mark_received(ctx, end, packet.sequence)
         events.packet_event(ctx, "recv_packet", packet, end.channel)
-        _write_ack(ctx, end, packet, _call(ctx, app, packet, msg.signer))
-        return channel_tx.MsgRecvPacketResponse(result=SUCCESS)
+        return end
 
     def acknowledge(self, ctx: Context, msg: channel_tx.MsgAcknowledgement) -> channel_tx.MsgAcknowledgementResponse:
         """MsgAcknowledgement."""
+        app = self.channels.app(msg.packet.source_port)
+        if not self.settle_acknowledged(ctx, msg):
+            return channel_tx.MsgAcknowledgementResponse(result=NOOP)
+        app.on_acknowledge_packet(ctx, msg.packet, msg.acknowledgement)
+        return channel_tx.MsgAcknowledgementResponse(result=SUCCESS)
+
+    def settle_acknowledged(self, ctx: Context, msg: channel_tx.MsgAcknowledgement) -> bool:
+        """All but the application; false for a packet that was settled before."""
         packet = msg.packet
-        require_valid(packet)
-        proof = proof_of(msg.proof_height, msg.proof_acked)
-        if not msg.acknowledgement:
-            raise InvalidAcknowledgement("acknowledgement cannot be empty")
-        app = self.channels.app(packet.source_port)
         end = _sender(ctx, packet)
         if not _pending(ctx, end, packet):
-            return channel_tx.MsgAcknowledgementResponse(result=NOOP)
+            return False
         end.require_open()
         acknowledgement.require_unambiguous(msg.acknowledgement)
         path = paths.acknowledgement(packet.destination_port, packet.destination_channel, packet.sequence)
+        proof = proof_of(msg.proof_height, msg.proof_acked)
         delayed(self.clients, end.hop, proof).member(ctx, path, ack_commitment(msg.acknowledgement))
         _settle_acknowledged(ctx, end, packet)
         events.packet_event(ctx, "acknowledge_packet", packet, end.channel)
-        app.on_acknowledge_packet(ctx, packet, msg.acknowledgement)
-        return channel_tx.MsgAcknowledgementResponse(result=SUCCESS)
+        return True
 
     def timeout(self, ctx: Context, msg: channel_tx.MsgTimeout) -> channel_tx.MsgTimeoutResponse:
         """MsgTimeout."""
-        proof = _require_timeout(msg)
         app = self.channels.app(msg.packet.source_port)
-        end = _sender(ctx, msg.packet)
-        if not _pending(ctx, end, msg.packet):
+        if not self.settle_timed_out(ctx, msg):
             return channel_tx.MsgTimeoutResponse(result=NOOP)
-        self._require_late(ctx, end, msg.packet, proof.height)
-        self._verify_unreceived(ctx, end, msg, proof)
-        _settle_timed_out(ctx, end, msg.packet)
         app.on_timeout_packet(ctx, msg.packet)
         return channel_tx.MsgTimeoutResponse(result=SUCCESS)
 
+    def settle_timed_out(self, ctx: Context, msg: channel_tx.MsgTimeout) -> bool:
+        """All but the application; false for a packet that was settled before."""
+        proof = proof_of(msg.proof_height, msg.proof_unreceived)
+        end = _sender(ctx, msg.packet)
+        self._require_late(ctx, end, msg.packet, proof.height)
+        if not _pending(ctx, end, msg.packet):
+            return False
+        self._verify_unreceived(ctx, end, msg, proof)
+        _settle_timed_out(ctx, end, msg.packet)
+        return True
+
     def timeout_on_close(self, ctx: Context, msg: channel_tx.MsgTimeoutOnClose) -> channel_tx.MsgTimeoutOnCloseResponse:
         """MsgTimeoutOnClose: the counterparty's end is closed, so that the packet can't arrive any more."""
-        proof = _require_timeout(msg)
-        closed = proof_of(msg.proof_height, msg.proof_close)
         app = self.channels.app(msg.packet.source_port)
+        if not self.settle_closed(ctx, msg):
+            return channel_tx.MsgTimeoutOnCloseResponse(result=NOOP)
+        app.on_timeout_packet(ctx, msg.packet)
+        return channel_tx.MsgTimeoutOnCloseResponse(result=SUCCESS)
+
+    def settle_closed(self, ctx: Context, msg: channel_tx.MsgTimeoutOnClose) -> bool:
+        """All but the application; false for a packet that was settled before."""
+        proof, closed = proof_of(msg.proof_height, msg.proof_unreceived), proof_of(msg.proof_height, msg.proof_close)
         end = _sender(ctx, msg.packet)
         if not _pending(ctx, end, msg.packet):
-            return channel_tx.MsgTimeoutOnCloseResponse(result=NOOP)
+            return False
         theirs = mirror(end.hop, (end.port_id, end.channel_id), end.channel, CLOSED)
         path = paths.channel(end.channel.counterparty.port_id, end.channel.counterparty.channel_id)
         Verifier(self.clients, end.hop, closed).member(ctx, path, encode(theirs))
         self._verify_unreceived(ctx, end, msg, proof)
         _settle_timed_out(ctx, end, msg.packet)
-        app.on_timeout_packet(ctx, msg.packet)
-        return channel_tx.MsgTimeoutOnCloseResponse(result=SUCCESS)
+        return True
 
     def _require_late(self, ctx: Context, end: End, packet: Packet, height: Height) -> None:
         light_client = self.clients.route(ctx, end.hop.client_id)
@@ -378,8 +402,29 @@ def _deadline(packet: Packet) -> str:
     return f"packet timeout height {height_of(packet.timeout_height)}, timestamp {packet.timeout_timestamp} ns"
 
 
-def _require_timeout(msg: channel_tx.MsgTimeout | channel_tx.MsgTimeoutOnClose) -> Proof:
+def check_receive(msg: channel_tx.MsgRecvPacket) -> None:
+    """`MsgRecvPacket.ValidateBasic`."""
+    proof_of(msg.proof_height, msg.proof_commitment)
     require_valid(msg.packet)
+
+
+def check_acknowledge(msg: channel_tx.MsgAcknowledgement) -> None:
+    """`MsgAcknowledgement.ValidateBasic`."""
+    proof_of(msg.proof_height, msg.proof_acked)
+    if not msg.acknowledgement:
+        raise InvalidAcknowledgement("acknowledgement cannot be empty")
+    require_valid(msg.packet)
+
+
+def check_timeout(msg: channel_tx.MsgTimeout | channel_tx.MsgTimeoutOnClose) -> None:
+    """`MsgTimeout.ValidateBasic`."""
+    proof_of(msg.proof_height, msg.proof_unreceived)
     if msg.next_sequence_recv == 0:
         raise IbcInvalidSequence("next sequence receive cannot be 0")
-    return proof_of(msg.proof_height, msg.proof_unreceived)
+    require_valid(msg.packet)
+
+
+def check_timeout_on_close(msg: channel_tx.MsgTimeoutOnClose) -> None:
+    """`MsgTimeoutOnClose.ValidateBasic`."""
+    proof_of(msg.proof_height, msg.proof_close)
+    check_timeout(msg)

@@ -49,18 +49,37 @@ SIGNATURE_GAS = 1000  # a P-256 check, as the SDK counts one of secp256r1
 CHECKS_PER_ENDORSEMENT = 2  # its own signature and its certificate's
 
 
+MESSAGE_URLS = (type_url(Header), type_url(Misbehaviour))
+
+
+def _states(client_state: Any, consensus_state: Any) -> tuple[ClientState, ConsensusState]:
+    client = unpack(client_state, ClientState, errors.InvalidClientType)
+    consensus = unpack(consensus_state, ConsensusState, errors.InvalidConsensus)
+    check_client_state(client)
+    check_consensus_state(consensus, client)
+    return client, consensus
+
+
 class FabricClient:
     """Follows a microgrid on Hyperledger Fabric."""
 
     client_type = CLIENT_TYPE
     type_url = type_url(ClientState)
+    message_urls: tuple[str, ...] = MESSAGE_URLS
+
+    def check_states(self, client_state: Any, consensus_state: Any) -> None:
+        """What both have to be by themselves."""
+        _states(client_state, consensus_state)
+
+    def check_message(self, message: Any) -> None:
+        """That it is a header or a misbehaviour; the rest needs the client."""
+        unpack(
+            message, Misbehaviour if message.type_url == type_url(Misbehaviour) else Header, errors.InvalidClientType
+        )
 
     def initialise(self, ctx: Context, client_id: str, client_state: Any, consensus_state: Any) -> None:
         """Check and store the first states of a new client."""
-        client = unpack(client_state, ClientState, errors.InvalidClientType)
-        consensus = unpack(consensus_state, ConsensusState, errors.InvalidConsensus)
-        check_client_state(client)
-        check_consensus_state(consensus, client)
+        client, consensus = _states(client_state, consensus_state)
         states = ClientStates(ctx.ibc, client_id)
         states.set_client(client)
         states.add_consensus(ctx, height_of(client.latest_height), consensus)

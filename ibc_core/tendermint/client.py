@@ -29,6 +29,7 @@ from ibc_core.tendermint.wire import (
 )
 
 FROZEN_HEIGHT = Height(0, 1)  # a mark, not a place: ibc-go writes the same whatever happened
+MESSAGE_URLS = (type_url(Header), type_url(Misbehaviour))
 SIGNATURE_GAS = 600  # an ed25519 check, as the SDK counts it
 
 
@@ -37,13 +38,22 @@ class TendermintClient:
 
     client_type = CLIENT_TYPE
     type_url = type_url(ClientState)
+    message_urls: tuple[str, ...] = MESSAGE_URLS
+
+    def check_states(self, client_state: Any, consensus_state: Any) -> None:
+        """`Validate` and `ValidateBasic` of both."""
+        _states(client_state, consensus_state)
+
+    def check_message(self, message: Any) -> None:
+        """`ValidateBasic` of a header or a misbehaviour, without its signatures: nobody has paid for them yet."""
+        if message.type_url == type_url(Misbehaviour):
+            misbehaviour.check_form(unpack(message, Misbehaviour, errors.InvalidClientType))
+        else:
+            check_header(unpack(message, Header, errors.InvalidClientType))
 
     def initialise(self, ctx: Context, client_id: str, client_state: Any, consensus_state: Any) -> None:
         """Check and store the first states of a new client."""
-        client = unpack(client_state, ClientState, errors.InvalidClientType)
-        consensus = unpack(consensus_state, ConsensusState, errors.InvalidConsensus)
-        check_client_state(client)
-        check_consensus_state(consensus)
+        client, consensus = _states(client_state, consensus_state)
         states = ClientStates(ctx.ibc, client_id)
         states.set_client(client)
         states.add_consensus(ctx, height_of(client.latest_height), consensus)
@@ -132,6 +142,14 @@ class TendermintClient:
     def recover(self, ctx: Context, client_id: str, substitute_id: str) -> None:
         """Go on from the newest state of an active client with the same terms."""
         recover_client(ctx, client_id, substitute_id)
+
+
+def _states(client_state: Any, consensus_state: Any) -> tuple[ClientState, ConsensusState]:
+    client = unpack(client_state, ClientState, errors.InvalidClientType)
+    consensus = unpack(consensus_state, ConsensusState, errors.InvalidConsensus)
+    check_client_state(client)
+    check_consensus_state(consensus)
+    return client, consensus
 
 
 def _keys(proof: Proof, path: bytes) -> tuple[bytes, ...]:

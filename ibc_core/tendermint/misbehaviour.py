@@ -13,7 +13,14 @@ from ibc_core.tendermint.wire import ClientState, ConsensusState, Header, Misbeh
 
 
 def check_misbehaviour(message: Misbehaviour) -> None:
-    """`Misbehaviour.ValidateBasic`: two headers of one chain, the higher first, each committed by its own set."""
+    """`Misbehaviour.ValidateBasic`: of the right form, and each header committed by its own set."""
+    check_form(message)
+    for header in (message.header_1, message.header_2):
+        _check_own_commit(header)
+
+
+def check_form(message: Misbehaviour) -> None:
+    """Two headers of one chain, the higher first."""
     for field in ("header_1", "header_2"):
         if not message.HasField(field):
             raise InvalidHeader(f"misbehaviour {field} cannot be nil")
@@ -29,8 +36,6 @@ def check_misbehaviour(message: Misbehaviour) -> None:
         raise errors.InvalidMisbehaviour(
             f"Header1 height is less than Header2 height ({header_height(first)} < {header_height(second)})"
         )
-    for header in (first, second):
-        _check_own_commit(header)
 
 
 def _check_trusted_parts(name: str, header: Header) -> None:

@@ -10,11 +10,13 @@ from cosmos_wire.errors import ChainError, InvalidRequest
 from cosmos_wire.protos import channel, channel_v2, channel_v2_tx, transfer_tx
 from ibc_core import acknowledgement, bank, paths
 from ibc_core.authority import require_authority
+from ibc_core.basic import check_nothing, signed
 from ibc_core.errors import (
     IbcInvalidCoins,
     IbcInvalidRequest,
     InvalidAmount,
     InvalidChannelOrdering,
+    InvalidDenomForTransfer,
     InvalidPort,
     InvalidTransferVersion,
     MaxTransferChannels,
@@ -24,7 +26,7 @@ from ibc_core.host import Context, MessageRoute, QueryRoute
 from ibc_core.router import Handshake, Outgoing, PacketSender
 from ibc_core.state import find_channel
 from ibc_core.transfer import events, ledger, moves
-from ibc_core.transfer.data import TokenPacket, decode, parse_amount, require_valid
+from ibc_core.transfer.data import TokenPacket, decode, parse_amount, require_names, require_valid
 from ibc_core.transfer.denom import require_ledger_name
 from ibc_core.transfer.encoding import JSON, encode
 from ibc_core.transfer.ledger import PORT, VERSION
@@ -134,10 +136,10 @@ class Transfer:
         tx = transfer_tx
         return {
             "/ibc.applications.transfer.v1.MsgTransfer": MessageRoute(
-                self.transfer, tx.MsgTransfer, tx.MsgTransferResponse, "sender"
+                self.transfer, tx.MsgTransfer, tx.MsgTransferResponse, "sender", check_transfer
             ),
             "/ibc.applications.transfer.v1.MsgUpdateParams": MessageRoute(
-                self.update_params, tx.MsgUpdateParams, tx.MsgUpdateParamsResponse, "signer"
+                self.update_params, tx.MsgUpdateParams, tx.MsgUpdateParamsResponse, "signer", signed(check_nothing)
             ),
         }
 
@@ -163,13 +165,22 @@ class Transfer:
         """Nothing is left over."""
 
 
-def _outgoing(ctx: Context, msg: transfer_tx.MsgTransfer, sender: bytes) -> TokenPacket:
-    """What the packet will say; raises when the message can't be sent."""
+def check_transfer(msg: transfer_tx.MsgTransfer) -> None:
+    """`MsgTransfer.ValidateBasic`."""
     paths.require_port_id(msg.source_port, "source port ID")
     paths.require_channel_id(msg.source_channel, "source channel ID")
+    try:
+        require_ledger_name(msg.token.denom)
+        parse_amount(msg.token.amount)
+    except (InvalidAmount, InvalidDenomForTransfer) as error:
+        raise IbcInvalidCoins(f"{msg.token.amount[:100]}{msg.token.denom[:140]} ({error})") from error
+    require_names(msg.sender, msg.receiver, msg.memo)
+
+
+def _outgoing(ctx: Context, msg: transfer_tx.MsgTransfer, sender: bytes) -> TokenPacket:
+    """What the packet will say; raises when the message can't be sent."""
     if msg.source_port != PORT:
         raise InvalidPort(f"source port: expected {PORT}, got {msg.source_port}")
-    require_ledger_name(msg.token.denom)
     amount = _amount(ctx, msg, sender)
     packet = TokenPacket(
         denom=ledger.denom_of(ctx, msg.token.denom),
@@ -183,10 +194,7 @@ def _outgoing(ctx: Context, msg: transfer_tx.MsgTransfer, sender: bytes) -> Toke
 
 
 def _amount(ctx: Context, msg: transfer_tx.MsgTransfer, sender: bytes) -> int:
-    try:
-        amount = parse_amount(msg.token.amount)
-    except InvalidAmount as error:
-        raise IbcInvalidCoins(str(error)) from error
+    amount = parse_amount(msg.token.amount)
     if amount != WHOLE_BALANCE:
         return amount
     held = bank.balance(ctx, sender, msg.token.denom)

@@ -76,10 +76,15 @@ def from_members(members: Mapping[str, str]) -> TokenPacket:
 
 def require_valid(packet: TokenPacket) -> None:
     """Names and memo are there and not too long."""
-    for what, text in (("sender", packet.sender), ("receiver", packet.receiver)):
+    require_names(packet.sender, packet.receiver, packet.memo)
+
+
+def require_names(sender: str, receiver: str, memo: str) -> None:
+    """Refuse blank or overlong addresses (IbcInvalidAddress) and an overlong memo (InvalidTransferMemo)."""
+    for what, text in (("sender", sender), ("recipient", receiver)):
         if not text.strip():
-            raise IbcInvalidAddress(f"{what} address cannot be blank")
+            raise IbcInvalidAddress(f"missing {what} address")
         if len(text.encode()) > RECEIVER_BYTES_MAX:
             raise IbcInvalidAddress(f"{what} address must not exceed {RECEIVER_BYTES_MAX} bytes")
-    if len(packet.memo.encode()) > MEMO_BYTES_MAX:
-        raise InvalidTransferMemo(f"memo must not exceed {MEMO_BYTES_MAX} bytes, got {len(packet.memo.encode())}")
+    if len(memo.encode()) > MEMO_BYTES_MAX:
+        raise InvalidTransferMemo(f"memo must not exceed {MEMO_BYTES_MAX} bytes, got {len(memo.encode())}")

@@ -89,7 +89,7 @@ def test_a_handler_fault_is_a_result_and_the_chain_goes_on(monkeypatch: pytest.M
     monkeypatch.setattr("ibc_core.bank.require_recipient", broken)
     failed, refused = node.block(send_tx(0), b"")
     assert (failed.codespace, failed.code) == ("undefined", 111222)
-    assert refused.code == 2
+    assert refused.code == 18
     monkeypatch.undo()
     assert not node.block(send_tx(1))[0].code
 

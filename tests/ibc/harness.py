@@ -32,7 +32,7 @@ from cosmos_wire.protos import (
 )
 from ibc_core import bank, paths
 from ibc_core.core import IbcCore
-from ibc_core.host import BlockEnv, Context, Event, EventLog, FreeGas, MemoryStore
+from ibc_core.host import BlockEnv, Context, Event, EventLog, FreeGas, MemoryStore, Overlay
 from ibc_core.light_client import Height, LightClient
 from ibc_core.router import Outgoing
 from ibc_core.state import get_channel, revision_of
@@ -121,7 +121,7 @@ class Chain:
     def view(self) -> Context:
         """The last committed block."""
         env = BlockEnv(chain_id=self.chain_id, height=self.height, time_ns=self.versions[self.height][0])
-        return Context(env=env, app=self.app, ibc=self.ibc, events=EventLog(), gas=FreeGas())
+        return Context(env=env, app=Overlay(self.app), ibc=Overlay(self.ibc), events=EventLog(), gas=FreeGas())
 
     def commit(self) -> None:
         """End of a block; the clock goes on."""
@@ -158,6 +158,8 @@ class Chain:
         for module in self.modules:
             if (route := module.messages().get(url)) is not None:
                 assert isinstance(message, route.request)
+                if route.basic is not None:
+                    route.basic(message)
                 response = route.handle(ctx, message)
                 assert isinstance(response, route.response)
                 return response

@@ -38,6 +38,13 @@ class MockClient:
     """`header` messages carry a height in decimal; anything else is refused."""
 
     client_type = "00-mock"
+    message_urls: tuple[str, ...] = (HEADER_URL, MISBEHAVIOUR_URL, "")
+
+    def check_states(self, _client_state: Any, _consensus_state: Any) -> None:
+        """The chain that it follows tells."""
+
+    def check_message(self, _message: Any) -> None:
+        """Later."""
 
     def __init__(self, network: Mapping[str, Watched]) -> None:
         self.network = network

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from cosmos_wire.errors import ChainError, Unauthorized
+from cosmos_wire.errors import ChainError, TxDecode, Unauthorized
 from cosmos_wire.protos import Any, Message, channel, channel_tx, client_tx, commitment, connection, connection_tx
 from ibc_core import errors, paths, versions
 from ibc_core.connection import PREFIX
@@ -551,7 +551,7 @@ def test_misbehaviour_freezes(kind: str) -> None:
 @pytest.mark.parametrize(
     ("message", "error"),
     [
-        (client_tx.MsgCreateClient(signer=RELAYER), errors.InvalidClientType),
+        (client_tx.MsgCreateClient(signer=RELAYER), TxDecode),
         (client_tx.MsgUpdateClient(client_id="00-mock-9", signer=RELAYER), errors.ClientNotActive),
         (client_tx.MsgUpdateClient(client_id="07-tendermint-0", signer=RELAYER), errors.RouteNotFound),
         (client_tx.MsgUpdateClient(client_id="../", signer=RELAYER), errors.InvalidIdentifier),

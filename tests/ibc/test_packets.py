@@ -8,7 +8,7 @@ from hashlib import sha256
 import pytest
 
 from cosmos_wire.errors import ChainError, OutOfGas
-from cosmos_wire.protos import Message, channel, client, connection
+from cosmos_wire.protos import Message, channel, channel_tx, client, client_tx, connection
 from ibc_core import acknowledgement, errors, paths
 from ibc_core.host import Context
 from ibc_core.packet import DATA_BYTES_MAX, NOOP, SUCCESS, commitment
@@ -376,19 +376,49 @@ def test_redundant_transactions() -> None:
     update = w.path.b.header()
     core.refuse_redundant(w.path.b.chain.view(), [update, receive])
     w.path.b.chain.deliver(receive)
-    view = w.path.b.chain.view()
     with pytest.raises(errors.RedundantTx, match="packet messages are redundant"):
-        core.refuse_redundant(view, [update, receive])
+        core.refuse_redundant(w.path.b.chain.view(), [update, receive])
     fresh = w.path.b.msg_receive(w.path.a.send())
-    core.refuse_redundant(view, [update, receive, fresh])
-    core.refuse_redundant(view, [update])
-    core.refuse_redundant(view, [receive, w.path.b.msg_chan_init()])
+    core.refuse_redundant(w.path.b.chain.view(), [update, receive, fresh])
+    core.refuse_redundant(w.path.b.chain.view(), [update])
+    core.refuse_redundant(w.path.b.chain.view(), [receive, w.path.b.msg_chan_init()])
     ack = w.path.a.msg_acknowledge(w.packet, OPEN_ACK)
     w.path.a.chain.core.refuse_redundant(w.path.a.chain.view(), [ack])
     w.path.a.acknowledge(w.packet, OPEN_ACK)
+    early = w.path.a.msg_timeout(w.packet)
+    with pytest.raises(errors.TimeoutNotReached):
+        w.path.a.chain.core.refuse_redundant(w.path.a.chain.view(), [early])
+    w.net.pass_time(LATE)
     for message in (ack, w.path.a.msg_timeout(w.packet), w.path.a.msg_timeout_on_close(w.packet)):
         with pytest.raises(errors.RedundantTx):
             w.path.a.chain.core.refuse_redundant(w.path.a.chain.view(), [message])
+
+
+def test_the_mempool_refuses_what_is_not_proven_and_remembers_what_it_took() -> None:
+    w = world()
+    chain, good = w.path.b.chain, w.path.b.msg_receive(w.packet)
+    forged = channel_tx.MsgRecvPacket.FromString(good.SerializeToString())
+    forged.proof_commitment = b"forged"
+    view = chain.view()
+    with pytest.raises(errors.FailedMembershipVerification):
+        chain.core.refuse_redundant(view, [forged])
+    chain.core.refuse_redundant(view, [good])
+    with pytest.raises(errors.RedundantTx):
+        chain.core.refuse_redundant(view, [good])  # a second relayer's copy, while the first is pending
+    assert chain.router["mock"].calls == ["try", "confirm"]  # the application heard nothing
+    chain.core.refuse_redundant(chain.view(), [forged], True)  # after a block proofs are not looked at again
+    assert chain.deliver(good)[0].result == SUCCESS
+
+
+def test_the_mempool_lets_a_proof_stand_on_a_pending_update() -> None:
+    w = world()
+    chain, update = w.path.b.chain, w.path.b.header()
+    receive = w.path.b.msg_receive(w.packet)  # its proof height is known to the chain by now
+    view = chain.view()
+    chain.core.refuse_redundant(view, [update, receive])
+    absent = client_tx.MsgUpdateClient(client_id="00-mock-9", client_message=update.client_message)
+    with pytest.raises(errors.ClientNotActive, match=r"cannot update client \(00-mock-9\) with status Unknown"):
+        chain.core.refuse_redundant(chain.view(), [absent])
 
 
 def test_acknowledgement_helpers() -> None:

@@ -19,6 +19,7 @@ from ibc_core.transfer.application import WHOLE_BALANCE
 from ibc_core.transfer.denom import Denom, parse, parse_hash, require_ledger_name
 from ibc_core.transfer.legacy import LEGACY
 from tests.ibc.harness import HOUR_NS, ORDERED, RELAYER, Coordinator, Path, account, address
+from tests.ibc.mock_app import MockApp
 
 VOUCHER = Denom("bmga", (("transfer", "channel-0"),)).ledger_name
 SERVICE = "/ibc.applications.transfer.v1.Query/"
@@ -151,10 +152,10 @@ def test_the_packet_names_the_sender_in_one_way() -> None:
         pytest.param({"amount": str(2**256)}, errors.IbcInvalidCoins, id="above 2^256-1"),
         pytest.param({"amount": "9" * 5000}, errors.IbcInvalidCoins, id="thousands of digits"),
         pytest.param({"denom": "ibc/" + "A" * 64}, errors.DenomNotFound, id="denom trace not found"),
-        pytest.param({"denom": "ibc/xyz"}, errors.InvalidDenomForTransfer, id="denom hash is no hash"),
-        pytest.param({"denom": "ibc"}, errors.InvalidDenomForTransfer, id="denom is the prefix"),
-        pytest.param({"denom": "b"}, errors.InvalidDenomForTransfer, id="denom too short"),
-        pytest.param({"denom": "b mga"}, errors.InvalidDenomForTransfer, id="denom with a space"),
+        pytest.param({"denom": "ibc/xyz"}, errors.IbcInvalidCoins, id="denom hash is no hash"),
+        pytest.param({"denom": "ibc"}, errors.IbcInvalidCoins, id="denom is the prefix"),
+        pytest.param({"denom": "b"}, errors.IbcInvalidCoins, id="denom too short"),
+        pytest.param({"denom": "b mga"}, errors.IbcInvalidCoins, id="denom with a space"),
         pytest.param({"sender": "nobody"}, InvalidAddress, id="invalid sender"),
         pytest.param({"receiver": "  "}, errors.IbcInvalidAddress, id="missing recipient address"),
         pytest.param({"receiver": "r" * 2049}, errors.IbcInvalidAddress, id="recipient address too long"),
@@ -179,6 +180,22 @@ def test_transfers_that_are_refused(changes: dict[str, object], error: type[Chai
         path.a.chain.deliver(transfer(path, **changes))
     assert path.a.chain.app.data == before
     path.a.chain.deliver(transfer(path))
+
+
+def test_no_transfer_over_another_applications_channel() -> None:
+    net = Coordinator("mga-1", "mgb-1", apps={"mock": MockApp})
+    path = net.mock_path()
+    path.a.chain.fund("alice", "bmga", 10)
+    message = transfer_tx.MsgTransfer(
+        source_port="mock",
+        source_channel=path.a.channel_id,
+        sender=address("alice"),
+        receiver="r",
+        timeout_timestamp=2**62,
+    )
+    message.token.denom, message.token.amount = "bmga", "5"
+    with pytest.raises(errors.InvalidPort):
+        path.a.chain.deliver(message)
 
 
 def test_params_switch_directions_off() -> None:

@@ -6,6 +6,7 @@ what it saw. It is run with each of the two chains as host.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -85,6 +86,7 @@ class Side:
     client_id: str = ""
     connection_id: str = ""
     end: End = NOWHERE
+    spent: dict[str, int] = field(default_factory=dict)  # address to its next sequence, as the last block has it
 
     @property
     def address(self) -> str:
@@ -100,8 +102,12 @@ class Side:
         """Number and sequence."""
         request = auth_query.QueryAccountRequest(address=address)
         path = "/cosmos.auth.v1beta1.Query/Account"
-        answer = await self.client.query(path, request, auth_query.QueryAccountResponse)
-        return auth.BaseAccount.FromString(answer.account.value)
+        while True:
+            answer = await self.client.query(path, request, auth_query.QueryAccountResponse)
+            found = auth.BaseAccount.FromString(answer.account.value)
+            if found.sequence >= self.spent.get(address, 0):
+                return found
+            await self.client.feed.wait_above((await self.client.head()).height)
 
     async def tx(self, messages: Sequence[Message | Any], terms: Terms = HONEST) -> bytes:
         """Bytes of a transaction."""
@@ -144,6 +150,7 @@ class Side:
             found = await self.client.rpc.tx(accepted.tx_hash)
             if found is not None:
                 result = found.result
+                self.spent[self.address] = sequence_of(raw) + 1
                 return Seen(
                     where="deliver",
                     codespace=result.codespace,
@@ -203,6 +210,11 @@ class Side:
         """Proof that the peer sent it."""
         path = paths.commitment(packet.source.port, packet.source.channel, packet.sequence)
         return await self.proven(peer, path, least + 1)
+
+
+def sequence_of(raw: bytes) -> int:
+    """The first signer's."""
+    return tx.AuthInfo.FromString(tx.TxRaw.FromString(raw).auth_info_bytes).signer_infos[0].sequence
 
 
 def edited(message: M, **changes: object) -> M:
@@ -266,8 +278,9 @@ def stable(log: str) -> str:
 
 
 async def both(act: Act, one: Side, other: Side) -> tuple[Seen, Seen]:
-    """The case with each side as host; one after the other, for both use the same keys."""
-    return await act(one, other), await act(other, one)
+    """The case with each side as host, at the same time: the sending key is the host's, the peer's relayer helps."""
+    seen = await asyncio.gather(act(one, other), act(other, one))
+    return seen[0], seen[1]
 
 
 __all__ = ["HONEST", "Act", "Seen", "Side", "Terms", "both", "edited", "stable", "twins"]

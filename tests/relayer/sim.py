@@ -173,7 +173,10 @@ class SimChain:
     def _handle(self, ctx: Context, at: int, message: Message) -> None:
         self._at = at
         route = self.routes["/" + message.DESCRIPTOR.full_name]
-        route.handle(ctx, type(message).FromString(message.SerializeToString()))
+        sent = type(message).FromString(message.SerializeToString())
+        if route.basic is not None:
+            route.basic(sent)
+        route.handle(ctx, sent)
 
     def check(self, messages: Sequence[Message]) -> None:
         """CheckTx's judgement of transactions that bring nothing new."""

@@ -11,7 +11,7 @@ from cosmos_wire.address import to_bech32
 from cosmos_wire.errors import ChainError
 from cosmos_wire.protos import client_tx
 from ibc_core import authority, errors
-from ibc_core.client import Clients
+from ibc_core.client import Clients, check_recovery
 from ibc_core.host import Context, MemoryStore
 from ibc_core.light_client import Height, Status
 from ibc_core.tendermint.client import TendermintClient
@@ -40,6 +40,7 @@ class Story:
         return replace(self.host.ctx, app=self.app)
 
     def recover(self) -> None:
+        check_recovery(self.message)
         Clients({TendermintClient.type_url: self.host.client}).recover(self.ctx, self.message)
 
     def states(self, client_id: str = CLIENT_ID) -> ClientStates:

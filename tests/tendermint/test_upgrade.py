@@ -16,7 +16,7 @@ from cosmos_wire.address import to_bech32
 from cosmos_wire.errors import ChainError
 from cosmos_wire.protos import Any, client_tx, commitment, ics23
 from ibc_core import errors
-from ibc_core.client import Clients
+from ibc_core.client import Clients, check_upgrade
 from ibc_core.light_client import Height, Status
 from ibc_core.state import encode, height_message
 from ibc_core.tendermint import build
@@ -78,6 +78,7 @@ class Story:
         return commitment.MerkleProof(proofs=proofs).SerializeToString()
 
     def upgrade(self) -> None:
+        check_upgrade(self.message)
         with self.host.ctx.branch() as ctx:
             Clients({TendermintClient.type_url: self.host.client}).upgrade(ctx, self.message)
 
