@@ -24,4 +24,6 @@ def test_unreadable(amount: str) -> None:
 def test_readable(amount: str) -> None:
     messages: tuple[Message, ...] = (send(amount), channel_tx.MsgRecvPacket(), bank_tx.MsgMultiSend())
     for message in messages:
+        before = message.SerializeToString()
         amounts.require_readable(message)
+        assert message.SerializeToString() == before
