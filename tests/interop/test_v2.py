@@ -183,6 +183,19 @@ def test_a_backlog_is_cleared_by_one_command(path: PathV2) -> None:
     agree(path)
 
 
+@pytest.mark.parametrize("path", ["simd-simd"], indirect=True)
+def test_two_relayers_on_one_path(path: PathV2) -> None:
+    """Each with its own key; what both carry counts once."""
+    before = held(path, 0), held(path, 1)
+    other = replace(path, home=path.home.with_name("other"), key="faucet")
+    with path.started() as process, other.started() as second:
+        for side in (0, 1):
+            path.send(side, [path.transfer(side, 2) for _ in range(BACKLOG)])
+        until(lambda: path.pending() == 0, "every acknowledgement", lambda: process.log() + second.log())
+    assert (held(path, 0), held(path, 1)) == (before[0] + 2 * BACKLOG, before[1] + 2 * BACKLOG)
+    agree(path)
+
+
 def test_a_relayer_killed_in_mid_flight_is_followed_by_another(path: PathV2) -> None:
     before = held(path, 1)
     path.send(0, [path.transfer(0, 2) for _ in range(IN_FLIGHT)])

@@ -58,6 +58,10 @@ class PathV2(Ours):
 
         return with_node(self.chains[side], ask)
 
+    def voucher(self, side: int) -> str:
+        """Denomination on the other side of the token of a side."""
+        return Denom(self.chains[side].denom, (("transfer", self.clients[1 - side]),)).ledger_name
+
     def escrow(self, side: int) -> int:
         """What a side's client holds of the chain's own token."""
         chain = self.chains[side]
