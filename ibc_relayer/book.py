@@ -35,6 +35,7 @@ class Flow:
     next_recv: int = 1
     missing_packets: set[int] = field(default_factory=set)
     missing_acks: set[int] = field(default_factory=set)
+    searches: int = 0  # for what is missing, since the last full query
 
     def sent_one(self, packet: Packet) -> None:
         """A packet that the sender committed."""
@@ -66,6 +67,7 @@ class Flow:
         self.received = set(found.received)
         self.acks = {sequence: self.acks[sequence] for sequence in sorted(found.acked) if sequence in self.acks}
         self.next_recv = found.next_recv
+        self.searches = 0
         self.missing_packets = set(found.committed) - set(self.sent)
         self.missing_acks = set(found.acked) - set(self.acks)
 

@@ -19,6 +19,7 @@ PAGES_MAX = 1_000  # a million commitments on one channel
 SEQUENCES_PER_QUERY = 500
 SEARCH_SPAN = 100  # sequences in one search of the index
 SEARCHES_AT_ONCE = 4
+SEARCHES_IN_VAIN_MAX = 6
 
 
 async def channel_end(chain: Chain, end: End, height: int | None = None) -> channel.Channel:
@@ -106,7 +107,8 @@ async def snapshot(chains: tuple[Chain, Chain], flow: Flow, heights: tuple[int, 
 async def recover(chains: tuple[Chain, Chain], flow: Flow, limit: int) -> int:
     """Find the data of up to `limit` pending packets and acknowledgements; returns how many were found.
 
-    What the index doesn't give is given up until the next full query asks again.
+    An index lags behind its blocks, so that it is asked some turns in a row; then what it doesn't give is given up
+    until the next full query.
     """
     gate = asyncio.Semaphore(SEARCHES_AT_ONCE)
     missing_packets = sorted(flow.missing_packets)[:limit]
@@ -122,8 +124,11 @@ async def recover(chains: tuple[Chain, Chain], flow: Flow, limit: int) -> int:
 
     jobs = [*(packets(span) for span in spans(missing_packets)), *(acks(span) for span in spans(missing_acks))]
     found = sum(await asyncio.gather(*jobs))
-    flow.missing_packets.difference_update(missing_packets)
-    flow.missing_acks.difference_update(missing_acks)
+    flow.searches += 0 if found else 1
+    if flow.searches >= SEARCHES_IN_VAIN_MAX:
+        flow.searches = 0
+        flow.missing_packets.difference_update(missing_packets)
+        flow.missing_acks.difference_update(missing_acks)
     return found
 
 

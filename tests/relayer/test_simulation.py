@@ -324,6 +324,23 @@ async def test_backlog_of_acknowledgements_is_found_after_a_restart(world):
     world.conserved()
 
 
+async def test_an_index_that_lags_is_asked_again(world, monkeypatch):
+    await world.open(TRANSFER)
+    world.a.transfer_soon("channel-0", ("bmga", 1), HOUR_NS)
+    await world.blocks(3)
+    chain, asked = world.parties[0].chain, []
+    real = chain.search
+
+    async def late(*question):
+        asked.append(question)
+        return () if len(asked) < 4 else await real(*question)
+
+    monkeypatch.setattr(chain, "search", late)
+    await world.turns(world.worker(clear_interval_s=10**6), 12)
+    assert len(asked) == 4
+    assert world.commitments() == []
+
+
 async def test_filtered_packets_stay(world):
     await world.open(TRANSFER)
     world.a.transfer_soon("channel-0", ("bmga", 1), HOUR_NS)
