@@ -317,6 +317,8 @@ def _channel(item: Json, where: str) -> ChannelConfig:
     )
     made = ChannelConfig(spec=spec, ids=(table.text("a_channel", ""), table.text("b_channel", "")))
     table.done()
+    if any(made.ids) and not all(made.ids):
+        raise ToolError(f"{where}: expected both a_channel and b_channel, or neither, got {made.ids}")
     return made
 
 

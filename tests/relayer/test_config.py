@@ -46,6 +46,7 @@ def test_defaults_and_values():
         ({"path": [{**PATH, "b": "mga-1"}]}, "expected two different chains"),
         ({"path": [{**PATH, "create": False}]}, "or create = true"),
         ({"path": [{**PATH, "channels": []}]}, "expected at least one channel"),
+        ({"path": [{**PATH, "channels": [{"port": "transfer", "b_channel": "channel-1"}]}]}, "or neither"),
         ({"path": [{**PATH, "filter": {"sequences": ["9-3"]}}]}, "lower bound first"),
         ({"path": [{**PATH, "filter": {"sequence": ["9"]}}]}, "nearest known one is 'sequences'"),
         ({"relayer": {"metrics": "9000"}}, "expected host:port"),
@@ -56,6 +57,14 @@ def test_refusals_say_what_was_expected(change, expected):
     with pytest.raises(ToolError) as caught:
         parse_config(doc(**change), Path())
     assert expected in str(caught.value)
+
+
+def test_channels_by_id_need_neither_clients_nor_create():
+    known = {"port": "transfer", "a_channel": "channel-0", "b_channel": "channel-4"}
+    (path,) = parse_config(doc(path=[{**PATH, "create": False, "channels": [known]}]), Path()).paths
+    assert path.channels[0].ends == (End("transfer", "channel-0"), End("transfer", "channel-4"))
+    with pytest.raises(ToolError, match="or create = true"):
+        parse_config(doc(path=[{**PATH, "create": False, "channels": [known, "trade"]}]), Path())
 
 
 def test_blocks_that_hold_little():
