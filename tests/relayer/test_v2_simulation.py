@@ -195,6 +195,28 @@ async def test_a_chain_without_v2_is_left_alone(world):
     assert world.a.txs + world.b.txs == 0
 
 
+async def test_both_kinds_of_path_made_at_once(world):
+    """One file may ask for both: whichever clients each takes, both paths carry, and stay the same when asked again."""
+    spec = ChannelSpec(ports=("transfer", "transfer"), version="ics20-1")
+
+    async def made():
+        jobs = create_path(*world.parties, [spec]), resolve(world.parties, ("", ""), create=True)
+        return await asyncio.gather(*jobs)
+
+    first, second = await world.drive(made())
+    workers = []
+    for ids in (first, second):
+        world.ids = ids
+        workers.append(world.worker())
+    world.transfer(0, ("bmga", 4))
+    world.a.transfer_soon("channel-0", ("bmga", 3), HOUR_NS)
+    for _ in range(10):
+        for worker in workers:
+            await world.turns(worker, 1)
+    assert (world.pending(), world.commitments()) == ([], [])
+    assert await world.drive(resolve(world.parties, ("", ""), create=True)) == second
+
+
 async def test_a_foreign_prefix_is_refused(world):
     first = await world.drive(create_client(world.parties[0], world.parties[1]))
     second = await world.drive(create_client(world.parties[1], world.parties[0]))
