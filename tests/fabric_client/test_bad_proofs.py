@@ -477,6 +477,23 @@ def test_a_key_of_an_expired_certificate_attests_nothing_in_hindsight(host: Host
         host.check(endorsed, PATH, VALUE)
 
 
+def test_a_certificate_attests_nothing_of_before_its_time(host: Host):
+    """Made later than the tick that it is to speak of: valid now, and not then."""
+    young = peer("young.Org1MSP", ca_of(ORG1), first_s=START_S + 30)
+    host.net.signers = (replace(peers(ORG1)[0], holder=young), *peers(ORG2))
+    host.now_ns += 60 * SECOND_NS
+    with pytest.raises(wire.CertificateNotValidYet, match=f"'young.Org1MSP'.*expected at {host.net.time_ns} ns"):
+        host.check(host.net.proof(PATH), PATH, VALUE)
+
+
+def test_attestations_of_one_payload_have_one_time(host: Host):
+    def change(written: tuple[Write, ...]) -> list[Write]:
+        return [replace(write, value=altered(write.value, {"time_ns": 5 + i})) for i, write in enumerate(written)]
+
+    with pytest.raises(errors.WrongTime, match=r"expected one time of all attestations, got \[5, 6\]"):
+        host.check(host.net.proof(PATH, RECEIPT, spoil=Spoil(action=writes(change))), PATH, VALUE)
+
+
 def test_a_proof_of_another_path(host: Host):
     with pytest.raises(errors.PathNotAttested, match=r"expected receipts/.*, got \['commitments/"):
         host.check(host.net.proof(PATH), RECEIPT, None)

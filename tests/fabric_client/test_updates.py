@@ -279,6 +279,14 @@ def test_a_membership_that_nobody_could_live_by(host: Host, members, text: str):
         host.follow(membership_version=2)
 
 
+def test_a_membership_of_another_version_than_was_asked_for(host: Host):
+    host.net.adopt(members_of(2, BOTH, ORG1, ORG2))
+    host.net.ledger[records.membership_key(2)] = host.net.ledger[records.membership_key(1)]
+    host.net.tick()
+    with pytest.raises(errors.InvalidAttestation, match="membership version: expected 2, got 1"):
+        host.follow(membership_version=2)
+
+
 def test_membership_updates_are_under_the_present_policy(host: Host):
     host.net.adopt(members_of(2, "OR('Org1MSP.peer')", ORG1))
     host.net.tick()
