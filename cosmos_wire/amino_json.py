@@ -30,45 +30,15 @@ from typing import Any as Value
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
 from cosmos_wire.errors import BsmgError, ChainError
-from cosmos_wire.protos import (
-    Any,
-    Duration,
-    Message,
-    Timestamp,
-    amino,
-    cosmos_proto,
-    ed25519_keys,
-    feegrant,
-    gogo,
-    multisig_keys,
-    secp256k1_keys,
-    secp256r1_keys,
-    tendermint_client,
-)
+from cosmos_wire.known import ANY_DEPTH_MAX, WITHIN_ANY
+from cosmos_wire.protos import Any, Duration, Message, Timestamp, amino, cosmos_proto, gogo, multisig_keys
 from cosmos_wire.strict import parse
 
-ANY_DEPTH_MAX = 10  # the SDK's MaxUnpackAnyRecursionDepth
 DECIMALS = 18  # of cosmos.Dec
 DURATION_S_MAX = (2**63 - 1) // 10**9 - 1
 TIMESTAMP_S_MIN, TIMESTAMP_S_MAX = -62_135_596_800, 253_402_300_799  # years 1 to 9999, as protobuf bounds them
 HTML = {ord(sign): f"\\u{ord(sign):04x}" for sign in "<>&\u2028\u2029"}
 LEGACY_DEC = "cosmossdk.io/math.LegacyDec"
-WITHIN_ANY: Mapping[str, type[Message]] = {  # what an Any of a message may hold, whatever else the process knows
-    f"/{kind.DESCRIPTOR.full_name}": kind
-    for kind in (
-        tendermint_client.ClientState,
-        tendermint_client.ConsensusState,
-        tendermint_client.Header,
-        tendermint_client.Misbehaviour,
-        secp256k1_keys.PubKey,
-        secp256r1_keys.PubKey,
-        ed25519_keys.PubKey,
-        multisig_keys.LegacyAminoPubKey,
-        feegrant.BasicAllowance,
-        feegrant.PeriodicAllowance,
-        feegrant.AllowedMsgAllowance,
-    )
-}
 AS_SENT = frozenset(  # fields of deprecated Any: their messages don't unpack them
     (
         "cosmos.upgrade.v1beta1.Plan.upgraded_client_state",

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from cosmos_wire import amounts, public_keys
 from cosmos_wire.amino_json import TIMESTAMP_S_MAX, TIMESTAMP_S_MIN
 from cosmos_wire.errors import InvalidRequest, MemoTooLarge, TooManySignatures, TxDecode, TxTooLarge
+from cosmos_wire.known import check_within
 from cosmos_wire.protos import Any, Message, signing, tx
 from cosmos_wire.public_keys import Key
 from cosmos_wire.strict import parse, parse_lax
@@ -47,6 +48,7 @@ def decode(data: bytes, types: Mapping[str, type[Message]]) -> DecodedTx:
         raise TxDecode("TxRaw must follow ADR-027: it is not in its canonical encoding")
     body, unknown = parse_lax(tx.TxBody, raw.body_bytes, "TxBody")
     auth_info = parse(tx.AuthInfo, raw.auth_info_bytes, "AuthInfo")
+    check_within(auth_info.fee, lax=False)
     unpacked = [(item.type_url, *unpack(item, types)) for item in body.messages]
     for _, message, _ in unpacked:
         amounts.require_readable(message)
@@ -106,7 +108,8 @@ def unpack(item: Any, types: Mapping[str, type[Message]]) -> tuple[Message, bool
     kind = types.get(item.type_url)
     if kind is None:
         raise TxDecode(f"unable to resolve type URL {item.type_url[:200]}")
-    return parse_lax(kind, item.value, item.type_url)
+    message, unknown = parse_lax(kind, item.value, item.type_url)
+    return message, check_within(message, lax=True) or unknown
 
 
 def key_of(info: tx.SignerInfo) -> Key | None:

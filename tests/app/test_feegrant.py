@@ -11,7 +11,7 @@ from abci_app.fees import FEE_COLLECTOR_TEXT
 from abci_app.memory_state import MemoryState
 from abci_app.modules import compose
 from cosmos_wire import secp256k1
-from cosmos_wire.protos import Any, Message, coin, feegrant, feegrant_query, feegrant_tx, tx
+from cosmos_wire.protos import Any, Message, coin, feegrant, feegrant_query, feegrant_tx, secp256k1_keys, tx
 from cosmos_wire.tx import SignerData, auth_info_of, body_of, pack, sign_doc, signed
 from ibc_core import bank
 from tests.app.chain import ALICE, BOB, CHAIN, DENOM, START_S, STRANGER, Draft, Key, Node, send_message
@@ -203,7 +203,8 @@ def nested(levels: int) -> Message:
 BAD_GRANTS = [
     ("to oneself", grant(basic(1), ALICE), ("sdk", 7), "cannot self-grant fee authorization: invalid address"),
     ("nothing", grant(None), ("feegrant", 5), "failed to get allowance: no allowance"),
-    ("unknown", grant(feegrant.Grant()), ("sdk", 2), "no concrete type registered for type URL"),
+    ("unknown", grant(feegrant.Grant()), ("sdk", 2), "unable to resolve type URL /cosmos.feegrant.v1beta1.Grant"),
+    ("a key", grant(secp256k1_keys.PubKey()), ("sdk", 2), "no concrete type registered for type URL"),
     (
         "unsorted",
         grant(feegrant.BasicAllowance(spend_limit=coins(1) + coins(1, "aaa"))),
@@ -229,7 +230,7 @@ BAD_GRANTS = [
         ("feegrant", 5),
         "should not be empty",
     ),
-    ("too deep", grant(nested(12)), ("sdk", 2), "no concrete type registered"),
+    ("too deep", grant(nested(12)), ("sdk", 2), "max depth exceeded"),
     ("bad address", feegrant_tx.MsgGrantAllowance(granter=ALICE.text, grantee="x"), ("sdk", 7), "decoding bech32"),
 ]
 

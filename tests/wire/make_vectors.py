@@ -38,9 +38,10 @@ from cosmos_wire.tx import pack
 from tests.oracle.amino_build import Answer, Question, ask
 from tests.wire import keys
 from tests.wire.messages import TEXTS, arbitrary, complete
+from tests.wire.mutations import mutated
 
 HERE = Path(__file__).resolve().parent / "vectors"
-SEED, EACH = 20_261_121, 5
+SEED, EACH, SPOILED = 20_261_121, 5, 400
 OWN = (market_tx, meter_tx, registry_tx, trade_tx)
 
 
@@ -144,6 +145,14 @@ def key_questions() -> Iterator[Question]:
         yield {"kind": "address", "key": text(to_any(key).SerializeToString(deterministic=True))}
 
 
+def decode_questions(source: Random) -> Iterator[Question]:
+    kinds_of_pool = (bank_tx.MsgSend, transfer_tx.MsgTransfer, channel_tx.MsgRecvPacket, client_tx.MsgCreateClient)
+    pool = [transaction([arbitrary(kind, source)], source) for kind in kinds_of_pool for _ in range(EACH)]
+    pool += [keys.signed(key, plan) for key, plan in keys.GOOD]
+    for _ in range(SPOILED):
+        yield {"kind": "decode", "tx": text(mutated(source.choice(pool), source))}
+
+
 def write(name: str, questions: list[Question], answers: list[Answer]) -> None:
     lines = [
         json.dumps({"question": asked, "answer": said}, sort_keys=True)
@@ -159,6 +168,7 @@ def main() -> None:
         "amino_json": list(amino_questions(source)),
         "sign_modes": list(mode_questions(source)),
         "keys": list(key_questions()),
+        "decode": list(decode_questions(source)),
         "signatures": list(keys.signature_questions(question)),
     }
     with tempfile.TemporaryDirectory() as folder:

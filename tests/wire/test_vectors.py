@@ -93,3 +93,20 @@ def fault_of(asked: dict[str, Json]) -> str:
         return multisig.fault(signer.key, signature, SignBytes(decoded, signer), public_keys.verify)
     except ChainError as error:
         return str(error)
+
+
+def test_the_decoder_takes_what_the_sdk_s_takes() -> None:
+    pairs = load("decode")
+    taken = refused = odd = 0
+    for asked, said in pairs:
+        try:
+            decode(b64decode(asked["tx"]), types())
+        except ChainError as error:
+            # gogoproto lets text pass that is not UTF-8; nobody's wallet makes it
+            odd += said["ok"] and "is not that message" in str(error)
+            refused += not said["ok"]
+        else:
+            taken += said["ok"]
+    assert taken + refused + odd == len(pairs)
+    assert min(taken, refused) > 100
+    assert odd < 20
