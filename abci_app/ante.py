@@ -19,6 +19,7 @@ from cosmos_wire import multisig, public_keys, secp256k1
 from cosmos_wire.address import PREFIX, from_bech32, to_bech32
 from cosmos_wire.amino_json import utc_texts
 from cosmos_wire.errors import (
+    ChainError,
     InternalLogic,
     InvalidAddress,
     InvalidPubKey,
@@ -36,6 +37,7 @@ from cosmos_wire.protos import Message, auth, tx
 from cosmos_wire.public_keys import Key, secp256k1_key
 from cosmos_wire.sign_modes import SignBytes, Signer, SignModeError
 from cosmos_wire.tx import DecodedTx, check_key_count, check_memo, check_messages
+from ibc_core.errors import IbcInvalidAddress
 from ibc_core.host import Context, MessageRoute, event
 
 # What a transaction gains between its simulation and its broadcast: signatures, a fee and a gas limit.
@@ -105,7 +107,7 @@ class Ante:
         found: dict[bytes, None] = {}
         for url, message in decoded.messages:
             for text in signer_texts(message, self.routes[url].signer):
-                found[signer_address(text)] = None
+                found[signer_address(text, url)] = None
         payer = decoded.auth_info.fee.payer
         if payer:
             found[signer_address(payer)] = None
@@ -176,17 +178,23 @@ def signer_texts(message: object, field: str) -> list[str]:
     return [value] if isinstance(value, str) else [part.address for part in value]
 
 
-def signer_address(text: str) -> bytes:
-    """Of a bech32 text; refusals as the SDK's address codec words and numbers them."""
-    if not text.strip():
-        raise PlainError("empty address string is not allowed")
+def signer_address(text: str, url: str = "") -> bytes:
+    """Of a bech32 text in a message; refusals as ibc-go's messages and the SDK's address codec word and number them."""
     try:
         return from_bech32(text)
     except InvalidAddress as error:
+        raise _no_address(text, url, str(error).removesuffix(f": {InvalidAddress.reason}")) from error
+
+
+def _no_address(text: str, url: str, why: str) -> ChainError:
+    empty = "empty address string is not allowed"
+    why = why if text.strip() else empty
+    if url.startswith("/ibc."):
+        return IbcInvalidAddress(f"string could not be parsed as address: {why}")
+    if "prefix" in why:
         found = text.lower().rpartition("1")[0]
-        if "prefix" in str(error):
-            raise InternalLogic(f"hrp does not match bech32 prefix: expected '{PREFIX}' got '{found[:90]}'") from error
-        raise PlainError(str(error).removesuffix(f": {InvalidAddress.reason}")) from error
+        return InternalLogic(f"hrp does not match bech32 prefix: expected '{PREFIX}' got '{found[:90]}'")
+    return PlainError(why)
 
 
 def check_there_are_signatures(decoded: DecodedTx) -> None:

@@ -12,7 +12,7 @@ from abci_app.memory_state import MemoryState
 from abci_app.settings import Operator
 from cosmos_wire import secp256k1
 from cosmos_wire.address import to_bech32
-from cosmos_wire.protos import Any, bank_tx, coin, secp256k1_keys, signing, tx
+from cosmos_wire.protos import Any, bank_tx, client_tx, coin, secp256k1_keys, signing, tendermint_client, tx
 from cosmos_wire.tx import TX_BYTES_MAX, auth_info_of, body_of, pack, sign_doc
 from tests.app.chain import ALICE, BOB, CHAIN, DENOM, GAS, STRANGER, Draft, Key, Node, send_message, send_tx
 
@@ -103,6 +103,7 @@ OTHERS_FUNDS = bank_tx.MsgSend(
     from_address=BOB.text, to_address=ALICE.text, amount=[coin.Coin(denom=DENOM, amount="1")]
 )
 
+HEADER = pack(tendermint_client.Header())
 ELSEWHERE = to_bech32(ALICE.raw, "cosmos")
 
 
@@ -156,7 +157,7 @@ REFUSED = [
     ("granter's address", lambda: _auth(lambda i: setattr(i.fee, "granter", "x")), 7, "decoding bech32 failed"),
     ("payer's address", lambda: _auth(lambda i: setattr(i.fee, "payer", "x")), 7, "Invalid fee payer address (decod"),
     ("null fee", lambda: _auth(lambda i: setattr(i.fee.amount[0], "amount", "")), 13, "invalid fee provided: null: in"),
-    ("fee of letters", lambda: _auth(lambda i: setattr(i.fee.amount[0], "amount", "ten")), 2, "expected an integer"),
+    ("fee of letters", lambda: _auth(lambda i: setattr(i.fee.amount[0], "amount", "ten")), 2, "cannot unmarshal"),
     ("fee over 256 bits", lambda: _auth(lambda i: setattr(i.fee.amount[0], "amount", str(2**256))), 2, "256 bits"),
     ("coins twice", lambda: _auth(lambda i: i.fee.amount.add(denom=DENOM, amount="1")), 13, "invalid fee amount: "),
     ("tip", lambda: _auth(lambda i: i.tip.SetInParent()), 37, "tips are not enabled"),
@@ -235,6 +236,36 @@ def test_signers_without_an_address(node: Node, text: str, log: str) -> None:
     for found in (node.check(data), result):
         assert (found.codespace, found.code) == ("undefined", 1)
         assert found.log.startswith(log)
+
+
+def test_signers_of_ibc_messages_without_an_address(node: Node) -> None:
+    data = send_tx(0, messages=(client_tx.MsgUpdateClient(client_id="x", client_message=HEADER, signer=ELSEWHERE),))
+    (result,) = node.block(data)
+    assert (result.codespace, result.code) == ("ibc", 5)
+    assert result.log.startswith(
+        "string could not be parsed as address: invalid Bech32 prefix; expected bsmg, got cosmos"
+    )
+
+
+@pytest.mark.parametrize(
+    ("packed", "log"),
+    [
+        (Any(type_url="/x.Header"), "unable to resolve type URL /x.Header: tx parse error"),
+        (pack(tendermint_client.ClientState()), "no concrete type registered for type URL /ibc.lightclients"),
+        (Any(type_url="/ibc.lightclients.tendermint.v1.Header", value=UNKNOWN_FIELD), "errUnknownField"),
+    ],
+)
+def test_what_no_client_reads_is_no_transaction(node: Node, packed: Any, log: str) -> None:
+    found = node.check(send_tx(0, messages=(client_tx.MsgUpdateClient(client_message=packed, signer=ALICE.text),)))
+    assert (found.codespace, found.code) == ("sdk", 2)
+    assert log in found.log
+
+
+@pytest.mark.parametrize(("amount", "code"), [("ten", 2), (str(2**256), 2), ("0x10", 10), ("007", 10)])
+def test_amounts_that_are_none(node: Node, amount: str, code: int) -> None:
+    odd = bank_tx.MsgSend(from_address=ALICE.text, to_address=BOB.text, amount=[coin.Coin(denom=DENOM, amount=amount)])
+    (result,) = node.block(send_tx(0, messages=(odd,)))
+    assert (result.codespace, result.code) == ("sdk", code), result.log
 
 
 def test_good_transaction_and_what_it_says(node: Node) -> None:

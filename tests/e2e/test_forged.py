@@ -68,7 +68,7 @@ CODES: Mapping[str, tuple[str, int]] = {  # what does not stand here is a proof 
     "height: future": ("ibc", 9),
     "height: revision": ("ibc", 9),
     "height: zero": NO_STATE,
-    "signer: none": ("sdk", 7),
+    "signer: none": ("ibc", 5),
     "received": ("channel", 39),
     "of another": REDUNDANT,
     "sooner": REDUNDANT,
