@@ -17,7 +17,6 @@ from ibc_core.errors import (
     InvalidAmount,
     InvalidChannelOrdering,
     InvalidDenomForTransfer,
-    InvalidPort,
     InvalidTransferVersion,
     MaxTransferChannels,
     SendDisabled,
@@ -60,7 +59,7 @@ class Transfer:
         packet = _outgoing(ctx, msg, sender)
         if find_channel(ctx, msg.source_port, msg.source_channel) is None:  # then it has to be a client: IBC v2
             return transfer_tx.MsgTransferResponse(sequence=self.core.send_packet_v2(ctx, _packet_v2(msg, packet)))
-        moves.leave(ctx, (msg.source_port, msg.source_channel), sender, packet)
+        moves.leave(ctx, (PORT, msg.source_channel), sender, packet)
         sequence = self.core.send_packet(ctx, _packet(msg, packet))
         events.sent(ctx, packet)
         return transfer_tx.MsgTransferResponse(sequence=sequence)
@@ -179,8 +178,6 @@ def check_transfer(msg: transfer_tx.MsgTransfer) -> None:
 
 def _outgoing(ctx: Context, msg: transfer_tx.MsgTransfer, sender: bytes) -> TokenPacket:
     """What the packet will say; raises when the message can't be sent."""
-    if msg.source_port != PORT:
-        raise InvalidPort(f"source port: expected {PORT}, got {msg.source_port}")
     amount = _amount(ctx, msg, sender)
     packet = TokenPacket(
         denom=ledger.denom_of(ctx, msg.token.denom),
@@ -205,7 +202,7 @@ def _amount(ctx: Context, msg: transfer_tx.MsgTransfer, sender: bytes) -> int:
 
 def _packet(msg: transfer_tx.MsgTransfer, packet: TokenPacket) -> Outgoing:
     return Outgoing(
-        port_id=msg.source_port,
+        port_id=PORT,
         channel_id=msg.source_channel,
         data=packet.encode(),
         timeout_ns=msg.timeout_timestamp,

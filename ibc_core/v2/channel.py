@@ -48,6 +48,7 @@ from ibc_core.v2.router import Envelope, IbcModuleV2, RouterV2
 
 TIMEOUT_DELTA_MAX_S = 24 * 3600  # ibc-go's MaxTimeoutDelta
 SECOND_NS = 1_000_000_000
+SECONDS_END = 2**63 - 62_135_596_800  # Go counts from the year 1 in an int64: from here on, time is in the past
 NOOP, SUCCESS = channel_v2_tx.RESPONSE_RESULT_TYPE_NOOP, channel_v2_tx.RESPONSE_RESULT_TYPE_SUCCESS
 
 PacketMessageV2 = channel_v2_tx.MsgRecvPacket | channel_v2_tx.MsgAcknowledgement | channel_v2_tx.MsgTimeout
@@ -219,7 +220,7 @@ def _require_sendable(msg: channel_v2_tx.MsgSendPacket) -> None:
 def _require_near(ctx: Context, timeout_s: int) -> None:
     """A timeout is after the block's time, at most a day."""
     timeout_ns = timeout_s * SECOND_NS
-    if timeout_ns <= ctx.env.time_ns:
+    if timeout_ns <= ctx.env.time_ns or timeout_s >= SECONDS_END:
         raise TimeoutElapsedV2(
             "timeout is less than or equal the current block timestamp, "
             f"{timeout_s} <= {ctx.env.time_ns // SECOND_NS} (seconds)"

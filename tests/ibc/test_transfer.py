@@ -163,7 +163,7 @@ def test_the_packet_names_the_sender_in_one_way() -> None:
         pytest.param({"memo": "é" * 16385}, errors.InvalidTransferMemo, id="memo too long in bytes"),
         pytest.param({"source_channel": "channel-9"}, errors.CounterpartyNotFound, id="channel does not exist"),
         pytest.param({"source_channel": "c"}, errors.InvalidIdentifier, id="bad channel"),
-        pytest.param({"source_port": "mock"}, errors.InvalidPort, id="another port"),
+        pytest.param({"source_port": "mock"}, errors.CounterpartyNotFound, id="another port"),
         pytest.param({"timeout_timestamp": 0}, errors.InvalidPacket, id="no timeout"),
         pytest.param({"timeout_timestamp": 1}, errors.TimeoutElapsed, id="timeout in the past"),
         pytest.param(

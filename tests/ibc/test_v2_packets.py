@@ -301,8 +301,22 @@ def test_send_timeouts_that_are_refused(seconds: int, error: type[ChainError]) -
     message.timeout_timestamp = w.a.now_s + seconds
     with pytest.raises(error):
         w.a.chain.deliver(message)
-    message.timeout_timestamp = 2**64 - 1
-    with pytest.raises(errors.InvalidTimeoutV2):
+
+
+@pytest.mark.parametrize(
+    ("timeout_s", "error"),
+    [
+        (2**64 - 1, errors.TimeoutElapsedV2),
+        (2**63, errors.TimeoutElapsedV2),
+        (2**63 - 62_135_596_800, errors.TimeoutElapsedV2),
+        (2**63 - 62_135_596_801, errors.InvalidTimeoutV2),
+    ],
+)
+def test_timeouts_beyond_the_calendar_are_what_they_are_in_go(timeout_s: int, error: type[ChainError]) -> None:
+    w = world()
+    message = w.a.msg_send()
+    message.timeout_timestamp = timeout_s
+    with pytest.raises(error):
         w.a.chain.deliver(message)
 
 

@@ -91,7 +91,7 @@ def test_the_whole_balance() -> None:
         ({"timeout_timestamp": 1_700_000_000 * 10**9}, errors.InvalidTimeoutV2),  # nanoseconds, as v1 has them
         ({"encoding": "text/plain"}, errors.IbcInvalidType),
         ({"source_channel": "00-mock-9"}, errors.CounterpartyNotFound),
-        ({"source_port": "mock"}, errors.InvalidPort),
+        ({"source_port": "m"}, errors.InvalidIdentifier),
         ({"receiver": " "}, errors.IbcInvalidAddress),
         ({"memo": "m" * 32_769}, errors.InvalidTransferMemo),
     ],

@@ -13,7 +13,7 @@ from google.protobuf import message_factory
 from google.protobuf.descriptor_pool import Default
 
 from cosmos_wire.errors import ChainError
-from cosmos_wire.protos import Message, channel_v2, channel_v2_tx, client_tx, client_v2_tx
+from cosmos_wire.protos import Message, channel_v2, channel_v2_tx, client, client_tx, client_v2_tx, transfer_tx
 from ibc_core import errors
 from ibc_core.transfer import abi
 from ibc_core.transfer.data import from_members
@@ -241,6 +241,76 @@ def changed(packet: channel_v2.Packet, **fields: object) -> channel_v2.Packet:
 
 def test_the_same_script_is_refused_where_ibc_go_refuses(net: Coordinator) -> None:
     assert Trial(net).run() == {row["name"]: row["code"] for row in VECTORS["stateful"]}
+
+
+Act = Callable[[transfer_tx.MsgTransfer], None]
+
+
+def field(**fields: object) -> Act:
+    def act(message: transfer_tx.MsgTransfer) -> None:
+        for name, value in fields.items():
+            setattr(message, name, value)
+
+    return act
+
+
+def amount(text: str) -> Act:
+    return lambda message: setattr(message.token, "amount", text)
+
+
+def denom(text: str) -> Act:
+    return lambda message: setattr(message.token, "denom", text)
+
+
+def height(number: int) -> Act:
+    return lambda message: message.timeout_height.CopyFrom(client.Height(revision_number=1, revision_height=number))
+
+
+VARIANTS: dict[str, Act] = {  # as in `ibcgo/transfers_test.go`
+    "good": field(),
+    "zero": amount("0"),
+    "negative": amount("-5"),
+    "too much": amount(str(2**125)),
+    "denom is the prefix": denom("ibc"),
+    "denom hash is no hash": denom("ibc/xyz"),
+    "denom hash is short": denom("ibc/" + "A" * 62),
+    "denom trace not found": denom("ibc/" + "A" * 64),
+    "denom too short": denom("b"),
+    "denom with a space": denom("b mga"),
+    "denom nobody holds": denom("nothing"),
+    "denom with slashes that nobody holds": denom("a/b/c"),
+    "no receiver": field(receiver=" "),
+    "receiver too long": field(receiver="r" * 2_049),
+    "memo too long": field(memo="m" * 32_769),
+    "channel that is not there": field(source_channel="channel-9"),
+    "bad channel": field(source_channel="c"),
+    "no channel": field(source_channel=""),
+    "client that is not there": field(source_channel="07-tendermint-9"),
+    "bad port": field(source_port="p"),
+    "another port": field(source_port="mock"),
+    "no timeout": field(timeout_timestamp=0),
+    "timeout in the past": field(timeout_timestamp=1),
+    "timeout height too": height(1_000_000),
+    "timeout height in the past": height(1),
+    "unknown encoding": field(encoding="text/plain"),
+    "the greatest timeout": field(timeout_timestamp=2**64 - 1),
+    "a timeout of 2^63": field(timeout_timestamp=2**63),
+}
+
+
+@pytest.mark.parametrize("protocol", ["v1", "v2"])
+def test_transfers_by_channel_and_by_client(net: Coordinator, protocol: str) -> None:
+    v1, v2 = net.path(), path_v2(net)
+    chain = v1.a.chain
+    chain.fund("alice", "stake", 1_000)
+    codes: dict[str, str] = {}
+    for name, act in VARIANTS.items():
+        message = v2.a.msg_transfer("alice", "bob", ("stake", 5))
+        if protocol == "v1":
+            message.source_channel, message.timeout_timestamp = v1.a.channel_id, net.time_ns + HOUR_NS
+        act(message)
+        codes[name] = code_of(partial(chain.deliver, message))
+    assert codes == VECTORS["transfers"][protocol]
 
 
 # events and state

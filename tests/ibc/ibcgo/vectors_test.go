@@ -163,6 +163,7 @@ func TestVectors(t *testing.T) {
 		"stateless": stateless(t),
 		"stateful":  stateful(t),
 		"scenario":  scenario(t),
+		"transfers": transfers(t),
 	}
 	data, err := json.Marshal(document)
 	require.NoError(t, err)
