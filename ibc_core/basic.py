@@ -8,6 +8,7 @@ from typing import Protocol, TypeVar
 from cosmos_wire.address import from_bech32
 from cosmos_wire.errors import InvalidAddress
 from ibc_core.errors import IbcInvalidAddress
+from ibc_core.host import MessageRoute
 
 
 class Signed(Protocol):
@@ -40,3 +41,16 @@ def require_address(text: str) -> None:
 
 def check_nothing(_message: object) -> None:
     """A message that shows nothing by itself."""
+
+
+Row = tuple[Callable[..., object], type, type, Callable[..., None]]  # handler, request, response, what it checks alone
+
+
+def message_routes(*rows: Row) -> dict[str, MessageRoute]:
+    """By type URL: routes of messages whose signer is in `signer`."""
+    made = (MessageRoute(handle, kind, answer, "signer", signed(check)) for handle, kind, answer, check in rows)
+    return {_url(route.request): route for route in made}
+
+
+def _url(kind: type) -> str:
+    return f"/{kind.DESCRIPTOR.full_name}"  # type: ignore[attr-defined]  # every request type is a protobuf message

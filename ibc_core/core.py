@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 
 import ibc_core.channel
 import ibc_core.connection
@@ -11,7 +11,7 @@ from cosmos_wire.errors import InvalidRequest
 from cosmos_wire.protos import Message, channel_tx, channel_v2_tx, client, client_tx, connection, connection_tx
 from ibc_core import paths
 from ibc_core.authority import require_authority, set_authority
-from ibc_core.basic import check_nothing, signed
+from ibc_core.basic import check_nothing, message_routes
 from ibc_core.channel import Channels
 from ibc_core.client import (
     ALLOW_ALL,
@@ -62,18 +62,17 @@ class IbcCore:
 
     def messages(self) -> Mapping[str, MessageRoute]:
         """By type URL."""
-        v2 = {_url(route.request): route for route in self.v2.messages()}
         return {
             **self._client_messages(),
             **self._connection_messages(),
             **self._channel_messages(),
             **self._packet_messages(),
-            **v2,
+            **self.v2.messages(),
         }
 
     def _client_messages(self) -> dict[str, MessageRoute]:
         tx, clients = client_tx, self.clients
-        return _routes(
+        return message_routes(
             (clients.create, tx.MsgCreateClient, tx.MsgCreateClientResponse, clients.check_create),
             (clients.update, tx.MsgUpdateClient, tx.MsgUpdateClientResponse, clients.check_update),
             (clients.upgrade, tx.MsgUpgradeClient, tx.MsgUpgradeClientResponse, check_upgrade),
@@ -97,7 +96,7 @@ class IbcCore:
     def _connection_messages(self) -> dict[str, MessageRoute]:
         tx, steps = connection_tx, self.connections
         of = ibc_core.connection
-        return _routes(
+        return message_routes(
             (steps.open_init, tx.MsgConnectionOpenInit, tx.MsgConnectionOpenInitResponse, of.check_init),
             (steps.open_try, tx.MsgConnectionOpenTry, tx.MsgConnectionOpenTryResponse, of.check_try),
             (steps.open_ack, tx.MsgConnectionOpenAck, tx.MsgConnectionOpenAckResponse, of.check_ack),
@@ -108,7 +107,7 @@ class IbcCore:
     def _channel_messages(self) -> dict[str, MessageRoute]:
         tx, steps = channel_tx, self.channels
         of = ibc_core.channel
-        return _routes(
+        return message_routes(
             (steps.open_init, tx.MsgChannelOpenInit, tx.MsgChannelOpenInitResponse, of.check_init),
             (steps.open_try, tx.MsgChannelOpenTry, tx.MsgChannelOpenTryResponse, of.check_try),
             (steps.open_ack, tx.MsgChannelOpenAck, tx.MsgChannelOpenAckResponse, of.check_ack),
@@ -120,7 +119,7 @@ class IbcCore:
     def _packet_messages(self) -> dict[str, MessageRoute]:
         tx, packets = channel_tx, self.packets
         of = ibc_core.packet
-        return _routes(
+        return message_routes(
             (packets.receive, tx.MsgRecvPacket, tx.MsgRecvPacketResponse, of.check_receive),
             (packets.acknowledge, tx.MsgAcknowledgement, tx.MsgAcknowledgementResponse, of.check_acknowledge),
             (packets.timeout, tx.MsgTimeout, tx.MsgTimeoutResponse, of.check_timeout),
@@ -156,18 +155,6 @@ class IbcCore:
 
     def end_block(self, ctx: Context) -> None:
         """Nothing is left over."""
-
-
-Row = tuple[Callable[..., object], type, type, Callable[..., None]]  # handler, request, response, what it checks alone
-
-
-def _routes(*rows: Row) -> dict[str, MessageRoute]:
-    made = (MessageRoute(handle, kind, answer, "signer", signed(check)) for handle, kind, answer, check in rows)
-    return {_url(route.request): route for route in made}
-
-
-def _url(kind: type) -> str:
-    return f"/{kind.DESCRIPTOR.full_name}"  # type: ignore[attr-defined]  # every request type is a protobuf message
 
 
 def _plan_upgrade(ctx: Context, msg: client_tx.MsgIBCSoftwareUpgrade) -> client_tx.MsgIBCSoftwareUpgradeResponse:

@@ -17,6 +17,7 @@ from ibc_core.errors import (
     InvalidAmount,
     InvalidChannelOrdering,
     InvalidDenomForTransfer,
+    InvalidPort,
     InvalidTransferVersion,
     MaxTransferChannels,
     SendDisabled,

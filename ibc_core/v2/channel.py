@@ -2,7 +2,7 @@
 
 The order of the checks is ibc-go's: a packet that is late is refused even if it was received before, and a timeout that
 is too early even if the packet is settled. What was relayed already is a no-op and not a failure. The state changes
-before the application is called.
+before the application is called. Handlers look at the message by itself too, for whoever calls them without a host.
 """
 
 from __future__ import annotations
@@ -12,14 +12,12 @@ from dataclasses import dataclass
 
 from cosmos_wire.errors import ChainError, OutOfGas
 from cosmos_wire.protos import channel_v2, channel_v2_tx, client_v2
-from ibc_core import paths as paths_v1
 from ibc_core.client import Clients, proof_of
 from ibc_core.errors import (
     AcknowledgementExistsV2,
     InvalidAcknowledgementV2,
     InvalidHeight,
     InvalidPacketV2,
-    InvalidPayload,
     InvalidProof,
     InvalidRoute,
     InvalidTimeoutV2,
@@ -32,9 +30,9 @@ from ibc_core.host import Context, EventLog
 from ibc_core.light_client import Proof
 from ibc_core.state import encode, load, read_sequence, write_sequence
 from ibc_core.v2 import counterparty, events, paths
+from ibc_core.v2.basic import check_acknowledge, check_receive, check_send, check_timeout
 from ibc_core.v2.packet import (
     ERROR_ACK,
-    PAYLOADS,
     RECEIPT,
     Packet,
     Payload,
@@ -42,7 +40,6 @@ from ibc_core.v2.packet import (
     commitment,
     require_valid,
     require_valid_ack,
-    require_valid_payload,
 )
 from ibc_core.v2.router import Envelope, IbcModuleV2, RouterV2
 
@@ -63,7 +60,7 @@ class PacketsV2:
 
     def send(self, ctx: Context, msg: channel_v2_tx.MsgSendPacket) -> channel_v2_tx.MsgSendPacketResponse:
         """MsgSendPacket."""
-        _require_sendable(msg)
+        check_send(msg)
         packet = self._prepare(ctx, msg)
         write_sequence(ctx.ibc, paths.next_sequence_send(msg.source_client), packet.sequence + 1)
         ctx.ibc.set(paths.commitment(msg.source_client, packet.sequence), commitment(packet))
@@ -105,9 +102,8 @@ class PacketsV2:
 
     def receive(self, ctx: Context, msg: channel_v2_tx.MsgRecvPacket) -> channel_v2_tx.MsgRecvPacketResponse:
         """MsgRecvPacket."""
-        packet = msg.packet
-        proof = proof_of(msg.proof_height, msg.proof_commitment)
-        require_valid(packet)
+        check_receive(msg)
+        packet, proof = msg.packet, proof_of(msg.proof_height, msg.proof_commitment)
         counterparty.require_relayer(ctx, packet.destination_client, msg.signer)
         other = _receivable(ctx, packet)
         if _received(ctx, packet):
@@ -128,10 +124,8 @@ class PacketsV2:
         self, ctx: Context, msg: channel_v2_tx.MsgAcknowledgement
     ) -> channel_v2_tx.MsgAcknowledgementResponse:
         """MsgAcknowledgement."""
-        packet = msg.packet
-        proof = proof_of(msg.proof_height, msg.proof_acked)
-        require_valid_ack(msg.acknowledgement)
-        require_valid(packet)
+        check_acknowledge(msg)
+        packet, proof = msg.packet, proof_of(msg.proof_height, msg.proof_acked)
         counterparty.require_relayer(ctx, packet.source_client, msg.signer)
         other = counterparty.facing(ctx, packet.source_client, packet.destination_client, "destination")
         if not _pending(ctx, packet):
@@ -147,9 +141,8 @@ class PacketsV2:
 
     def timeout(self, ctx: Context, msg: channel_v2_tx.MsgTimeout) -> channel_v2_tx.MsgTimeoutResponse:
         """MsgTimeout."""
-        packet = msg.packet
-        proof = proof_of(msg.proof_height, msg.proof_unreceived)
-        require_valid(packet)
+        check_timeout(msg)
+        packet, proof = msg.packet, proof_of(msg.proof_height, msg.proof_unreceived)
         counterparty.require_relayer(ctx, packet.source_client, msg.signer)
         other = counterparty.facing(ctx, packet.source_client, packet.destination_client, "destination")
         self._require_late(ctx, packet, proof)
@@ -205,16 +198,6 @@ class PacketsV2:
         if found is None:
             raise InvalidRoute(f"no route for {port_id[:128]}")
         return found
-
-
-def _require_sendable(msg: channel_v2_tx.MsgSendPacket) -> None:
-    paths_v1.require_client_id(msg.source_client)
-    if msg.timeout_timestamp == 0:
-        raise InvalidTimeoutV2("timeout must not be 0")
-    if len(msg.payloads) != PAYLOADS:
-        raise InvalidPayload(f"payloads must be of length {PAYLOADS}, got {len(msg.payloads)} instead")
-    for payload in msg.payloads:
-        require_valid_payload(payload)
 
 
 def _require_near(ctx: Context, timeout_s: int) -> None:

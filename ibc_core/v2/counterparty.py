@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from cosmos_wire.address import from_bech32, to_bech32
-from cosmos_wire.errors import ChainError, InvalidRequest
 from cosmos_wire.protos import client_v2, client_v2_config, client_v2_tx
 from ibc_core import paths
 from ibc_core.authority import authority
@@ -14,13 +11,11 @@ from ibc_core.errors import (
     IbcInvalidRequest,
     IbcUnauthorized,
     InvalidCounterparty,
-    InvalidIdentifier,
 )
 from ibc_core.host import Context
 from ibc_core.state import encode, load, write_sequence
 from ibc_core.v2 import paths as paths_v2
-
-RELAYERS_MAX = 20  # ibc-go's MaxAllowedRelayersLength
+from ibc_core.v2.basic import check_config, check_register
 
 
 def find(ctx: Context, client_id: str) -> client_v2.CounterpartyInfo | None:
@@ -60,9 +55,7 @@ def require_relayer(ctx: Context, client_id: str, signer: str) -> None:
 
 def register(ctx: Context, msg: client_v2_tx.MsgRegisterCounterparty) -> client_v2_tx.MsgRegisterCounterpartyResponse:
     """MsgRegisterCounterparty: once, by whoever created the client."""
-    if not msg.counterparty_merkle_prefix:
-        raise InvalidCounterparty("counterparty messaging key cannot be empty")
-    _require_client_ids(msg.client_id, msg.counterparty_client_id)
+    check_register(msg)
     creator = _creator(ctx, msg.client_id)
     if creator != from_bech32(msg.signer):
         raise IbcUnauthorized(f"expected same signer as createClient submittor {_text(creator)}, got {msg.signer}")
@@ -78,8 +71,7 @@ def register(ctx: Context, msg: client_v2_tx.MsgRegisterCounterparty) -> client_
 
 def update_config(ctx: Context, msg: client_v2_tx.MsgUpdateClientConfig) -> client_v2_tx.MsgUpdateClientConfigResponse:
     """MsgUpdateClientConfig: by whoever created the client, or the authority."""
-    _require_client_ids(msg.client_id)
-    _require_addresses(msg.config.allowed_relayers)
+    check_config(msg)
     creator = _creator(ctx, msg.client_id)
     if msg.signer != authority(ctx) and creator != from_bech32(msg.signer):
         raise IbcUnauthorized(
@@ -99,22 +91,3 @@ def _creator(ctx: Context, client_id: str) -> bytes | None:
 
 def _text(creator: bytes | None) -> str:
     return "" if creator is None else to_bech32(creator)
-
-
-def _require_client_ids(*client_ids: str) -> None:
-    """ICS-20 tells hops from bases by this form, so that no other name may ever become a hop."""
-    for client_id in client_ids:
-        paths.require_client_id(client_id)
-    for client_id in client_ids:
-        if paths.client_type(client_id) is None:
-            raise InvalidIdentifier(f"{client_id} must be in valid format: {{string}}-{{number}}")
-
-
-def _require_addresses(relayers: Sequence[str]) -> None:
-    if len(relayers) > RELAYERS_MAX:
-        raise InvalidRequest(f"allowed relayers length must not exceed {RELAYERS_MAX} items, got {len(relayers)}")
-    for relayer in relayers:
-        try:
-            from_bech32(relayer)
-        except ChainError as error:
-            raise InvalidRequest(f"invalid relayer address: {relayer[:100]}") from error

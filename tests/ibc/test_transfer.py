@@ -194,7 +194,7 @@ def test_no_transfer_over_another_applications_channel() -> None:
         timeout_timestamp=2**62,
     )
     message.token.denom, message.token.amount = "bmga", "5"
-    with pytest.raises(errors.InvalidPort):
+    with pytest.raises(errors.ChannelNotFound, match="transfer"):
         path.a.chain.deliver(message)
 
 

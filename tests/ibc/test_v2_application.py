@@ -200,13 +200,41 @@ def test_store_keys_that_are_no_text_have_proofs(meeting: Meeting, server: Query
         (transfer(START_S), ("channelv2", 9)),
         (transfer((START_S + 3600) * 10**9), ("channelv2", 8)),
         (transfer(START_S + 3600, encoding="text/plain"), ("ibc", 12)),
-        (channel_v2_tx.MsgSendPacket(source_client=CLIENT, timeout_timestamp=1, signer=ALICE.text), ("channelv2", 3)),
-        (client_v2_tx.MsgRegisterCounterparty(client_id=CLIENT, signer=ALICE.text), ("clientv2", 34)),
     ],
 )
 def test_refusals_reach_the_sender(meeting: Meeting, message: Message, code: tuple[str, int]) -> None:
     result = meeting.deliver(message)
     assert (result.codespace, result.code) == code
+
+
+ALONE: list[tuple[Message, tuple[str, int]]] = [
+    (channel_v2_tx.MsgSendPacket(source_client=CLIENT, timeout_timestamp=1, signer=ALICE.text), ("channelv2", 3)),
+    (client_v2_tx.MsgRegisterCounterparty(client_id=CLIENT, signer=ALICE.text), ("clientv2", 34)),
+    (client_v2_tx.MsgUpdateClientConfig(client_id="abcd", signer=ALICE.text), ("host", 2)),
+    (channel_v2_tx.MsgRecvPacket(signer=ALICE.text), ("commitment", 2)),
+    (channel_v2_tx.MsgTimeout(proof_unreceived=b"x", signer=ALICE.text), ("channelv2", 2)),
+    (channel_v2_tx.MsgAcknowledgement(proof_acked=b"x", signer=ALICE.text), ("channelv2", 5)),
+]
+
+
+@pytest.mark.parametrize(("message", "code"), ALONE)
+def test_what_a_message_shows_by_itself_costs_nothing(
+    meeting: Meeting, message: Message, code: tuple[str, int]
+) -> None:
+    """ValidateBasic: refused by the mempool, and in a block before the fee is taken."""
+    refused = meeting.node.check(meeting.tx(message))
+    assert (refused.codespace, refused.code) == code
+    (result,) = meeting.node.block(meeting.tx(message))
+    assert ((result.codespace, result.code), events(result, "tx")) == (code, [])
+
+
+def test_a_proof_that_does_not_hold_is_kept_out_of_the_mempool(meeting: Meeting) -> None:
+    update, receive = meeting.arriving()
+    forged = channel_v2_tx.MsgRecvPacket.FromString(receive.SerializeToString())
+    forged.packet.sequence += 1
+    refused = meeting.node.check(meeting.tx(update, forged))
+    assert (refused.codespace, refused.code) == ("commitment", 2)
+    assert meeting.deliver(update, receive).code == 0
 
 
 def test_simulated_gas_holds(meeting: Meeting, server: QueryServer) -> None:
