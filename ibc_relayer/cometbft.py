@@ -51,9 +51,12 @@ class BlockLimits:
     max_gas: int
 
 
-async def block_limits(rpc: Rpc) -> BlockLimits:
-    """What a block may hold by the chain's consensus parameters; raises NodeError."""
-    block = (await rpc.consensus_params())["block"]
+async def block_limits(rpc: Rpc, height: int) -> BlockLimits:
+    """What a block may hold by the consensus parameters at a height that exists; raises NodeError.
+
+    Without a height a node answers for its next block, whose parameters it may not have written yet.
+    """
+    block = (await rpc.consensus_params(max(height, 1)))["block"]
     return BlockLimits(max_bytes=int(block["max_bytes"]), max_gas=int(block["max_gas"]))
 
 

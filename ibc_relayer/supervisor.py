@@ -45,7 +45,7 @@ class Parties:
 
     async def _make(self, chain: ChainConfig) -> Party:
         client = self.clients[chain.id]
-        block = await block_limits(client.rpc)
+        block = await block_limits(client.rpc, (await client.head()).height)
         self.limits[chain.id] = chain.limits.within(block.max_bytes)
         lane = client.lane(chain.signing_key(), chain.fees_within(block.max_gas))
         return Party(chain=CometChain(client, lane), prover=CometProver(client))

@@ -15,7 +15,7 @@ from cosmos_wire.tx import pack
 from ibc_core.host import Event
 from ibc_core.light_client import Height
 from ibc_relayer.clients import read_client_state
-from ibc_relayer.cometbft import CometChain, client_state, parse_header
+from ibc_relayer.cometbft import BlockLimits, CometChain, block_limits, client_state, parse_header
 from ibc_relayer.events import ClientUpdated, Finished, Sent, facts
 from tests.client.fake_node import FakeNode
 
@@ -35,6 +35,20 @@ async def test_a_failing_dry_run_is_a_refusal_so_that_poison_can_be_isolated():
     await node.stop()
     assert (outcome.ok, outcome.codespace, outcome.height) == (False, "simulation", 0)
     assert "message index: 3" in outcome.log
+
+
+async def test_a_block_s_limits_are_asked_at_a_height_that_exists():
+    """Asked without one, a busy node answers for a block that it has not written: `could not find consensus params`."""
+
+    class Busy(FakeNode):
+        def rpc_consensus_params(self, height=None, **_):
+            assert height == "7"
+            return {"consensus_params": {"block": {"max_bytes": "1000", "max_gas": "-1"}}}
+
+    node = await Busy().start()
+    async with ChainClient("fake-1", Endpoints(rpc=node.url)) as client:
+        assert await block_limits(client.rpc, 7) == BlockLimits(max_bytes=1_000, max_gas=-1)
+    await node.stop()
 
 
 def test_client_state_of_a_new_client():
