@@ -190,12 +190,15 @@ def verify_header(states: ClientStates, header: Header, now_ns: int) -> None:
         raise errors.ConsensusStateNotFound(
             f"could not get trusted consensus state from clientStore for Header at TrustedHeight: {trusted_height}"
         )
-    height = header_height(header)
+    step, height = _step(client, trusted, header, now_ns), header_height(header)
+    stranger = verifier.announced_set_is_genuine(step)
+    if stranger is not None:
+        raise stranger.error(f"failed to verify header: {stranger.detail}")
     if height.revision != trusted_height.revision:
         raise InvalidHeaderHeight(
             f"header height revision {height.revision} does not match trusted header revision {trusted_height.revision}"
         )
-    verdict = verifier.verify(_step(client, trusted, header, now_ns))
+    verdict = verifier.verify(step)
     if isinstance(verdict, verifier.NotEnoughTrust):
         raise errors.InvalidHeader(f"failed to verify header: cant trust new val set: {verdict}")
     if isinstance(verdict, verifier.Invalid):

@@ -157,7 +157,9 @@ async def twice(host: Side, _peer: Side) -> Seen:
     """The same bytes again, right after the first."""
     raw = await host.tx([send_of(host)])
     await host.client.rpc.broadcast_tx_sync(raw)
-    return await host.send(raw)
+    again = await host.send(raw)
+    assert (await host.included(raw)).code == 0
+    return again
 
 
 async def in_a_block_already(host: Side, _peer: Side) -> Seen:

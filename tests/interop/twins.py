@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from hashlib import sha256
 from typing import TypeVar
 
 from bsmg.client.chain import ChainClient, Endpoints
@@ -145,9 +146,14 @@ class Side:
             return Seen(where="rpc", codespace="", code=error.code, log=str(error))
         if accepted.code:
             return Seen(where="check", codespace=accepted.codespace, code=accepted.code, log=accepted.log)
+        return await self.included(raw)
+
+    async def included(self, raw: bytes) -> Seen:
+        """What the block made of a transaction that the mempool took."""
+        tx_hash = sha256(raw).hexdigest().upper()
         head = await self.client.head()
         for _ in range(WAIT_BLOCKS):
-            found = await self.client.rpc.tx(accepted.tx_hash)
+            found = await self.client.rpc.tx(tx_hash)
             if found is not None:
                 result = found.result
                 self.spent[self.address] = sequence_of(raw) + 1
@@ -160,7 +166,7 @@ class Side:
                     height=found.height,
                 )
             head = await self.client.feed.wait_above(head.height)
-        raise AssertionError(f"{accepted.tx_hash} is in no block of {self.chain.id}")
+        raise AssertionError(f"{tx_hash} is in no block of {self.chain.id}")
 
     async def submit(self, *messages: Message | Any, terms: Terms = HONEST) -> Seen:
         """An honest transaction around these messages, or one under other terms."""
