@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from hashlib import sha256
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from cosmos_wire.errors import ChainError, OutOfGas
 from cosmos_wire.protos import Message, channel, channel_tx, client, client_tx, connection
@@ -368,6 +371,32 @@ def test_the_commitment_is_gone_before_the_callback(kind: str) -> None:
     w.path.a.chain.deliver(message)
     assert seen == [NOOP]
     assert len([call for call in app.calls if call.startswith(("acknowledged", "timed out"))]) == 1
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.integers(0, 5), min_size=1, max_size=8))
+def test_callbacks_that_call_again_settle_no_packet_twice(order: list[int]) -> None:
+    """ASA-2024-007, fuzzed: whoever is called back brings other messages, which call back in their turn."""
+    w = world()
+    second, third = w.path.a.send(), w.path.a.send()
+    acks = [(packet, w.path.b.receive(packet)) for packet in (w.packet, second)]
+    w.net.pass_time(LATE)
+    messages: list[Message] = [w.path.a.msg_acknowledge(packet, ack) for packet, ack in acks]
+    messages += [w.path.a.msg_timeout(packet) for packet in (w.packet, second, third)]
+    messages.append(w.path.a.msg_timeout_on_close(third))
+    chain, app, waiting = w.path.a.chain, w.app("a"), list(order[1:])
+
+    def again(ctx: Context, _packet: channel.Packet) -> None:
+        while waiting:
+            with suppress(ChainError), ctx.branch() as inner:
+                chain.handle(inner, messages[waiting.pop()])
+
+    app.on_ack = app.on_timeout = again
+    with suppress(ChainError):
+        chain.deliver(messages[order[0]])
+    settled = [call for call in app.calls if call.startswith(("acknowledged", "timed out"))]
+    assert len(settled) == len(set(settled)) <= 3
+    assert not any("3" in call for call in settled if call.startswith("acknowledged"))
 
 
 def test_redundant_transactions() -> None:

@@ -212,6 +212,24 @@ def test_params_switch_directions_off() -> None:
 # receiving
 
 
+@pytest.mark.parametrize(
+    "memo",
+    [
+        '{"forward":{"receiver":"bsmg1x","port":"transfer","channel":"channel-0"}}',
+        '{"wasm":{"contract":"bsmg1x","msg":{"steal":{}}}}',
+        '{"ibc_callback":"bsmg1x","dest_callback":{"address":"bsmg1x"}}',
+    ],
+)
+def test_no_memo_is_acted_on(memo: str) -> None:
+    """Evmos advisory: the counterparty chooses sender and memo, so that a memo must not move anything."""
+    path = opened()
+    packet = path.a.transfer("alice", "bob", ("bmga", 60), memo=memo)
+    ack = path.b.receive(packet)
+    assert ack == b'{"result":"AQ=="}'
+    assert path.b.chain.attributes("send_packet") == []
+    assert path.b.chain.balance("bob", VOUCHER) == 60
+
+
 def test_receive_mints_vouchers_and_says_so() -> None:
     path = opened()
     path.b.receive(path.a.transfer("alice", "bob", ("bmga", 60), memo="hi"))
