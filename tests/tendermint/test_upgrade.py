@@ -319,6 +319,13 @@ def test_the_trusting_period_is_scaled_as_legacy_dec_scales_it(trusting: int, be
     assert scaled_period_ns(trusting, before, after) == int(exact)
 
 
+def test_the_last_decimal_is_rounded() -> None:
+    """One part in 2^63 below a whole nanosecond is a whole one at 18 decimals."""
+    assert scaled_period_ns(1, 2**63 - 1, 2**63 - 2) == 1
+    assert scaled_period_ns(1, 2**60, 2**60 - 1) == 0
+    assert scaled_period_ns(10, 5, 0) == 0
+
+
 def test_specs_of_the_committed_client_are_taken_over(story: Story) -> None:
     del story.new.proof_specs[1:]
     story.commit()
