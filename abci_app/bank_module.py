@@ -116,11 +116,15 @@ def multi_send(ctx: Context, message: bank_tx.MsgMultiSend) -> bank_tx.MsgMultiS
     sender = from_bech32(source.address)
     paid = [(item.address, from_bech32(item.address), _coins(item.coins)) for item in message.outputs]
     _require_equal_sums(_coins(source.coins), [item for _, _, amount in paid for item in amount])
+    ctx.events.emit(event("message", sender=source.address))
+    ctx.events.emit(event("coin_spent", spender=source.address, amount=coins.text(_coins(source.coins))))
     for text, recipient, amount in paid:
         bank.require_recipient(ctx, recipient)
         for item in amount:
             bank.send(ctx, sender, recipient, item)
-        _emit(ctx, source.address, text, coins.text(amount))
+        written = coins.text(amount)
+        ctx.events.emit(event("coin_received", receiver=text, amount=written))
+        ctx.events.emit(event("transfer", recipient=text, sender=source.address, amount=written))
     return bank_tx.MsgMultiSendResponse()
 
 

@@ -6,6 +6,7 @@ A place is (port, channel) or (port, client): an end of the path here; `source` 
 from __future__ import annotations
 
 from cosmos_wire.address import from_bech32
+from cosmos_wire.errors import InvalidAddress
 from ibc_core import bank
 from ibc_core.errors import IbcInvalidAddress, ReceiveDisabled
 from ibc_core.host import Context
@@ -53,4 +54,7 @@ def account(text: str) -> bytes:
     """Address bytes of a name in a packet."""
     if not text.isascii():
         raise IbcInvalidAddress(f"expected a bech32 address, got {text[:100]!r}")
-    return from_bech32(text)
+    try:
+        return from_bech32(text)
+    except InvalidAddress as error:  # the code goes into the acknowledgement: ibc-go's own, not the SDK's
+        raise IbcInvalidAddress(str(error)) from error
