@@ -28,6 +28,9 @@ PASSING = (
     "connection refused",
     "connection error",
     "connection reset",
+    "connection is closing",
+    "code = Unavailable",  # what another peer said to the gateway
+    "code = Canceled",
     "transport is closing",
     "error reading from server",
     "could not launch chaincode",
