@@ -4,13 +4,14 @@ SLOTS ?= 96
 PY := .venv/bin/python
 PYTEST := $(PY) -m pytest -q
 
-.PHONY: help setup check test demo bench clean lock format
+.PHONY: help setup check test test-fabric demo bench clean lock format
 
 help:
 	@echo "make setup   what is missing: .venv and .tools"
 	@echo "make demo    the main job, SLOTS=96 slots (SLOTS=8 takes two minutes)"
 	@echo "make check   formatter, linter, type checker, style tests"
 	@echo "make test    every test that has to pass before a change lands"
+	@echo "make test-fabric  a real Hyperledger Fabric network: built once into ~/.cache/bsmg, about four minutes"
 	@echo "make bench   transfers a second, and blocks under queries: docs/performance.md"
 	@echo "make interop clients that others wrote, against real chains; needs Go, node and npm"
 	@echo "make format  let the formatter and the linter repair what they can"
@@ -28,8 +29,11 @@ check: setup
 	@$(PYTEST) tests/style
 
 test: setup
-	@$(PYTEST) -n 2 -m "not slow and not e2e and not interop" tests
+	@$(PYTEST) -n 2 -m "not slow and not e2e and not interop and not fabric" tests
 	@$(PYTEST) -m "e2e and not slow and not interop" tests
+
+test-fabric: setup
+	@$(PYTEST) -m "fabric and not slow" tests
 
 interop: setup
 	@$(PYTEST) -m "interop or e2e" tests/interop

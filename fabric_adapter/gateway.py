@@ -33,6 +33,7 @@ from fabric_adapter.errors import (
 from fabric_adapter.identity import Identity, Tls, open_channel
 from fabric_adapter.proposal import NO_OPTIONS, Call, Options, Proposed, propose, sign_envelope
 from fabric_wire.protos import (
+    DecodeError,
     Message,
     chaincode,
     common,
@@ -49,6 +50,7 @@ T = TypeVar("T")
 
 CALL_TIMEOUT_S = 35.0  # a peer gives an endorser 30 s
 VALID = transaction.VALID
+UNUSABLE = grpc.StatusCode.DATA_LOSS  # what a gateway answered is of no use
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -308,18 +310,34 @@ def _valid(found: Committed, result: bytes) -> Committed:
 
 
 def endorsed(made: Proposed, payload: bytes) -> Endorsed:
-    """What is in the payload that a gateway has put together."""
-    body = transaction.Transaction.FromString(common.Payload.FromString(payload).data)
-    action = transaction.ChaincodeActionPayload.FromString(body.actions[0].payload).action
-    answer = proposal_response.ProposalResponsePayload.FromString(action.proposal_response_payload)
+    """What is in the payload that a gateway has put together; raises EndorseError unless it is our proposal's."""
+    try:
+        whole = common.Payload.FromString(payload)
+        (deed,) = transaction.Transaction.FromString(whole.data).actions
+        action = transaction.ChaincodeActionPayload.FromString(deed.payload)
+        answer = proposal_response.ProposalResponsePayload.FromString(action.action.proposal_response_payload)
+        result = proposal.ChaincodeAction.FromString(answer.extension).response.payload
+        is_ours = _is_of(made.signed.proposal_bytes, whole, action)
+    except (DecodeError, ValueError) as error:
+        raise EndorseError(made.tx_id, UNUSABLE, f"a transaction that can't be read: {error}") from error
+    if not is_ours:
+        raise EndorseError(made.tx_id, UNUSABLE, "expected the transaction of this proposal, got another one's")
     return Endorsed(
         tx_id=made.tx_id,
-        result=proposal.ChaincodeAction.FromString(answer.extension).response.payload,
-        payload=action.proposal_response_payload,
-        endorsements=tuple((item.endorser, item.signature) for item in action.endorsements),
+        result=result,
+        payload=action.action.proposal_response_payload,
+        endorsements=tuple((item.endorser, item.signature) for item in action.action.endorsements),
         proposal_bytes=made.signed.proposal_bytes,
         envelope=payload,
     )
+
+
+def _is_of(proposal_bytes: bytes, whole: common.Payload, action: transaction.ChaincodeActionPayload) -> bool:
+    """Whether a gateway gives us our own transaction to sign: same header, same function and arguments."""
+    asked = proposal.Proposal.FromString(proposal_bytes)
+    wanted = proposal.ChaincodeProposalPayload.FromString(asked.payload).input
+    given = proposal.ChaincodeProposalPayload.FromString(action.chaincode_proposal_payload).input
+    return whole.header == common.Header.FromString(asked.header) and given == wanted
 
 
 def text_args(*args: str) -> list[bytes]:

@@ -57,6 +57,12 @@ class Streams(chaincode_services.ChaincodeServicer):
 
     def __init__(self, service: Service, executor: Executor) -> None:
         self._service, self._executor = service, executor
+        self._sessions: set[Session] = set()
+
+    def end(self) -> None:
+        """Nobody will answer any more: the threads that wait go on, and end."""
+        for session in self._sessions:
+            session.end()
 
     async def Connect(self, request_iterator: object, context: Context) -> None:  # type: ignore[override]  # asynchronous
         """A peer has dialled."""
@@ -68,6 +74,7 @@ class Streams(chaincode_services.ChaincodeServicer):
             self._executor,
             lambda message: _hand_over(loop, outgoing, message),
         )
+        self._sessions.add(session)
         session.register(self._service.package_id)
         writer = asyncio.create_task(_write_all(outgoing, context.write))
         try:
@@ -75,6 +82,7 @@ class Streams(chaincode_services.ChaincodeServicer):
                 session.receive(message)
         finally:
             session.end()
+            self._sessions.discard(session)
             writer.cancel()
 
 
@@ -90,19 +98,22 @@ async def _write_all(outgoing: asyncio.Queue[Message], write: Callable[[Message]
 
 async def serve(service: Service, ready: Callable[[str], None]) -> None:
     """Serve until cancelled; `ready` gets the address."""
-    with ThreadPoolExecutor(THREADS, thread_name_prefix="chaincode") as executor:
-        server = grpc.aio.server(options=OPTIONS)
-        chaincode_services.add_ChaincodeServicer_to_server(Streams(service, executor), server)
-        try:
-            port = _listen(server, service)
-        except RuntimeError as error:
-            raise ToolError(f"{service.address}: expected a free port, got: address already in use") from error
-        await server.start()
-        ready(f"{service.address.rpartition(':')[0]}:{port}")
-        try:
-            await server.wait_for_termination()
-        finally:
-            await server.stop(STOP_S)
+    executor = ThreadPoolExecutor(THREADS, thread_name_prefix="chaincode")
+    server = grpc.aio.server(options=OPTIONS)
+    streams = Streams(service, executor)
+    chaincode_services.add_ChaincodeServicer_to_server(streams, server)
+    try:
+        port = _listen(server, service)
+    except RuntimeError as error:
+        raise ToolError(f"{service.address}: expected a free port, got: address already in use") from error
+    await server.start()
+    ready(f"{service.address.rpartition(':')[0]}:{port}")
+    try:
+        await server.wait_for_termination()
+    finally:
+        await server.stop(STOP_S)
+        streams.end()
+        await asyncio.to_thread(executor.shutdown, cancel_futures=True)  # the loop must run: the threads call into it
 
 
 def _listen(server: grpc.aio.Server, service: Service) -> int:

@@ -75,6 +75,8 @@ class Session:
                 Message(type=question.type, payload=question.payload, txid=message.txid, channel_id=message.channel_id)
             )
             answer = answers.get()
+            if answer is LOST:
+                answers.put(LOST)  # for the next question: a chaincode may go on although one failed
             if answer.type == Message.ERROR:
                 raise ToolError(f"ledger: expected an answer, got {answer.payload.decode(errors='replace')}")
             return answer.payload
@@ -97,7 +99,7 @@ class Session:
             self._send(done.result())
             return
         LOG.error("transaction %s: the chaincode failed", message.txid, exc_info=failure)
-        text = f"{type(failure).__name__}: {failure}".encode()
+        text = f"{type(failure).__name__}: {failure}".encode(errors="replace")
         self._send(Message(type=Message.ERROR, payload=text, txid=message.txid, channel_id=message.channel_id))
 
     def _answered(self, message: Message) -> None:
