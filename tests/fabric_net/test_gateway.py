@@ -48,7 +48,7 @@ class Fault:
     nodes: Sequence[str] = ()
     raw: bytes | None = None
 
-    async def raise_at(self, context: grpc.aio.ServicerContext) -> None:  # type: ignore[type-arg]  # for any call
+    async def raise_at(self, context: grpc.aio.ServicerContext) -> None:
         status = Status(code=self.code.value[0], message=self.message)
         for text in self.nodes:
             status.details.add().Pack(gateway.ErrorDetail(address="peer9:7051", msp_id="Org9MSP", message=text))
@@ -64,7 +64,7 @@ class FakeGateway(gateway_services.GatewayServicer):
     seen: dict[str, list[object]] = field(default_factory=dict)
     prepare: Callable[[common.Payload], None] = lambda _: None
 
-    async def next(self, stage: str, request: object, context: grpc.aio.ServicerContext) -> object | None:  # type: ignore[type-arg]
+    async def next(self, stage: str, request: object, context: grpc.aio.ServicerContext) -> object | None:
         self.seen.setdefault(stage, []).append(request)
         left = self.scripts.get(stage, [])
         found = left.pop(0) if left else None

@@ -177,7 +177,7 @@ def test_the_package_is_the_same_for_the_same_inputs(made: tuple[Home, Plan]):
 def test_the_package_says_where_the_chaincode_is(made: tuple[Home, Plan]):
     def members_of(archive: bytes) -> dict[str, bytes]:
         with tarfile.open(fileobj=io.BytesIO(gzip.decompress(archive))) as tar:
-            return {item.name: tar.extractfile(item).read() for item in tar}  # type: ignore[union-attr]  # all are files
+            return {item.name: tar.extractfile(item).read() for item in tar}
 
     outer = members_of(package.make(*made)[1])
     connection = json.loads(members_of(outer["code.tar.gz"])["connection.json"])
