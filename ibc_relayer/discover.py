@@ -68,7 +68,7 @@ async def genuine(host: Party, subject: Party, client_id: str) -> bool:
 
 
 async def find_path(parties: Parties, wanted: tuple[str, str] = ("", "")) -> Found | None:
-    """An existing pair of genuine clients with a connection between them; an open one before one that is not.
+    """An existing pair of genuine clients with a connection between them; an open one first, and the oldest.
 
     `wanted`: client ids that are fixed.
     """
@@ -82,7 +82,14 @@ async def find_path(parties: Parties, wanted: tuple[str, str] = ("", "")) -> Fou
             if await _both_genuine(parties, clients):
                 candidates.append((int(end.state), found))
     best = max((state for state, _ in candidates), default=ChannelState.NONE)
-    return next((found for state, found in candidates if state == best), None)
+    chosen = [found for state, found in candidates if state == best]
+    return min(chosen, key=lambda found: _age(parties, found)) if chosen else None
+
+
+def _age(parties: Parties, found: Found) -> list[tuple[str, int, str]]:
+    """Orders paths by their age, the same for a relayer that names the two chains the other way about."""
+    sides = zip(parties, found.connections, strict=True)
+    return sorted((party.chain.chain_id, len(name), name) for party, name in sides)
 
 
 async def _both_genuine(parties: Parties, clients: tuple[str, str]) -> bool:

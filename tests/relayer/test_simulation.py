@@ -288,6 +288,11 @@ async def test_an_existing_path_is_found_again(world, tmp_path):
     ids = await world.open(TRANSFER)
     found = await find_path(world.parties)
     assert (found.clients, found.connections) == (ids.clients, ids.connections)
+    await world.drive(create_client(*world.parties))  # so that the names of the next path differ by side
+    await world.open(TRANSFER)
+    assert await find_path(world.parties) == found, "the oldest"
+    turned = await find_path((world.parties[1], world.parties[0]))
+    assert turned.clients == found.clients[::-1]
     (tmp_path / "other").mkdir()
     twin = World(tmp_path / "other")  # chains of the same names that are others
     await twin.blocks(30)
