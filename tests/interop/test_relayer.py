@@ -150,6 +150,17 @@ def test_killed_while_it_relays_each_packet_arrives_once(path: Path2) -> None:
         assert (found["unreceived"], found["unacknowledged"]) == ([], [])
 
 
+def test_two_relayers_with_keys_of_their_own(path: Path2, tmp_path: Path) -> None:
+    before = path.agree()
+    other = replace(path.ours, home=tmp_path, key=RECEIVER)
+    with path.ours.started() as one, other.started() as two:
+        for side in (0, 1, 0, 1):
+            path.send(side, Transfers(count=BURST))
+        drained(one, path.ours)
+        assert (one.end(signal.SIGTERM), two.end(signal.SIGTERM)) == (0, 0)
+    assert path.agree() == [held + 2 * BURST for held in before]
+
+
 def test_a_chain_that_was_away(path: Path2, sims: Sims) -> None:
     """The second chain's node is killed under the relayer, packets wait, it comes back."""
     simd = next(item for item in sims.running() if item.chain_id == path.chains[1].id)
