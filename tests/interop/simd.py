@@ -19,6 +19,7 @@ from typing import Any as Json
 from typing import Literal
 
 from bsmg.client.keys import key_from_mnemonic, new_mnemonic
+from processes.ports import lease, release
 from tests.interop import clients
 from tests.interop.net import Chain
 
@@ -123,6 +124,7 @@ def simd(
         yield made
     finally:
         made.stop()
+        release(home)
 
 
 def start_simd(
@@ -135,7 +137,7 @@ def start_simd(
     genesis: Mapping[str, Json] | None = None,
 ) -> Simd:
     """Make a genesis in `home` and start the node; whoever calls it calls `stop`. `genesis`: values to be merged in."""
-    rpc, grpc, rest, p2p = _free_ports(4)
+    rpc, grpc, rest, p2p = lease(home, 4)
     made = Simd(
         home=home,
         binary=_BINARIES[version](),
@@ -223,16 +225,6 @@ def _edit(file: Path, values: Mapping[str, str]) -> None:
         lines.append(f"{key.rpartition('.')[2]} = {left.pop(key)}" if key in left else line)
     assert not left, f"{file}: expected {sorted(left)}"
     file.write_text("\n".join(lines) + "\n")
-
-
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    for each in sockets:
-        each.bind(("127.0.0.1", 0))
-    ports = [int(each.getsockname()[1]) for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
 
 
 def _listens(target: str) -> bool:
