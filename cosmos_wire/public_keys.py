@@ -27,6 +27,7 @@ KINDS: Mapping[str, type[secp256k1_keys.PubKey | secp256r1_keys.PubKey | ed25519
 }
 DEPTH_MAX, KEYS_MAX = 10, 100  # the SDK's MaxUnpackAnyRecursionDepth and MaxUnpackAnySubCalls
 ADDRESS_BYTES = 20
+REMEMBERED_BYTES_MAX = 64  # of keys that are parsed once: anybody can send large ones that nobody ever signs for
 # The first four bytes of SHA-256 of the amino name, leading zeros and one group of three bytes left out.
 AMINO_MULTISIG = bytes.fromhex("22c1f7e2")  # tendermint/PubKeyMultisigThreshold
 AMINO_PREFIXES = {  # with the length of the key
@@ -68,11 +69,13 @@ def secp256k1_key(data: bytes) -> SimpleKey:
 
 def from_any(packed: Any) -> Key:
     """The key that a signer info or an account carries; raises TxDecode."""
-    return _from_any(packed.type_url, packed.value)
+    if len(packed.value) > REMEMBERED_BYTES_MAX:
+        return _Reader().read(packed.type_url, packed.value, DEPTH_MAX)
+    return _small(packed.type_url, packed.value)
 
 
 @lru_cache(maxsize=65_536)
-def _from_any(url: str, value: bytes) -> Key:
+def _small(url: str, value: bytes) -> Key:
     return _Reader().read(url, value, DEPTH_MAX)
 
 
@@ -119,11 +122,15 @@ def to_any(key: Key) -> Any:
     return Any(type_url=MULTISIG, value=made.SerializeToString(deterministic=True))
 
 
-@lru_cache(maxsize=65_536)
 def address(key: Key) -> bytes:
     """Of its account, 20 or 32 bytes; raises InvalidPubKey for a key that can't have one."""
     if isinstance(key, MultisigKey):
         return sha256(amino_bytes(key)).digest()[:ADDRESS_BYTES]
+    return _simple_address(key)
+
+
+@lru_cache(maxsize=65_536)  # no large key has an address, so that nobody can fill the memory with them
+def _simple_address(key: SimpleKey) -> bytes:
     if key.kind == SECP256K1:
         return secp256k1.address(key.data)
     if key.kind == SECP256R1:

@@ -180,3 +180,15 @@ def test_high_s_of_p256_is_refused() -> None:
     assert not public_keys.verify(key, b"message", bytes(64))
     assert not public_keys.verify(key, b"message", good[:63])
     assert not public_keys.verify(SimpleKey(public_keys.SECP256K1, b"short"), b"message", good)
+
+
+def test_large_keys_are_not_remembered() -> None:
+    before = public_keys._small.cache_info().currsize, public_keys._simple_address.cache_info().currsize
+    for size in (65, 1_000, 100_000):
+        key = SimpleKey(public_keys.SECP256K1, bytes([7]) * size)
+        assert from_any(to_any(key)) == key
+        with pytest.raises(InvalidPubKey):
+            address(key)
+    assert from_any(to_any(keys.NESTED)) == keys.NESTED
+    address(keys.NESTED)
+    assert before == (public_keys._small.cache_info().currsize, public_keys._simple_address.cache_info().currsize)
