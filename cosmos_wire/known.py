@@ -1,12 +1,11 @@
-"""What may stand within the messages of a transaction: types in an Any, integers in a text.
+"""What may stand in an Any within the messages of a transaction.
 
-The SDK's decoder unpacks both, so that what does not fit is no transaction (sdk/2) and costs its sender no fee.
-A new light client or allowance adds its types here.
+The SDK's decoder unpacks them, so that what does not fit is no transaction (sdk/2) and costs its sender no fee. A new
+light client or allowance adds its types here.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -20,7 +19,6 @@ from cosmos_wire.protos import (
     Message,
     ed25519_keys,
     feegrant,
-    gogo,
     multisig_keys,
     secp256k1_keys,
     secp256r1_keys,
@@ -60,30 +58,22 @@ WITHIN_ANY: Mapping[str, type[Message]] = {
     for kind in kinds
 }
 ANY_DEPTH_MAX = 10  # the SDK's MaxUnpackAnyRecursionDepth
-INTEGER = "cosmossdk.io/math.Int"
-INTEGER_BITS = 256
-# What Go's big.Int reads in base 0; a leading 0 alone means octal.
-PREFIXED = re.compile(r"[+-]?(?:0[xX][0-9a-fA-F_]+|0[bB][01_]+|0[oO]?[0-7_]*|[1-9][0-9_]*)")
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A field that holds an Any, an integer, or a message with one of them somewhere below."""
+    """A field that holds an Any, or a message with one somewhere below."""
 
     field: FieldDescriptor
-    integer: bool
     listed: bool
 
 
 def check_within(message: Message, *, lax: bool, depth: int = ANY_DEPTH_MAX) -> bool:
-    """Judge every Any and integer below a message; whether there were unknown non-critical fields. Raises TxDecode."""
+    """Judge every Any below a message; whether there were unknown non-critical fields. Raises TxDecode."""
     found = False
     for step in _steps(message.DESCRIPTOR):
         value: Value = getattr(message, step.field.name)
-        if step.integer:
-            for text in value if step.listed else (value,):
-                _check_integer(text)
-        elif step.listed:
+        if step.listed:
             for item in value:
                 found |= _check_message(item, step.field, lax=lax, depth=depth)
         elif message.HasField(step.field.name):
@@ -106,27 +96,13 @@ def _check_message(value: Message, field: FieldDescriptor, *, lax: bool, depth: 
     return check_within(inner, lax=lax, depth=depth - 1) or unknown
 
 
-def _check_integer(text: str) -> None:
-    if not text:
-        return
-    if PREFIXED.fullmatch(text) is None:
-        raise TxDecode(f'math/big: cannot unmarshal "{text[:100]}" into a *big.Int')
-    if text.lstrip("+-").isdigit() and int(text[:100]).bit_length() > INTEGER_BITS:
-        raise TxDecode(f"integer out of range; got more than {INTEGER_BITS} bits")
-
-
 @lru_cache(maxsize=1_024)
 def _steps(descriptor: Descriptor) -> tuple[Step, ...]:
     return tuple(
-        Step(field, _is_integer(field), field.label == FieldDescriptor.LABEL_REPEATED)
+        Step(field, field.label == FieldDescriptor.LABEL_REPEATED)
         for field in descriptor.fields
-        if _is_integer(field) or _holds(field, (descriptor.full_name,))
+        if _holds(field, (descriptor.full_name,))
     )
-
-
-def _is_integer(field: FieldDescriptor) -> bool:
-    text = field.type == FieldDescriptor.TYPE_STRING
-    return bool(text and field.GetOptions().Extensions[gogo.customtype] == INTEGER)
 
 
 def _holds(field: FieldDescriptor, above: tuple[str, ...]) -> bool:
@@ -137,4 +113,4 @@ def _holds(field: FieldDescriptor, above: tuple[str, ...]) -> bool:
         return True
     if inner.full_name in above:
         return False
-    return any(_is_integer(below) or _holds(below, (*above, inner.full_name)) for below in inner.fields)
+    return any(_holds(below, (*above, inner.full_name)) for below in inner.fields)

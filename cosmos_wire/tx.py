@@ -48,7 +48,7 @@ def decode(data: bytes, types: Mapping[str, type[Message]]) -> DecodedTx:
         raise TxDecode("TxRaw must follow ADR-027: it is not in its canonical encoding")
     body, unknown = parse_lax(tx.TxBody, raw.body_bytes, "TxBody")
     auth_info = parse(tx.AuthInfo, raw.auth_info_bytes, "AuthInfo")
-    check_within(auth_info.fee, lax=False)
+    amounts.require_readable(auth_info.fee)
     unpacked = [(item.type_url, *unpack(item, types)) for item in body.messages]
     for _, message, _ in unpacked:
         amounts.require_readable(message)

@@ -157,7 +157,7 @@ REFUSED = [
     ("granter's address", lambda: _auth(lambda i: setattr(i.fee, "granter", "x")), 7, "decoding bech32 failed"),
     ("payer's address", lambda: _auth(lambda i: setattr(i.fee, "payer", "x")), 7, "Invalid fee payer address (decod"),
     ("null fee", lambda: _auth(lambda i: setattr(i.fee.amount[0], "amount", "")), 13, "invalid fee provided: null: in"),
-    ("fee of letters", lambda: _auth(lambda i: setattr(i.fee.amount[0], "amount", "ten")), 2, "cannot unmarshal"),
+    ("fee of letters", lambda: _auth(lambda i: setattr(i.fee.amount[0], "amount", "ten")), 2, "cannot read"),
     ("fee over 256 bits", lambda: _auth(lambda i: setattr(i.fee.amount[0], "amount", str(2**256))), 2, "256 bits"),
     ("coins twice", lambda: _auth(lambda i: i.fee.amount.add(denom=DENOM, amount="1")), 13, "invalid fee amount: "),
     ("tip", lambda: _auth(lambda i: i.tip.SetInParent()), 37, "tips are not enabled"),
@@ -261,7 +261,7 @@ def test_what_no_client_reads_is_no_transaction(node: Node, packed: Any, log: st
     assert log in found.log
 
 
-@pytest.mark.parametrize(("amount", "code"), [("ten", 2), (str(2**256), 2), ("0x10", 10), ("007", 10)])
+@pytest.mark.parametrize(("amount", "code"), [("ten", 2), (str(2**256), 2), ("007", 10)])
 def test_amounts_that_are_none(node: Node, amount: str, code: int) -> None:
     odd = bank_tx.MsgSend(from_address=ALICE.text, to_address=BOB.text, amount=[coin.Coin(denom=DENOM, amount=amount)])
     (result,) = node.block(send_tx(0, messages=(odd,)))
