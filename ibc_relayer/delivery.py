@@ -119,7 +119,7 @@ class Delivery:
 
 def _detail(outcome: TxOutcome) -> str:
     where = f"in block {outcome.height}" if outcome.height else "by CheckTx"
-    return f"refused {where} with {outcome.codespace}/{outcome.code}: {outcome.log[:500]}"
+    return f"refused {where} with {outcome.codespace}/{outcome.code}: {' '.join(outcome.log.split())[:500]}"
 
 
 def _all(steps: Sequence[Step], result: Result) -> Results:

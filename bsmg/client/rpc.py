@@ -19,6 +19,7 @@ from ibc_core.host import Event
 
 RPC_TIMEOUT_S = 20.0  # a full block's FinalizeBlock may hold an answer back for seconds
 CONNECTIONS_MAX = 32  # to one node
+IDLE_S = 5.0  # a connection is kept; CometBFT closes it after 10
 PER_PAGE = 100  # CometBFT's own limit
 PAGES_MAX = 200  # 20,000 entries: more than any validator set or search that we ask for
 ANSWER_BYTES_MAX = 1 << 28
@@ -135,7 +136,7 @@ class Rpc:
     def session(self) -> aiohttp.ClientSession:
         """The shared HTTP session, made at first use because it belongs to the running loop."""
         if self._session is None:
-            connector = aiohttp.TCPConnector(limit=CONNECTIONS_MAX)
+            connector = aiohttp.TCPConnector(limit=CONNECTIONS_MAX, keepalive_timeout=IDLE_S)
             self._session = aiohttp.ClientSession(connector=connector)
         return self._session
 
@@ -144,8 +145,7 @@ class Rpc:
         self._calls += 1
         body = {"jsonrpc": "2.0", "id": self._calls, "method": method, "params": params}
         try:
-            async with asyncio.timeout(self.timeout_s), self.session().post(self.url, json=body) as answer:
-                doc = await answer.json(content_type=None)
+            doc = await self._post(body)
         except TimeoutError as error:
             raise NodeTimeout(method, self.url, f"expected an answer within {self.timeout_s} s, got none") from error
         except (aiohttp.ClientError, OSError) as error:
@@ -153,6 +153,20 @@ class Rpc:
         except ValueError as error:
             raise BadAnswer(method, self.url, f"expected JSON, got something else: {error}") from error
         return self._result(method, doc)
+
+    async def _post(self, body: Mapping[str, Json]) -> Json:
+        """The answer; a question is asked again when the node closed a kept connection under it."""
+        async with asyncio.timeout(self.timeout_s):
+            try:
+                return await self._post_once(body)
+            except aiohttp.ServerDisconnectedError:
+                if body["method"].startswith("broadcast"):
+                    raise  # it may have been taken: the caller knows how to find out
+                return await self._post_once(body)
+
+    async def _post_once(self, body: Mapping[str, Json]) -> Json:
+        async with self.session().post(self.url, json=body) as answer:
+            return await answer.json(content_type=None)
 
     def _result(self, method: str, doc: Json) -> dict[str, Json]:
         if not isinstance(doc, dict):
