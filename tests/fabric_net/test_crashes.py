@@ -6,12 +6,14 @@ import asyncio
 
 import pytest
 
-from fabric_adapter.gateway import Checkpoint, Committed, Gateway, text_args
+from fabric_adapter.gateway import Checkpoint, Committed, Gateway, Patience, text_args
 from fabric_wire.protos import transaction
 from tests.fabric_net.conftest import CHAINCODE, Net, fresh, values_of
 
 pytestmark = pytest.mark.fabric
 
+# A machine that others use takes its time to start a peer again.
+LONG = Patience(total_s=120, status_s=240)
 FLIGHTS, AT_A_TIME, BEFORE_THE_KILL = 80, 20, 15
 
 
@@ -36,7 +38,7 @@ class Flow:
 
 @pytest.mark.parametrize("victim", ["peer1", "peer2", "orderer", "chaincode"])
 async def test_killed_in_mid_flight(net: Net, victim: str):
-    async with net.client() as client:
+    async with net.client(patience=LONG) as client:
         start = Checkpoint(block=await client.height())
         flow = Flow(client, fresh("flight"))
         flights = [asyncio.create_task(flow.one(number)) for number in range(FLIGHTS)]
@@ -51,7 +53,7 @@ async def test_killed_in_mid_flight(net: Net, victim: str):
 
 async def test_a_listener_hears_every_event_once_though_its_peer_dies(net: Net):
     run = fresh("heard")
-    async with net.client(1) as listener, net.client(2) as sender:
+    async with net.client(1, patience=LONG) as listener, net.client(2, patience=LONG) as sender:
         start = Checkpoint(block=await sender.height())
         hearing = asyncio.create_task(hear(listener, run, start))
         for number in range(10):

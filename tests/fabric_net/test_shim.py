@@ -25,7 +25,7 @@ from fabric_wire.services import chaincode_services
 
 PACKAGE_ID = "microgrid:abc"
 PAGE = 3
-PATIENCE_S = 20
+PATIENCE_S = 120  # a guard against standing still, not a measurement
 NOW_NS = 1_700_000_000_123_456_789
 
 

@@ -6,13 +6,17 @@ import asyncio
 import json
 import time
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 
-from fabric_adapter.errors import CommitError, EndorseError, EvaluateError, SubmitError
+from fabric_adapter.errors import CommitError, EndorseError, EvaluateError, EventsError, SubmitError
 from fabric_adapter.gateway import Checkpoint, Endorsed, Gateway, Patience, text_args
-from fabric_adapter.identity import P256_ORDER, Identity
+from fabric_adapter.identity import P256_ORDER, Identity, signer
+from fabric_adapter.network import crypto
+from fabric_adapter.network.crypto import Subject
+from fabric_adapter.network.plan import Home
 from fabric_adapter.proposal import Options, sign_envelope
 from fabric_wire.protos import common, kvrwset, proposal, proposal_response, rwset, transaction
 from tests.fabric_net.conftest import CHAINCODE, Net, fresh, values_of
@@ -20,6 +24,7 @@ from tests.fabric_net.conftest import CHAINCODE, Net, fresh, values_of
 pytestmark = pytest.mark.fabric
 
 CONCURRENT = 200
+YEAR, EXPIRED = timedelta(days=365), timedelta(minutes=-1)
 AT_ONCE = Patience(total_s=0.1)
 PAGE = 100  # how many keys a peer puts into one answer
 
@@ -196,13 +201,48 @@ async def test_a_high_s_signature_is_refused(net: Net, client: Gateway):
             certificate=client.identity.certificate,
             sign=lambda message: high_s(client.identity.sign(message)),
         )
-        with pytest.raises(EndorseError, match="signature"):
+        with pytest.raises(EndorseError, match="access denied"):
             await careless.endorse(CHAINCODE, text_args("ping"))
 
 
 def high_s(signature: bytes) -> bytes:
     r, s = decode_dss_signature(signature)
     return encode_dss_signature(r, P256_ORDER - s)
+
+
+def stranger(home: Home, own_authority: bool, subject: Subject) -> Identity:
+    """Somebody who says to be of Org1: with a certificate of its authority, or of another one of the same name."""
+    folder = home.crypto("org1")
+    authority = crypto.read_pair(folder, "ca") if own_authority else crypto.make_authority("ca.org1")
+    made = crypto.issue(authority, subject)
+    return Identity(msp_id="Org1MSP", certificate=made.certificate_pem, sign=signer(made.key))
+
+
+@pytest.mark.parametrize(
+    ("own_authority", "role", "lifetime", "words"),
+    [
+        (False, "client", YEAR, "access denied"),
+        (True, "client", EXPIRED, "expired"),
+        (True, "orderer", YEAR, "Failed evaluating policy"),
+    ],
+)
+async def test_who_is_no_valid_member_gets_nothing_endorsed(
+    net: Net, own_authority: bool, role: str, lifetime: timedelta, words: str
+):
+    async with net.client(patience=AT_ONCE) as client:
+        client.identity = stranger(net.home, own_authority, Subject(name="somebody", role=role, lifetime=lifetime))
+        with pytest.raises(EndorseError, match=words) as refused:
+            await client.endorse(CHAINCODE, text_args("put", fresh("k"), "v"))
+        assert not refused.value.is_passing
+
+
+async def test_a_stranger_learns_nothing(net: Net):
+    async with net.client(patience=AT_ONCE) as client:
+        client.identity = stranger(net.home, False, Subject(name="somebody", role="client"))
+        with pytest.raises(EvaluateError, match="access denied"):
+            await client.evaluate(CHAINCODE, text_args("ping"))
+        with pytest.raises(EventsError, match="PERMISSION_DENIED"):
+            await anext(client.chaincode_events(CHAINCODE))
 
 
 async def test_the_same_envelope_twice_counts_once(client: Gateway):

@@ -1,0 +1,171 @@
+"""How many transactions a second a real Fabric network takes, 200 at a time: a bare put, or another call.
+
+    python -m bench.fabric_rate [--seconds 20] [--concurrent 200] [--home DIR] [--json FILE]
+
+A caller sends its next transaction when the last one is in a block and valid (endorsed by both organisations, ordered,
+committed). Half of the callers use each organisation's gateway. Counted are those that end between the warm-up and the
+end. Afterwards every key has to be there with its value on both peers; else there is no figure.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import Any as Json
+
+from bench.measure import cpu_s, machine, spent, summary
+from bench.net import note
+from cosmos_wire.errors import ToolError
+from fabric_adapter.gateway import Gateway, text_args
+from fabric_adapter.network import lifecycle
+from fabric_adapter.network.document import connect
+from fabric_adapter.network.plan import Home, Wish
+from fabric_adapter.proposal import Options as CallOptions
+from processes.files import read_json
+
+MakeArgs = Callable[[int], Sequence[bytes]]
+SECONDS, CONCURRENT = 20.0, 200
+WARM_UP_S = 3.0
+VALUE = "v" * 100
+PREFIX = "rate"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What is offered: `home` None brings a network up and takes it away again."""
+
+    seconds: float = SECONDS
+    concurrent: int = CONCURRENT
+    home: Path | None = None
+
+
+@dataclass(slots=True)
+class Tally:
+    """What ended, and when."""
+
+    numbers: count[int] = field(default_factory=count)
+    sent: int = 0
+    ended_s: list[tuple[float, float]] = field(default_factory=list)  # (end, duration)
+
+
+def bare_put(run: str) -> MakeArgs:
+    """One key of its own, 100 bytes: nothing is read, nothing conflicts."""
+    return lambda number: text_args("put", f"{PREFIX}/{run}/{number:08}", VALUE)
+
+
+async def closed_loop(clients: Sequence[Gateway], chaincode: str, make: MakeArgs, options: Options) -> Tally:
+    """Keep `concurrent` transactions under way for the warm-up and the measured time."""
+    tally, until = Tally(), time.monotonic() + WARM_UP_S + options.seconds
+
+    async def caller(client: Gateway) -> None:
+        while time.monotonic() < until:
+            begun, number = time.monotonic(), next(tally.numbers)
+            tally.sent += 1
+            await client.transact(chaincode, make(number))
+            tally.ended_s.append((time.monotonic(), time.monotonic() - begun))
+
+    await asyncio.gather(*(caller(clients[number % len(clients)]) for number in range(options.concurrent)))
+    return tally
+
+
+def figures(tally: Tally, options: Options, begun: float) -> dict[str, Json]:
+    """Rate and waiting times of the measured window."""
+    first, last = begun + WARM_UP_S, begun + WARM_UP_S + options.seconds
+    inside = [duration for end, duration in tally.ended_s if first <= end < last]
+    return {
+        "committed_per_s": round(len(inside) / options.seconds, 1),
+        "seconds_to_commit": summary(inside, 3),
+        "sent": tally.sent,
+    }
+
+
+async def check(clients: Sequence[Gateway], doc: dict[str, Json], run: str, sent: int) -> None:
+    """Every key is there, on every peer; raises ToolError with how many there are."""
+    last = [await client.transact(doc["chaincode"], text_args("put", "last", "1")) for client in clients]
+    await asyncio.gather(*(client.commit_status(item.tx_id) for client in clients for item in last))
+    args = text_args("range", f"{PREFIX}/{run}/", f"{PREFIX}/{run}0")
+    for client, org in zip(clients, doc["orgs"], strict=True):
+        own = CallOptions(organizations=[org["msp_id"]])
+        rows = json.loads(await client.evaluate(doc["chaincode"], args, own))
+        good = sum(1 for _, value in rows if bytes.fromhex(value).decode() == VALUE)
+        if good != sent:
+            raise ToolError(f"{org['peer']}: expected {sent} keys with their value, got {good}")
+
+
+def cpu(doc: dict[str, Json]) -> dict[str, float]:
+    """CPU seconds so far by role; `load` is this process."""
+    return {
+        "peers": sum(cpu_s(org["pid"]) for org in doc["orgs"]),
+        "orderer": cpu_s(doc["orderer"]["pid"]),
+        "chaincode": cpu_s(doc["chaincode_server"]["pid"]),
+        "load": time.process_time(),
+    }
+
+
+async def measure(options: Options) -> dict[str, Json]:
+    """The bare put's figures."""
+    async with running(options.home) as home:
+        doc = dict(read_json(home.document))
+        clients = [connect(home.document, number) for number in range(1, len(doc["orgs"]) + 1)]
+        try:
+            return await _measured(clients, doc, options)
+        finally:
+            await asyncio.gather(*(client.close() for client in clients))
+
+
+async def _measured(clients: Sequence[Gateway], doc: dict[str, Json], options: Options) -> dict[str, Json]:
+    run, before, begun = f"{time.time_ns()}", cpu(doc), time.monotonic()
+    tally = await closed_loop(clients, doc["chaincode"], bare_put(run), options)
+    used = spent(before, cpu(doc))
+    await check(clients, doc, run, tally.sent)
+    per_call = {role: round(1000 * seconds / tally.sent, 2) for role, seconds in used.items()}
+    found = figures(tally, options, begun)
+    return {**found, "concurrent": options.concurrent, "cpu_ms_a_transaction": per_call, "machine": machine()}
+
+
+@asynccontextmanager
+async def running(home: Path | None) -> AsyncIterator[Home]:
+    """A network of defaults; the given one stays as it is."""
+    if home is not None:
+        yield Home(home)
+        return
+    made = Home(Path(tempfile.mkdtemp(prefix="bsmg-bench-")))
+    try:
+        await lifecycle.up(lifecycle.Request(home=made, wish=Wish(), say=note))
+        yield made
+    finally:
+        if made.specs.exists():
+            lifecycle.down(made, purge=True)
+        shutil.rmtree(made.path, ignore_errors=True)
+
+
+def main() -> int:
+    """Print the figures as JSON."""
+    parser = argparse.ArgumentParser(prog="python -m bench.fabric_rate", description=__doc__.splitlines()[0])
+    parser.add_argument("--seconds", type=float, default=SECONDS)
+    parser.add_argument("--concurrent", type=int, default=CONCURRENT)
+    parser.add_argument("--home", type=Path)
+    parser.add_argument("--json", type=Path)
+    given = parser.parse_args()
+    options = Options(
+        seconds=given.seconds, concurrent=given.concurrent, home=given.home.resolve() if given.home else None
+    )
+    text = json.dumps(asyncio.run(measure(options)), indent=1)
+    if given.json:
+        given.json.write_text(text + "\n")
+    sys.stdout.write(text + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
