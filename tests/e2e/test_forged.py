@@ -70,7 +70,7 @@ CODES: Mapping[str, tuple[str, int]] = {  # what does not stand here is a proof 
     "height: zero": NO_STATE,
     "signer: none": ("ibc", 5),
     "received": ("channel", 39),
-    "of another": REDUNDANT,
+    "of another": ("channel", 39),
     "sooner": REDUNDANT,
     "borrowed": ("channel", 39),
     "hurried": BAD_PACKET,
