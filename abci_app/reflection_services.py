@@ -20,6 +20,7 @@ from cosmos_wire.protos import (
     autocli_query,
     base_reflection,
     ed25519_keys,
+    fabric_client,
     file_reflection,
     multisig_keys,
     secp256k1_keys,
@@ -30,15 +31,15 @@ from cosmos_wire.protos import (
 from ibc_core.host import Context, MessageRoute, QueryRoute
 
 MESSAGES = "cosmos.base.v1beta1.Msg"  # the interface that every message of a transaction has
-_TM = tendermint_client
+_TM, _FABRIC = tendermint_client, fabric_client
 INTERFACES: Mapping[str, tuple[type[Message], ...]] = {
     "cosmos.auth.v1beta1.AccountI": (auth.BaseAccount, auth.ModuleAccount),
     "cosmos.auth.v1beta1.ModuleAccountI": (auth.ModuleAccount,),
     "cosmos.crypto.PubKey": (ed25519_keys.PubKey, multisig_keys.LegacyAminoPubKey, secp256k1_keys.PubKey),
     "cosmos.tx.v1beta1.Tx": (tx.Tx,),
-    "ibc.core.client.v1.ClientState": (_TM.ClientState,),
-    "ibc.core.client.v1.ConsensusState": (_TM.ConsensusState,),
-    "ibc.core.client.v1.Header": (_TM.Header, _TM.Misbehaviour),
+    "ibc.core.client.v1.ClientState": (_TM.ClientState, _FABRIC.ClientState),
+    "ibc.core.client.v1.ConsensusState": (_TM.ConsensusState, _FABRIC.ConsensusState),
+    "ibc.core.client.v1.Header": (_TM.Header, _TM.Misbehaviour, _FABRIC.Header, _FABRIC.Misbehaviour),
 }
 SIGN_MODES = (signing.SIGN_MODE_DIRECT, signing.SIGN_MODE_LEGACY_AMINO_JSON, signing.SIGN_MODE_DIRECT_AUX)
 V1BETA1 = "/cosmos.base.reflection.v1beta1.ReflectionService/"

@@ -178,7 +178,7 @@ def _extend(msp: Msp, chain: tuple[Certificate, ...]) -> Iterator[tuple[Certific
             yield from _extend(msp, (*chain, parent))
 
 
-@lru_cache(maxsize=16_384)
+@lru_cache(maxsize=4096)
 def is_signed_by(certificate: Certificate, parent: Certificate) -> bool:
     """Whether `parent`, a certificate authority, issued the certificate: names, key identifiers, signature."""
     wanted = certificate.extensions.authority_key_id

@@ -13,10 +13,11 @@ from functools import lru_cache
 from hashlib import sha256
 
 from fabric_wire import der, p256, strict
-from fabric_wire.errors import InvalidCertificate, UnsupportedCertificate
+from fabric_wire.errors import InvalidCertificate, MalformedMessage, UnsupportedCertificate
 from fabric_wire.protos import identities
 
 CERTIFICATE_BYTES_MAX = 16_384
+IDENTITY_BYTES_MAX = 32_768  # a certificate in PEM and a name: bounds what the caches below can hold
 VERSION_3 = 2
 ECDSA_SHA256 = bytes.fromhex("2a8648ce3d040302")
 EC_PUBLIC_KEY, PRIME256V1 = bytes.fromhex("2a8648ce3d0201"), bytes.fromhex("2a8648ce3d030107")
@@ -85,7 +86,7 @@ class Certificate:
         return sha256(der.encode(der.SEQUENCE, self.tbs, algorithm, signature)).digest()
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024)
 def read_certificate(raw: bytes) -> Certificate:
     """A certificate of DER bytes; raises MalformedDer, InvalidCertificate, UnsupportedCertificate, InvalidKey."""
     if len(raw) > CERTIFICATE_BYTES_MAX:
@@ -288,9 +289,11 @@ class Identity:
     raw: bytes
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024)
 def read_identity(raw: bytes) -> Identity:
     """A SerializedIdentity; raises MalformedMessage and what a certificate raises."""
+    if len(raw) > IDENTITY_BYTES_MAX:
+        raise MalformedMessage(f"identity: expected at most {IDENTITY_BYTES_MAX} bytes, got {len(raw)}")
     message = strict.read(identities.SerializedIdentity, raw)
     certificate = read_certificate(from_pem(message.id_bytes))
     return Identity(msp_id=message.mspid, certificate=certificate, raw=raw)

@@ -119,6 +119,13 @@ def test_two_truths_change_nothing(host: Host):
     assert host.store.data == before
 
 
+def test_one_tick_told_twice_is_no_lie(host: Host):
+    first, second = host.net.header().endorsed, host.net.header().endorsed
+    assert first != second  # two proposals
+    report(host, first, second)
+    assert host.status() is Status.ACTIVE
+
+
 def test_a_report_has_to_be_endorsed_on_both_sides(host: Host):
     first = host.net.proof(PATH)
     host.net.put(PATH, b"another")

@@ -58,6 +58,16 @@ def test_ticks_may_be_left_out_and_come_late(host: Host):
     assert host.client.timestamp_ns(host.ctx(), host.client_id, height(2)) == START_NS + 2 * SECOND_NS
 
 
+def test_a_tick_from_before_the_client_began():
+    net = Network()
+    early = net.header()
+    net.tick()
+    host = Host(net=net)
+    host.update(early)
+    assert host.status() is Status.ACTIVE
+    assert host.client.timestamp_ns(host.ctx(), host.client_id, height(1)) == START_NS + SECOND_NS
+
+
 def test_the_same_header_twice_changes_nothing(host: Host):
     host.net.tick()
     header = host.net.header()

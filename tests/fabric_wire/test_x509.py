@@ -212,6 +212,13 @@ def test_text_that_is_no_pem(text: bytes):
         from_pem(text)
 
 
+def test_an_identity_that_is_too_long():
+    """A name of megabytes beside a good certificate must not fill memory."""
+    raw = peer_of("Org1MSP").serialized("x" * 32_768)
+    with pytest.raises(MalformedMessage, match="identity: expected at most 32768 bytes"):
+        read_identity(raw)
+
+
 def test_an_identity_has_one_form():
     raw = peer_of("Org1MSP").serialized("Org1MSP")
     assert read_identity(raw).msp_id == "Org1MSP"
