@@ -25,6 +25,7 @@ REFLECTIONS = ("grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.S
 STREAMS = {*REFLECTIONS, "grpc.health.v1.Health/Watch"}
 NOT_THERE = {  # methods that find nothing on this network, and those that this chain has not
     "bsmg.registry.v1.Query/Feeder": "NOT_FOUND",
+    "cosmos.feegrant.v1beta1.Query/Allowance": "NOT_FOUND",
     "cosmos.staking.v1beta1.Query/Delegation": "NOT_FOUND",
     "cosmos.staking.v1beta1.Query/DelegatorValidator": "NOT_FOUND",
     "cosmos.staking.v1beta1.Query/UnbondingDelegation": "NOT_FOUND",
@@ -173,6 +174,8 @@ def _known(client: Reflected, net: Net, tx_hash: str) -> dict[str, Whatever]:
         "denom": chain.denom,
         "denoms": chain.denom,
         "device": devices[0]["id"],
+        "grantee": account,
+        "granter": account,
         "hash": tx_hash,
         "height": 3,
         "interface_name": "cosmos.base.v1beta1.Msg",
