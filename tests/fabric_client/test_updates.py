@@ -356,6 +356,8 @@ def created(host: Host, **changes: object) -> None:
         ({"chain_id": " "}, errors.InvalidTerms, "chain id: expected"),
         ({"chain_id": "x" * 51}, errors.InvalidTerms, "chain id: expected"),
         ({"chain_id": "mgf-2"}, errors.InvalidTerms, "expected one of revision 2 above 0, got 1-1"),
+        ({"latest_height": build.height_message(Height(1, 0))}, errors.InvalidTerms, "above 0, got 1-0"),
+        ({"channel_id": "e" * 250}, errors.InvalidTerms, "at most 249 characters"),
         ({"channel_id": "Energy"}, errors.InvalidTerms, "channel id: expected"),
         ({"namespace": "a/b"}, errors.InvalidTerms, "chaincode name: expected"),
         ({"trusting_period": build.duration(0)}, errors.InvalidTerms, "trusting period: expected more than zero"),
