@@ -12,11 +12,13 @@ from ibc_core.fabric import errors
 from ibc_core.light_client import LightClient
 from ibc_core.packet import NOOP, SUCCESS
 from ibc_core.transfer.denom import Denom
+from ibc_core.v2 import channel as channel_v2
 from tests.fabric_client.fabric_chain import BOTH, FabricChain
 from tests.fabric_client.network import ORG1, peers
 from tests.ibc.harness import HOUR_NS, ORDERED, UNORDERED, AppFactory, Chain, Coordinator
 from tests.ibc.mock_app import MockApp
 from tests.ibc.real_chain import RealChain
+from tests.ibc.v2_path import path_v2
 
 VOUCHER = Denom("bmgf", (("transfer", "channel-0"),)).ledger_name
 
@@ -78,6 +80,21 @@ def test_a_received_packet_does_not_time_out(net: Coordinator) -> None:
     net.pass_time(2 * HOUR_NS)
     with pytest.raises(errors.WrongValue, match=r"receipts/.*: expected absence, got 01"):
         path.b.timeout(packet)
+
+
+def test_ibc_v2_there_and_back_and_timeout(net: Coordinator) -> None:
+    """Its paths are binary: hex in the ledger's keys."""
+    path = path_v2(net)
+    a, b = path.a.chain, path.b.chain
+    b.fund("bob", "bmgb", 100)
+    path.relay(path.b.transfer("bob", "alice", ("bmgb", 60)))
+    voucher = Denom("bmgb", (("transfer", path.a.client_id),)).ledger_name
+    path.relay(path.a.transfer("alice", "bob", (voucher, 25)))
+    assert (a.balance("alice", voucher), b.balance("bob", "bmgb")) == (35, 65)
+    late = path.b.transfer("bob", "alice", ("bmgb", 65))
+    net.pass_time(HOUR_NS)
+    assert path.b.timeout(late) == channel_v2.SUCCESS
+    assert b.balance("bob", "bmgb") == 65
 
 
 def test_too_few_endorsers_move_nothing(net: Coordinator) -> None:

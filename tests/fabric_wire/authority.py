@@ -51,6 +51,7 @@ class Plan:
     extra: tuple[tuple[x509.ExtensionType, bool], ...] = ()
     key: ec.EllipticCurvePrivateKey | None = None
     hash: HashAlgorithm = field(default_factory=SHA256)
+    has_names: bool = True  # key identifiers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,9 +97,11 @@ def build(plan: Plan, parent: Holder | None) -> tuple[bytes, ec.EllipticCurvePri
         .not_valid_before(_time(plan.first_s))
         .not_valid_after(_time(plan.last_s))
         .add_extension(x509.BasicConstraints(ca=plan.is_ca, path_length=plan.path_length), critical=True)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False)
     )
+    if plan.has_names:
+        own = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
+        above = x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key())
+        builder = builder.add_extension(own, critical=False).add_extension(above, critical=False)
     if plan.usage is not None:
         flags = {usage: plan.usage.get(usage, False) for usage in USAGES}
         builder = builder.add_extension(x509.KeyUsage(**flags), critical=True)

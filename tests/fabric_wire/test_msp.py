@@ -132,6 +132,39 @@ def test_an_authority_that_may_not_sign_certificates():
         check_msp(msp)
 
 
+def forged(**changes: object) -> Holder:
+    """By an authority of the same name with a key of its own."""
+    fake = root("ca.Org1MSP", key=secret("not the authority"))
+    return peer("forged", fake, **changes)
+
+
+def test_a_forged_certificate():
+    """Same issuer, and nothing in it that names the key: the signature alone tells."""
+    holder = forged(has_names=False)
+    assert holder.certificate.issuer == ROOT.certificate.subject
+    assert isinstance(refusal(msp_of(ORG), holder), UntrustedCertificate)
+    assert isinstance(refusal(msp_of(ORG), forged()), UntrustedCertificate)
+    assert validate(msp_of(ORG), issued(has_names=False).certificate, NOW_NS).role is Role.PEER
+
+
+def test_the_issuers_name_counts():
+    """The authority's key under another name."""
+    alias = root("alias", key=ROOT.key)
+    assert isinstance(refusal(msp_of(ORG), peer("of alias", alias)), UntrustedCertificate)
+
+
+def test_an_authority_that_is_none():
+    plain = root("plain", is_ca=False, usage=None)
+    assert isinstance(refusal(Msp(msp_id=ORG, roots=(plain.certificate,)), peer("x", plain)), UntrustedCertificate)
+
+
+def test_a_copied_signature():
+    """Another content under the signature of a good certificate."""
+    good, bad = issued(), forged(units=("peer",))
+    spoilt = replace(bad.certificate, signature=good.certificate.signature, extensions=good.certificate.extensions)
+    assert isinstance(refusal(msp_of(ORG), replace(bad, certificate=spoilt)), UntrustedCertificate)
+
+
 def test_roles_can_be_off():
     msp = replace(msp_of(ORG), node_ous=False)
     assert validate(msp, issued(units=()).certificate, NOW_NS).role is None
@@ -151,12 +184,18 @@ TWIN = root("twin", key=secret("ca.Org1MSP"))
     [
         (replace(DEEP, msp_id=""), "expected an MSP identifier"),
         (replace(DEEP, roots=()), "expected 1 root at least"),
+        (replace(DEEP, roots=tuple(root(f"ca {i}").certificate for i in range(16))), "16 authorities"),
+        (
+            replace(DEEP, roots=(root("no ca", is_ca=False, usage=None).certificate,)),
+            "expected a certificate authority",
+        ),
         (replace(DEEP, revoked=tuple(range(1, REVOKED_MAX + 2))), "revoked serials at most"),
         (replace(DEEP, revoked=(2, 1)), "ascending order"),
         (replace(DEEP, revoked=(1, 1)), "ascending order"),
         (replace(DEEP, roots=(ROOT.certificate, TWIN.certificate)), "each authority's key once"),
         (replace(DEEP, roots=(peer_of(ORG).certificate,)), "expected a certificate authority"),
         (replace(DEEP, roots=(MIDDLE.certificate,), intermediates=()), "expected a self-signed root"),
+        (replace(DEEP, roots=(root("nameless", has_names=False).certificate,)), "expected a subject key identifier"),
         (replace(DEEP, intermediates=(ca_of("Org2MSP").certificate,)), "expected one chain from intermediate"),
         (replace(DEEP, intermediates=(peer_of(ORG).certificate,)), "expected a certificate authority"),
     ],
@@ -169,6 +208,8 @@ def test_an_unfit_organisation(msp: Msp, text: str):
 
 def test_organisations_are_in_order_and_once():
     check_msps([msp_of("Org1MSP"), msp_of("Org2MSP")])
+    with pytest.raises(InvalidMsp, match="expected 1 root at least"):
+        check_msps([replace(msp_of(ORG), roots=())])
     for names in (["Org2MSP", "Org1MSP"], ["Org1MSP", "Org1MSP"], []):
         with pytest.raises(InvalidMsp, match="ascending order"):
             check_msps([msp_of(name) for name in names])

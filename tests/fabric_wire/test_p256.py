@@ -83,6 +83,9 @@ def test_other_forms_are_refused(signature: bytes, refusal: type[ChainError]):
 def test_keys_that_are_none(key: bytes):
     with pytest.raises(InvalidKey):
         p256.verify(key, MESSAGE, SIGNATURE)
+    for reader in (p256.require_key, p256.compress, p256.address):
+        with pytest.raises(InvalidKey):
+            reader(key)
 
 
 @given(st.binary(max_size=80))

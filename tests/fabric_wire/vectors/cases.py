@@ -96,6 +96,8 @@ CASES = (
     _case("an authority below it", ORG1, authority("sub.Org1MSP", ca_of(ORG1))),
     _case("revoked", ORG1, REVOKED),
     _case("under an authority of the same name", ORG1, peer("peer.fake", FAKE_CA)),
+    _case("forged", ORG1, peer("peer.forged", FAKE_CA, has_names=False)),
+    _case("without key identifiers", ORG1, peer("peer.nameless", ca_of(ORG1), has_names=False)),
     _case("signed by a peer", ORG1, peer("peer.peer", peer_of(ORG1))),
     Case(name="the other form of the signature", msp_id=ORG1, raw=high_s(peer_of(ORG1, 2))),
     _case("no key usage", ORG1, peer("peer.unused", ca_of(ORG1), usage=None)),
