@@ -18,6 +18,7 @@ TOPOLOGY = "".join(
     for name in ("ina", "inb")
 )
 PAUSE_S, TRIES_MAX = 0.25, 480
+ANSWER_S = 20.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,12 +36,12 @@ class Chain:
 
     def get(self, path: str) -> Json:
         """A GET of the REST gateway."""
-        with urllib.request.urlopen(self.rest + path) as answer:  # noqa: S310  (our own node)
+        with urllib.request.urlopen(self.rest + path, timeout=ANSWER_S) as answer:  # noqa: S310  (our own node)
             return json.load(answer)
 
     def status(self) -> Json:
         """CometBFT's `sync_info`."""
-        with urllib.request.urlopen(self.rpc + "/status") as answer:  # noqa: S310  (our own node)
+        with urllib.request.urlopen(self.rpc + "/status", timeout=ANSWER_S) as answer:  # noqa: S310  (our own node)
             return json.load(answer)["result"]["sync_info"]
 
     def address(self, name: str) -> str:

@@ -29,6 +29,7 @@ FUNDS = 10**15  # of every account, base units
 BONDED = 10**10
 ACCOUNTS = ("faucet", "relayer", "home-01")
 READY_S, PAUSE_S, STOP_S = 90, 0.1, 15
+PORT_TRIES = 4  # a program that knows nothing of the leases may be faster
 _BINARIES: Mapping[Version, Callable[[], Path]] = {"v10": clients.simd10, "v8": clients.simd8}
 
 
@@ -137,41 +138,42 @@ def start_simd(
     genesis: Mapping[str, Json] | None = None,
 ) -> Simd:
     """Make a genesis in `home` and start the node; whoever calls it calls `stop`. `genesis`: values to be merged in."""
-    rpc, grpc, rest, p2p = lease(home, 4)
     made = Simd(
         home=home,
         binary=_BINARIES[version](),
         chain_id=chain_id,
-        rpc=f"http://127.0.0.1:{rpc}",
-        grpc=f"127.0.0.1:{grpc}",
-        rest=f"http://127.0.0.1:{rest}",
+        rpc="",
+        grpc="",
+        rest="",
         accounts={name: _account(name) for name in ("validator", *accounts)},
     )
     _make_genesis(made, genesis or {})
-    _edit(
-        home / "config" / "config.toml",
-        {
-            "rpc.laddr": f'"tcp://127.0.0.1:{rpc}"',
-            "rpc.pprof_laddr": '""',
-            "p2p.laddr": f'"tcp://127.0.0.1:{p2p}"',
-            "consensus.timeout_commit": f'"{block_ms}ms"',
-        },
-    )
-    _edit(
-        home / "config" / "app.toml",
-        {
-            ".pruning": '"nothing"',
-            "api.enable": "true",
-            "api.address": f'"tcp://127.0.0.1:{rest}"',
-            "grpc.address": f'"127.0.0.1:{grpc}"',
-        },
-    )
-    try:
-        made.start()
-    except BaseException:
-        made.kill()
-        raise
+    _edit(home / "config" / "config.toml", {"consensus.timeout_commit": f'"{block_ms}ms"', "rpc.pprof_laddr": '""'})
+    _edit(home / "config" / "app.toml", {".pruning": '"nothing"', "api.enable": "true"})
+    for attempt in range(PORT_TRIES):
+        _listen_at(made, *lease(home, 4))
+        try:
+            made.start()
+        except BaseException:
+            made.kill()
+            if "address already in use" not in made.log() or attempt == PORT_TRIES - 1:
+                raise
+        else:
+            break
     return made
+
+
+def _listen_at(chain: Simd, rpc: int, grpc: int, rest: int, p2p: int) -> None:
+    chain.rpc, chain.grpc, chain.rest = f"http://127.0.0.1:{rpc}", f"127.0.0.1:{grpc}", f"http://127.0.0.1:{rest}"
+    (chain.home / "simd.log").unlink(missing_ok=True)
+    _edit(
+        chain.home / "config" / "config.toml",
+        {"rpc.laddr": f'"tcp://127.0.0.1:{rpc}"', "p2p.laddr": f'"tcp://127.0.0.1:{p2p}"'},
+    )
+    _edit(
+        chain.home / "config" / "app.toml",
+        {"api.address": f'"tcp://127.0.0.1:{rest}"', "grpc.address": f'"{chain.grpc}"'},
+    )
 
 
 def _make_genesis(chain: Simd, own: Mapping[str, Json]) -> None:
@@ -236,8 +238,8 @@ def _listens(target: str) -> bool:
 def _until(holds: Callable[[], bool], what: str, each: Callable[[], None]) -> None:
     pause = threading.Event()
     for _ in range(int(READY_S / PAUSE_S)):
+        each()
         if holds():
             return
-        each()
         pause.wait(PAUSE_S)
     raise AssertionError(f"{what}: expected within {READY_S} s")
