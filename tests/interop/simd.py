@@ -150,17 +150,23 @@ def start_simd(
     _make_genesis(made, genesis or {})
     _edit(home / "config" / "config.toml", {"consensus.timeout_commit": f'"{block_ms}ms"', "rpc.pprof_laddr": '""'})
     _edit(home / "config" / "app.toml", {".pruning": '"nothing"', "api.enable": "true"})
-    for attempt in range(PORT_TRIES):
+    for _ in range(PORT_TRIES):
         _listen_at(made, *lease(home, 4))
-        try:
-            made.start()
-        except BaseException:
-            made.kill()
-            if "address already in use" not in made.log() or attempt == PORT_TRIES - 1:
-                raise
-        else:
-            break
-    return made
+        if _started(made):
+            return made
+    raise AssertionError(f"{chain_id}: expected free ports, got none in {PORT_TRIES} tries\n{made.log()}")
+
+
+def _started(chain: Simd) -> bool:
+    """False when another program was faster at one of the ports."""
+    try:
+        chain.start()
+    except AssertionError:
+        chain.kill()
+        if "address already in use" not in chain.log():
+            raise
+        return False
+    return True
 
 
 def _listen_at(chain: Simd, rpc: int, grpc: int, rest: int, p2p: int) -> None:
