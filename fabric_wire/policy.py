@@ -42,7 +42,7 @@ class Principal:
         """Whether the member is such a one."""
         if member.msp_id != self.msp_id:
             return False
-        return self.role == MEMBER or (member.role is not None and member.role is Role(self.role))
+        return self.role == MEMBER or member.role is Role(self.role)
 
     def __str__(self) -> str:
         return f"{self.msp_id}.{self.role}"

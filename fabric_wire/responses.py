@@ -108,19 +108,19 @@ def read_action(data: bytes) -> Action:
 def write_sets(sets: Sequence[NamespaceSet]) -> bytes:
     """TxReadWriteSet bytes of sets without range queries, collections and metadata, namespaces and keys ascending."""
     message = rwset.TxReadWriteSet(data_model=rwset.TxReadWriteSet.KV)
-    for item in sorted(sets, key=lambda each: each.namespace):
+    for item in sorted(sets, key=lambda each: each.namespace.encode()):
         message.ns_rwset.add(namespace=item.namespace, rwset=strict.write(_write_set(item)))
     return strict.write(message)
 
 
 def _write_set(item: NamespaceSet) -> kvrwset.KVRWSet:
     message = kvrwset.KVRWSet()
-    for read in sorted(item.reads, key=lambda each: each.key):
+    for read in sorted(item.reads, key=lambda each: each.key.encode()):
         added = message.reads.add(key=read.key)
         if read.version is not None:
             added.version.block_num, added.version.tx_num = read.version
             added.version.SetInParent()
-    for write in sorted(item.writes, key=lambda each: each.key):
+    for write in sorted(item.writes, key=lambda each: each.key.encode()):
         message.writes.add(key=write.key, is_delete=write.is_delete, value=write.value)
     return message
 

@@ -30,7 +30,7 @@ UNDERSTOOD = (
     BASIC_CONSTRAINTS, KEY_USAGE, SUBJECT_KEY_ID, AUTHORITY_KEY_ID, EXTENDED_KEY_USAGE, SUBJECT_ALT_NAME
 )  # fmt: skip
 DIGITAL_SIGNATURE, KEY_CERT_SIGN, CRL_SIGN = 0, 5, 6  # bits of the key usage, counted from the first
-CONTEXT_0, CONTEXT_1, CONTEXT_2, EXPLICIT_0, EXPLICIT_3 = 0x80, 0x81, 0x82, 0xA0, 0xA3
+CONTEXT_0, CONTEXT_2, EXPLICIT_0, EXPLICIT_1, EXPLICIT_3 = 0x80, 0x82, 0xA0, 0xA1, 0xA3
 TEXT_TAGS = (der.UTF8_STRING, der.PRINTABLE_STRING, der.IA5_STRING)
 PEM_BEGIN, PEM_END = b"-----BEGIN CERTIFICATE-----", b"-----END CERTIFICATE-----"
 
@@ -105,12 +105,11 @@ def _read_tbs(raw: bytes, tbs: der.Value, signature: bytes) -> Certificate:
     _require_version_3(reader)
     serial = der.integer(reader.take(der.INTEGER), "serial number")
     _require_ecdsa_sha256(reader.take(der.SEQUENCE))
-    issuer = reader.take(der.SEQUENCE).raw
+    issuer = reader.take(der.SEQUENCE)
+    _read_name(issuer)
     not_before_ns, not_after_ns = _read_validity(reader.take(der.SEQUENCE))
     subject = reader.take(der.SEQUENCE)
     key = _read_key(reader.take(der.SEQUENCE))
-    for unique_id in (CONTEXT_1, CONTEXT_2):
-        reader.optional(unique_id)
     extensions = reader.optional(EXPLICIT_3)
     reader.done()
     if serial <= 0:
@@ -120,7 +119,7 @@ def _read_tbs(raw: bytes, tbs: der.Value, signature: bytes) -> Certificate:
         raw=raw,
         tbs=tbs.raw,
         serial=serial,
-        issuer=issuer,
+        issuer=issuer.raw,
         subject=subject.raw,
         common_name=next((text for kind, text in names if kind == COMMON_NAME), ""),
         organisational_units=tuple(text for kind, text in names if kind == ORGANISATIONAL_UNIT),
@@ -133,8 +132,9 @@ def _read_tbs(raw: bytes, tbs: der.Value, signature: bytes) -> Certificate:
 
 
 def _require_version_3(reader: der.Reader) -> None:
-    explicit = reader.take(EXPLICIT_0)
-    version = der.integer(der.inside(explicit, "version").take(der.INTEGER), "version")
+    explicit = der.inside(reader.take(EXPLICIT_0), "version")
+    version = der.integer(explicit.take(der.INTEGER), "version")
+    explicit.done()
     if version != VERSION_3:
         raise UnsupportedCertificate(f"expected version 3, got {version + 1}")
 
@@ -255,7 +255,11 @@ def _read_subject_key_id(data: bytes | None) -> bytes | None:
 def _read_authority_key_id(data: bytes | None) -> bytes | None:
     if data is None:
         return None
-    found = der.only(data, der.SEQUENCE, "authority key identifier").optional(CONTEXT_0)
+    reader = der.only(data, der.SEQUENCE, "authority key identifier")
+    found = reader.optional(CONTEXT_0)
+    for issuer_or_serial in (EXPLICIT_1, CONTEXT_2):
+        reader.optional(issuer_or_serial)
+    reader.done()
     return None if found is None else found.body
 
 

@@ -6,7 +6,6 @@ they endorse can put it right, and the authority's decision does.
 
 from __future__ import annotations
 
-from cosmos_wire.protos import client as client_proto
 from ibc_core import errors, paths
 from ibc_core.fabric.states import ClientStates
 from ibc_core.fabric.wire import ClientState
@@ -27,9 +26,7 @@ def recover_client(ctx: Context, subject_id: str, substitute_id: str) -> None:
     if _terms(client) != _terms(other):
         raise errors.InvalidSubstitute(f"expected the terms {_text(client)}, got {_text(other)}")
     subject.heights.copy_consensus(substitute.heights, height_of(other.latest_height))
-    client.CopyFrom(other)
-    client.frozen_height.CopyFrom(client_proto.Height())
-    subject.set_client(client)
+    subject.set_client(other)  # active, so not frozen
 
 
 def _terms(state: ClientState) -> ClientState:

@@ -217,6 +217,12 @@ def test_a_substitute_with_other_terms(host: Host, name: str, value: str):
     assert host.status() is Status.FROZEN
 
 
+def test_a_substitute_of_another_type(host: Host):
+    for name in ("07-tendermint-0", "nonsense"):
+        with pytest.raises(core.InvalidClientType, match="expected: fabric-endorsement-1, got: "):
+            host.client.recover(host.ctx(), host.client_id, name)
+
+
 def test_only_the_authority_recovers(host: Host):
     frozen(host)
     host.net.tick()

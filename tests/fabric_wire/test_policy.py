@@ -25,6 +25,9 @@ ORGS = ("Org1MSP", "Org2MSP", "Org3MSP")
 NAMES = ("member", "peer", "client", "admin", "orderer")
 
 
+LONG = ", ".join(["'Org1MSP.peer'"] * 256)
+
+
 def member(msp_id: str, role: str) -> Member:
     return Member(msp_id=msp_id, role=Role(role), certificate=peer_of("Org1MSP").certificate)
 
@@ -105,6 +108,7 @@ def test_the_text_of_a_policy_parses_to_the_same_rule(policy: Policy):
         "XOR('Org1MSP.peer')", "'Org1MSP.peer'", "AND('Org1MSP.king')", "AND('Org1MSP')", "AND(Org1MSP.peer)",
         "OutOf('Org1MSP.peer')", "OutOf(0, 'Org1MSP.peer')", "OutOf(2, 'Org1MSP.peer')", "OutOf(-1, 'Org1MSP.peer')",
         "AND('Org1MSP.peer' 'Org2MSP.peer')", "OR(" * 9 + "'Org1MSP.peer'" + ")" * 9, "OR('a.peer'," * 5000,
+        "AND('Org1MSP.peer' 7", "OutOf(,,'Org1MSP.peer')", "OutOf(1)'Org1MSP.peer')", f"OR({LONG})",
         "AND(1)", "AND(,)", "OR('Org1MSP.peer'))", "\x00",
     ],
 )  # fmt: skip
@@ -131,8 +135,13 @@ def test_any_bytes_are_a_policy_or_refused(data: bytes):
     assert write_policy(policy) == data
 
 
-def envelope(rule: policies.SignaturePolicy | None, *kinds: int, version: int = 0) -> bytes:
-    role = msp_principal.MSPRole(msp_identifier="Org1MSP").SerializeToString()
+def wide(size: int) -> policies.SignaturePolicy:
+    rules = [policies.SignaturePolicy(signed_by=0)] * size
+    return policies.SignaturePolicy(n_out_of=policies.SignaturePolicy.NOutOf(n=1, rules=rules))
+
+
+def envelope(rule: policies.SignaturePolicy | None, *kinds: int, version: int = 0, role: int = 0) -> bytes:
+    role = msp_principal.MSPRole(msp_identifier="Org1MSP", role=role).SerializeToString()
     message = policies.SignaturePolicyEnvelope(version=version, rule=rule)
     for kind in kinds:
         message.identities.add(principal_classification=kind, principal=role)
@@ -170,6 +179,8 @@ def varint(number: int) -> bytes:
         (deeper_than_protobuf_goes(), "expected a protobuf message"),
         (envelope(nested(0), *[0] * 257), "expected at most 256 principals, got 257"),
         (envelope(nested(0), 0) + b"\x20\x01", "expected the canonical"),
+        (envelope(wide(257), 0), "at most 256 rules each"),
+        (envelope(nested(0), 0, role=9), "expected a role of .*, got number 9"),
     ],
 )
 def test_envelopes_that_are_no_policy(data: bytes, text: str):

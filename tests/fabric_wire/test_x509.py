@@ -1,6 +1,7 @@
 """Certificates: our strict reader beside the `cryptography` package, and bytes that are no certificate."""
 
 import datetime
+from collections.abc import Iterator
 
 import pytest
 from cryptography import x509
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from cosmos_wire.errors import ChainError
 from fabric_wire import der
-from fabric_wire.errors import InvalidCertificate, MalformedDer, MalformedMessage, UnsupportedCertificate
+from fabric_wire.errors import InvalidCertificate, InvalidKey, MalformedDer, MalformedMessage, UnsupportedCertificate
 from fabric_wire.protos import identities
 from fabric_wire.x509 import Certificate, address, from_pem, read_certificate, read_identity, to_pem
 from tests.fabric_wire.authority import CA_USAGE, START_S, Plan, build, ca_of, peer_of, secret
@@ -136,6 +137,125 @@ def test_bytes_that_are_no_certificate(spoilt: bytes):
 def test_a_certificate_that_is_too_long():
     with pytest.raises(InvalidCertificate, match="expected at most 16384 bytes, got 16385"):
         read_certificate(bytes(16385))
+
+
+CONSTRUCTED = 0x20
+
+
+def values(data: bytes) -> list[der.Value] | None:
+    """All values of DER bytes, None when they are no DER."""
+    reader, found = der.Reader(data, "x"), []
+    try:
+        while not reader.is_done:
+            found.append(reader.any())
+    except MalformedDer:
+        return None
+    return found
+
+
+def with_one_more(value: der.Value) -> Iterator[bytes]:
+    """The value with a NULL at the end of each value inside, one at a time."""
+    head, body = (b"\x00", value.body[1:]) if value.tag == der.BIT_STRING else (b"", value.body)
+    inner = values(body)
+    if not inner or (not value.tag & CONSTRUCTED and value.tag not in {der.OCTET_STRING, der.BIT_STRING}):
+        return
+    yield der.encode(value.tag, head, body, b"\x05\x00")
+    for index, part in enumerate(inner):
+        for spoilt in with_one_more(part):
+            yield der.encode(value.tag, head, *(spoilt if i == index else p.raw for i, p in enumerate(inner)))
+
+
+@pytest.mark.parametrize("raw", [PEER.raw, ca_of("Org1MSP").certificate.raw], ids=["peer", "authority"])
+def test_nothing_may_be_appended_anywhere(raw: bytes):
+    (whole,) = values(raw) or []
+    spoilt = list(with_one_more(whole))
+    assert len(spoilt) > 30
+    assert [each.hex() for each in spoilt if certificate_or_none(each) is not None] == []
+
+
+def replaced(old: bytes, new: bytes) -> bytes:
+    assert len(old) == len(new)
+    assert PEER.raw.count(old) == 1
+    return PEER.raw.replace(old, new)
+
+
+SERIAL = der.encode_integer(PEER.serial)
+TIMES = next(v.body for v in values(values(values(PEER.raw)[0].body)[0].body) if v.body[:1] == bytes([der.UTC_TIME]))
+
+
+@pytest.mark.parametrize(
+    ("raw", "refusal", "text"),
+    [
+        (replaced(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x01"), UnsupportedCertificate, "version 3, got 2"),
+        (replaced(SERIAL, b"\x02\x08" + b"\x80" + bytes(7)), InvalidCertificate, "expected a positive one, got -"),
+        (replaced(TIMES, TIMES[15:] + TIMES[:15]), InvalidCertificate, "expected not before <= not after"),
+        (replaced(PEER.key, PEER.key[:-1] + bytes([PEER.key[-1] ^ 1])), InvalidKey, "expected a point of P-256"),
+        (replaced(PEER.key, b"\x05" + PEER.key[1:]), InvalidKey, "begin with 04"),
+    ],
+)
+def test_fields_that_make_no_certificate(raw: bytes, refusal: type[ChainError], text: str):
+    with pytest.raises(refusal, match=text):
+        read_certificate(raw)
+
+
+def extension(kind: str, body: bytes, *critical: bytes) -> bytes:
+    return der.encode(
+        der.SEQUENCE, der.encode(der.OID, bytes.fromhex(kind)), *critical, der.encode(der.OCTET_STRING, body)
+    )
+
+
+def extended(*extensions: bytes) -> bytes:
+    """The peer's certificate with other extensions."""
+    (whole,) = values(PEER.raw) or []
+    tbs, *rest = values(whole.body) or []
+    fields = [field.raw for field in (values(tbs.body) or [])[:-1]]
+    fields.append(der.encode(0xA3, der.encode(der.SEQUENCE, *extensions)))
+    return der.encode(der.SEQUENCE, der.encode(der.SEQUENCE, *fields), *(part.raw for part in rest))
+
+
+TRUE, FALSE = b"\x01\x01\xff", b"\x01\x01\x00"
+CONSTRAINTS, USAGE = "551d13", "551d0f"
+
+
+def sequence(*parts: bytes) -> bytes:
+    return der.encode(der.SEQUENCE, *parts)
+
+
+@pytest.mark.parametrize(
+    ("extensions", "refusal", "text"),
+    [
+        ((extension(USAGE, b"\x03\x02\x07\x80"),) * 2, InvalidCertificate, "expected each once, got 551d0f again"),
+        ((extension(CONSTRAINTS, sequence(b"\x02\x01\x00")),), InvalidCertificate, "only for an authority, got 0"),
+        ((extension(CONSTRAINTS, sequence(TRUE, b"\x02\x01\xff")),), InvalidCertificate, "expected >= 0 .*, got -1"),
+        ((extension("2a03", b"", TRUE),), UnsupportedCertificate, "extension 2a03: expected one that is understood"),
+        ((extension("2a03", b"", b"\x01\x01\x01"),), MalformedDer, "expected a boolean"),
+    ],
+)
+def test_extensions_that_are_refused(extensions: tuple[bytes, ...], refusal: type[ChainError], text: str):
+    with pytest.raises(refusal, match=text):
+        read_certificate(extended(*extensions))
+
+
+def test_extensions_that_are_taken():
+    assert not read_certificate(extended(extension("2a03", b"", FALSE))).is_ca
+    assert not read_certificate(extended(extension(CONSTRAINTS, sequence(FALSE)))).is_ca
+    found = read_certificate(extended(extension(CONSTRAINTS, sequence(TRUE, b"\x02\x01\x02")))).extensions
+    assert (found.is_ca, found.path_length) == (True, 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "refusal", "text"),
+    [
+        (b"\x0c\x0epeer0.Org1MS\xff\xff", InvalidCertificate, "name: expected text"),
+        (b"\x13\x0epeer0.Org1MS\xc3\xbc", InvalidCertificate, "name: expected text"),
+        (b"\x1e\x0epeer0.Org1MSPx", UnsupportedCertificate, "expected UTF-8 or printable text, got tag 0x1e"),
+    ],
+)
+def test_names_that_are_no_text(name: bytes, refusal: type[ChainError], text: str):
+    subject = b"\x0c\x0d" + b"peer0.Org1MSP"
+    assert PEER.raw.count(subject) == 1
+    with pytest.raises(refusal, match=text):
+        read_certificate(replaced(subject, name[:1] + b"\x0d" + name[2:14] + name[-1:]))
 
 
 def certificate_or_none(raw: bytes) -> Certificate | None:
