@@ -34,7 +34,9 @@ PASSING = (
     "transport is closing",
     "error reading from server",
     "could not launch chaincode",
+    "chaincode registration failed",
     "chaincode stream terminated",
+    "error sending TRANSACTION",  # the chaincode went away between two messages
     "ProposalResponsePayloads do not match",
     "no combination of peers can be derived",
     "unavailability of peers",

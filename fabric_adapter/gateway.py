@@ -7,16 +7,17 @@ One object a stage, one error type a stage (fabric_adapter.errors). What is trie
 - commit status and events: reading.
 
 An orderer that is killed forgets what it took and had not yet written. `transact` therefore sends the same envelope
-again when the status does not come within `Patience.resubmit_s`.
+again when the status does not come within `Patience.resubmit_s`, then after twice as long, and so on.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 import grpc
 
@@ -122,6 +123,9 @@ class ChaincodeEvent:
         return Checkpoint(block=self.block, tx_id=self.tx_id)
 
 
+EventStream: TypeAlias = AsyncGenerator[ChaincodeEvent, None]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Stage:
     """A stage that is tried again: what it raises, and for which transaction."""
@@ -216,19 +220,18 @@ class Gateway:
     async def settle(self, ready: Endorsed) -> Committed:
         """Submit an endorsed transaction until it is in a block. Raises SubmitError, StatusError, CommitError."""
         envelope = sign_envelope(self.identity, ready.envelope)
-        deadline = asyncio.get_running_loop().time() + self.patience.status_s
+        left, wait = self.patience.status_s, self.patience.resubmit_s
         while True:
             await self.submit_envelope(ready.tx_id, envelope)
             try:
-                found = await self.commit_status(ready.tx_id, self.patience.resubmit_s)
+                return _valid(await self.commit_status(ready.tx_id, wait), ready.result)
             except StatusError as error:
-                is_late = asyncio.get_running_loop().time() > deadline
-                if is_late or error.code is not grpc.StatusCode.DEADLINE_EXCEEDED:
+                left -= wait
+                if left <= 0 or error.code is not grpc.StatusCode.DEADLINE_EXCEEDED:
                     raise
-                continue
-            return _valid(found, ready.result)
+            wait = min(2 * wait, left)  # a network that is only slow is not buried in copies
 
-    async def chaincode_events(self, chaincode_name: str, start: Checkpoint = GENESIS) -> AsyncIterator[ChaincodeEvent]:
+    async def chaincode_events(self, chaincode_name: str, start: Checkpoint = GENESIS) -> EventStream:
         """Events behind a checkpoint, in the ledger's order; resumes by itself, none is lost and none comes twice.
 
         Raises EventsError when the peer stays away for longer than the patience. To begin with what comes now, start
@@ -238,9 +241,10 @@ class Gateway:
         pauses = iter(self.patience.pauses())
         while True:
             try:
-                async for event in self._events_once(chaincode_name, point):
-                    point, pauses = event.checkpoint, iter(self.patience.pauses())
-                    yield event
+                async with aclosing(self._events_once(chaincode_name, point)) as events:
+                    async for event in events:
+                        point, pauses = event.checkpoint, iter(self.patience.pauses())
+                        yield event
                 failure: FabricError = EventsError("", grpc.StatusCode.UNAVAILABLE, "the stream ended")
             except grpc.aio.AioRpcError as error:
                 failure = from_rpc(EventsError, "", error)
@@ -249,7 +253,7 @@ class Gateway:
                 raise failure
             await asyncio.sleep(pause)
 
-    async def _events_once(self, chaincode_name: str, point: Checkpoint) -> AsyncIterator[ChaincodeEvent]:
+    async def _events_once(self, chaincode_name: str, point: Checkpoint) -> EventStream:
         request = gateway.ChaincodeEventsRequest(
             channel_id=self.channel,
             chaincode_id=chaincode_name,

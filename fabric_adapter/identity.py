@@ -8,16 +8,14 @@ from functools import cached_property
 from pathlib import Path
 
 import grpc
-from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from cosmos_wire.errors import ToolError
+from fabric_wire import p256
 from fabric_wire.protos import identities
 
 Sign = Callable[[bytes], bytes]
-P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 MESSAGE_BYTES_MAX = 100 << 20  # Fabric's own limit: peer.maxRecvMsgSize
 CHANNEL_OPTIONS = (
     ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
@@ -54,14 +52,9 @@ class Tls:
     key: bytes | None = None
 
 
-def signer(key: ec.EllipticCurvePrivateKey) -> Sign:
+def signer(key: p256.PrivateKey) -> Sign:
     """Sign SHA-256 with a P-256 key; Fabric refuses the higher of the two values that S may have."""
-
-    def sign(message: bytes) -> bytes:
-        r, s = decode_dss_signature(key.sign(message, ec.ECDSA(hashes.SHA256())))
-        return encode_dss_signature(r, min(s, P256_ORDER - s))
-
-    return sign
+    return lambda message: p256.sign(key, message)
 
 
 def load_identity(msp_id: str, certificate: Path, key: Path) -> Identity:

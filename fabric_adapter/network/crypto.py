@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from cosmos_wire.errors import ToolError
-from fabric_adapter.identity import P256_ORDER
+from fabric_wire.p256 import HALF_ORDER
 
 YEARS = datetime.timedelta(days=3650)
 EARLIER = datetime.timedelta(minutes=5)  # another machine's clock may be a little behind
@@ -91,7 +91,7 @@ def _sign_low(builder: x509.CertificateBuilder, key: ec.EllipticCurvePrivateKey)
     """Sign until S is low: every second time it is."""
     while True:
         made = builder.sign(key, hashes.SHA256())
-        if decode_dss_signature(made.signature)[1] <= P256_ORDER // 2:
+        if decode_dss_signature(made.signature)[1] <= HALF_ORDER:
             return made
 
 

@@ -34,6 +34,7 @@ from fabric_wire.protos import (
 from fabric_wire.services import gateway_services
 
 QUICK = Patience(total_s=0.4, first_s=0.01, longest_s=0.05, resubmit_s=0.1, status_s=0.5)
+GUARD_S = 120  # against standing still, not a measurement
 DOWN = grpc.StatusCode.UNAVAILABLE
 ABORTED = grpc.StatusCode.ABORTED
 ARGS = text_args("put", "k", "v")
@@ -63,6 +64,8 @@ class FakeGateway(gateway_services.GatewayServicer):
     scripts: dict[str, list[object]] = field(default_factory=dict)
     seen: dict[str, list[object]] = field(default_factory=dict)
     prepare: Callable[[common.Payload], None] = lambda _: None
+    stays: bool = False  # a stream of events that has told all it knows waits for more
+    left: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def next(self, stage: str, request: object, context: grpc.aio.ServicerContext) -> object | None:
         self.seen.setdefault(stage, []).append(request)
@@ -93,8 +96,13 @@ class FakeGateway(gateway_services.GatewayServicer):
 
     async def ChaincodeEvents(self, request, context):
         found = await self.next("events", gateway.ChaincodeEventsRequest.FromString(request.request), context)
-        for answer in found or ():
-            yield answer
+        try:
+            for answer in found or ():
+                yield answer
+            if self.stays:
+                await asyncio.Event().wait()
+        finally:
+            self.left.set()
 
     def count(self, stage: str) -> int:
         return len(self.seen.get(stage, []))
@@ -158,6 +166,8 @@ async def test_a_chaincodes_refusal_is_not_asked_again():
         Fault(grpc.StatusCode.FAILED_PRECONDITION, "no combination of peers can be derived"),
         Fault(ABORTED, "failed", ["ProposalResponsePayloads do not match"]),
         Fault(ABORTED, "failed", ["could not launch chaincode x: connection refused"]),
+        Fault(ABORTED, "failed", ["transaction returned with failure: [be37c278] error sending TRANSACTION: EOF"]),
+        Fault(ABORTED, "failed", ["rpc error: code = Canceled desc = grpc: the client connection is closing"]),
     ],
 )
 async def test_what_passes_is_asked_again_under_a_new_id(fault: Fault):
@@ -289,6 +299,17 @@ async def test_events_resume_behind_the_last_one():
     assert [event.tx_id for event in found] == ["a", "b", "c", "d"]
     asked = [(item.start_position.specified.number, item.after_transaction_id) for item in fake.seen["events"]]
     assert asked[:3] == [(2, "before"), (5, "c"), (5, "c")]
+
+
+async def test_a_listener_that_stops_ends_its_stream():
+    fake = FakeGateway({"events": [[events(3, "a", "b")]]}, stays=True)
+    async with talking(fake) as client:
+        stream = client.chaincode_events("microgrid")
+        assert (await anext(stream)).tx_id == "a"
+        await stream.aclose()
+        async with asyncio.timeout(GUARD_S):
+            await fake.left.wait()
+    assert fake.count("events") == 1
 
 
 async def test_events_that_stay_away_are_an_error():

@@ -16,9 +16,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 from cosmos_wire.errors import ToolError
-from fabric_adapter.identity import P256_ORDER, load_identity
+from fabric_adapter.identity import load_identity
 from fabric_adapter.network import build, config, crypto, members, package, policy
 from fabric_adapter.network.plan import Home, Plan, Wish, make_plan, ports_needed
+from fabric_wire.p256 import HALF_ORDER
 from fabric_wire.protos import msp_principal, policies
 
 
@@ -118,7 +119,7 @@ def certificates(home: Home) -> list[x509.Certificate]:
 def test_every_certificate_is_signed_low_s(made: tuple[Home, Plan]):
     found = certificates(made[0])
     assert len(found) > 20
-    assert all(decode_dss_signature(item.signature)[1] <= P256_ORDER // 2 for item in found)
+    assert all(decode_dss_signature(item.signature)[1] <= HALF_ORDER for item in found)
 
 
 def test_members_carry_their_role_and_are_issued_by_their_organisation(made: tuple[Home, Plan]):
@@ -157,7 +158,7 @@ def test_a_signature_is_low_s_and_verifies(made: tuple[Home, Plan]):
     folder = made[0].crypto("org1") / "members"
     identity = load_identity("Org1MSP", folder / "user.crt", folder / "user.key")
     for number in range(20):
-        assert decode_dss_signature(identity.sign(str(number).encode()))[1] <= P256_ORDER // 2
+        assert decode_dss_signature(identity.sign(str(number).encode()))[1] <= HALF_ORDER
 
 
 @pytest.mark.parametrize("text", [b"", b"not a key"])

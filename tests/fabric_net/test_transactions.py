@@ -13,11 +13,12 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 from fabric_adapter.errors import CommitError, EndorseError, EvaluateError, EventsError, SubmitError
 from fabric_adapter.gateway import Checkpoint, Endorsed, Gateway, Patience, text_args
-from fabric_adapter.identity import P256_ORDER, Identity, signer
+from fabric_adapter.identity import Identity, signer
 from fabric_adapter.network import crypto
 from fabric_adapter.network.crypto import Subject
 from fabric_adapter.network.plan import Home
 from fabric_adapter.proposal import Options, sign_envelope
+from fabric_wire import p256
 from fabric_wire.protos import common, kvrwset, proposal, proposal_response, rwset, transaction
 from tests.fabric_net.conftest import CHAINCODE, Net, fresh, values_of
 
@@ -207,7 +208,7 @@ async def test_a_high_s_signature_is_refused(net: Net, client: Gateway):
 
 def high_s(signature: bytes) -> bytes:
     r, s = decode_dss_signature(signature)
-    return encode_dss_signature(r, P256_ORDER - s)
+    return encode_dss_signature(r, p256.ORDER - s)
 
 
 def stranger(home: Home, own_authority: bool, subject: Subject) -> Identity:
