@@ -147,7 +147,9 @@ def msp_of(msp_id: str) -> Msp:
     return Msp(msp_id=msp_id, roots=(ca_of(msp_id).certificate,))
 
 
-def crl(parent: Holder, serials: tuple[int, ...], signer: Holder | None = None) -> bytes:
+def crl(
+    parent: Holder, serials: tuple[int, ...], signer: Holder | None = None, hashing: HashAlgorithm | None = None
+) -> bytes:
     """A revocation list, DER."""
     builder = (
         x509.CertificateRevocationListBuilder()
@@ -159,4 +161,6 @@ def crl(parent: Holder, serials: tuple[int, ...], signer: Holder | None = None) 
     for serial in serials:
         entry = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(_time(START_S)).build()
         builder = builder.add_revoked_certificate(entry)
-    return builder.sign((signer or parent).key, SHA256(), ecdsa_deterministic=True).public_bytes(Encoding.DER)
+    return builder.sign((signer or parent).key, hashing or SHA256(), ecdsa_deterministic=True).public_bytes(
+        Encoding.DER
+    )

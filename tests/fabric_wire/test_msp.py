@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+from cryptography.hazmat.primitives.hashes import SHA384
 
 from cosmos_wire.errors import ChainError
 from fabric_wire.crl import revoked_serials
@@ -14,6 +15,7 @@ from fabric_wire.errors import (
     InvalidMsp,
     InvalidRole,
     InvalidSignature,
+    MalformedDer,
     UnknownOrganisation,
     UntrustedCertificate,
 )
@@ -222,6 +224,13 @@ def test_revocation_lists():
         revoked_serials(crl(ROOT, (7,)), MIDDLE.certificate)
     with pytest.raises(InvalidSignature):
         revoked_serials(crl(ROOT, (7,), MIDDLE), ROOT.certificate)
+    with pytest.raises(MalformedDer, match="expected the end"):
+        revoked_serials(crl(ROOT, (7,)) + b"\x00", ROOT.certificate)
+    with pytest.raises(InvalidCrl, match="expected ecdsa-with-SHA256"):
+        revoked_serials(crl(ROOT, (7,), hashing=SHA384()), ROOT.certificate)
+    plain = root("plain", is_ca=False, usage=None)
+    with pytest.raises(InvalidCrl, match="expected the issuer"):
+        revoked_serials(crl(plain, (7,)), plain.certificate)
     mute = root("mute", usage=CA_USAGE | {"crl_sign": False})
     with pytest.raises(InvalidCrl, match="with the right to sign lists"):
         revoked_serials(crl(mute, (7,)), mute.certificate)
