@@ -126,6 +126,15 @@ def test_one_tick_told_twice_is_no_lie(host: Host):
     assert host.status() is Status.ACTIVE
 
 
+def test_payloads_with_nothing_in_common_are_no_lie(host: Host):
+    """A tick, a membership, a path: each in one of the two only, in either order."""
+    net = host.net
+    header, proof = net.header(1).endorsed, net.proof(PATH)
+    for pair in ((header, proof), (proof, header), (net.header().endorsed, header), (header, net.header().endorsed)):
+        report(host, *pair)
+    assert host.status() is Status.ACTIVE
+
+
 def test_a_report_has_to_be_endorsed_on_both_sides(host: Host):
     first = host.net.proof(PATH)
     host.net.put(PATH, b"another")
