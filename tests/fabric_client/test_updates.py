@@ -11,6 +11,7 @@ from fabric_wire.policy import parse_policy
 from ibc_core import errors as core
 from ibc_core.fabric import build, errors, records
 from ibc_core.fabric.client import FabricClient
+from ibc_core.fabric.membership import write_members
 from ibc_core.light_client import Height, Status
 from tests.fabric_client.host import DRIFT_S, PATH, TRUSTING_S, Host, height
 from tests.fabric_client.network import (
@@ -372,6 +373,21 @@ def created(host: Host, **changes: object) -> None:
 def test_terms_that_make_no_client(host: Host, changes: dict[str, object], refusal: type[ChainError], text: str):
     with pytest.raises(refusal, match=text):
         created(host, **changes)
+
+
+@pytest.mark.parametrize("serial", [b"", b"\x00", b"\x00\x01", b"\x01" * 33])
+def test_serials_have_one_form(host: Host, serial: bytes):
+    membership = write_members(host.net.members)
+    membership.msps[0].revoked_serials.append(serial)
+    with pytest.raises(errors.InvalidMembership, match="revoked serial: expected 1..32 bytes, minimal"):
+        created(host, membership=membership)
+
+
+def test_a_policy_that_is_too_long(host: Host):
+    membership = write_members(host.net.members)
+    membership.policy = bytes((1 << 16) + 1)
+    with pytest.raises(errors.InvalidMembership, match="policy: expected at most 65536 bytes, got 65537"):
+        created(host, membership=membership)
 
 
 def test_a_consensus_state_of_another_membership(host: Host):
