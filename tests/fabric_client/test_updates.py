@@ -379,7 +379,7 @@ def test_terms_that_make_no_client(host: Host, changes: dict[str, object], refus
 def test_serials_have_one_form(host: Host, serial: bytes):
     membership = write_members(host.net.members)
     membership.msps[0].revoked_serials.append(serial)
-    with pytest.raises(errors.InvalidMembership, match="revoked serial: expected 1..32 bytes, minimal"):
+    with pytest.raises(errors.InvalidMembership, match=r"revoked serial: expected 1..32 bytes, minimal"):
         created(host, membership=membership)
 
 
