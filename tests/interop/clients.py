@@ -18,7 +18,8 @@ ROOT = CHECKOUT_TOOLS / "interop"
 BUILD_S_MAX = 2_400
 COSMJS, COSMPY, GRPCURL = "0.39.0", "0.12.2", "v1.9.3"
 SCURE_BASE = "2.0.0"  # what CosmJS 0.39 was made with: 2.4 refuses the unlimited length that `fromBech32` asks for
-GO_ENV = {"GOTOOLCHAIN": "local", "GOFLAGS": "-mod=readonly -buildvcs=false"}
+# The Go relayer's keys are C (libsecp256k1): without a C compiler it can't be built.
+GO_ENV = {"GOTOOLCHAIN": "local", "GOFLAGS": "-mod=readonly -buildvcs=false", "CGO_ENABLED": "1"}
 
 
 def rly() -> Path:
