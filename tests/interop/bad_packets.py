@@ -51,11 +51,7 @@ TRANSFERS = [
     Case(name="no timeout", act=transfer(timeout_timestamp=0)),
     Case(name="timeout time passed", act=transfer(timeout_timestamp=1)),
     Case(name="timeout height passed", act=late_by_height),
-    Case(
-        name="port that is not there",
-        act=transfer(source_port="nosuchport"),
-        differs="coins leave by the port transfer alone, in IBC v2 too; ibc-go looks for a client of that name first",
-    ),
+    Case(name="port that is not there", act=transfer(source_port="nosuchport")),
     Case(name="port of a bad form", act=transfer(source_port="a/b")),
     Case(name="port of one character", act=transfer(source_port="a")),
     Case(name="channel that is not there", act=transfer(source_channel="channel-99")),
