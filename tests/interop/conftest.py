@@ -22,6 +22,16 @@ def net(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Net]:
         testnet.down(home)
 
 
+@pytest.fixture(scope="module")
+def own_net(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Net]:
+    """For a file that leaves channels behind, or compares accounts: the others count on those of `net`."""
+    home: Path = tmp_path_factory.mktemp("interop-own") / "net"
+    try:
+        yield testnet.up(home)
+    finally:
+        testnet.down(home)
+
+
 class Sims:
     """simd chains by version and letter; each starts at first use and stays."""
 

@@ -44,11 +44,11 @@ class World:
 
 
 @pytest.fixture(scope="module")
-def world(net: Net, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def world(own_net: Net, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     home = tmp_path_factory.mktemp("bad") / "sim"
     with simd(home, version="v10", chain_id="sim-1") as stock, asyncio.Runner() as runner:
         ask_a_price(stock)
-        pair = twins(net.a, stock.chain())
+        pair = twins(own_net.a, stock.chain())
         ours, other = runner.run(pair.__aenter__())
         try:
             yield World(runner, ours, other)

@@ -105,15 +105,15 @@ def differences(theirs: Json, ours: Json, at: str = "") -> list[str]:
 
 
 @pytest.mark.parametrize("template", PATHS.split())
-def test_the_same_shape(net: Net, stock: Chain, template: str) -> None:
-    until(lambda: int(net.a.status()["latest_block_height"]) >= 3, "blocks")
-    (their_status, theirs), (our_status, ours) = get(stock, template), get(net.a, template)
+def test_the_same_shape(own_net: Net, stock: Chain, template: str) -> None:
+    until(lambda: int(own_net.a.status()["latest_block_height"]) >= 3, "blocks")
+    (their_status, theirs), (our_status, ours) = get(stock, template), get(own_net.a, template)
     assert (our_status, their_status) == (200, 200), (ours, theirs)
     assert differences(theirs, ours) == []
 
 
 @pytest.mark.parametrize("template", REFUSED.split())
-def test_the_same_refusal(net: Net, stock: Chain, template: str) -> None:
-    (their_status, theirs), (our_status, ours) = get(stock, template), get(net.a, template)
+def test_the_same_refusal(own_net: Net, stock: Chain, template: str) -> None:
+    (their_status, theirs), (our_status, ours) = get(stock, template), get(own_net.a, template)
     assert ours.keys() == theirs.keys()
     assert (our_status, ours["code"]) == (their_status, theirs["code"]), (ours, theirs)
