@@ -73,10 +73,6 @@ class Endorsers:
         if abs(asked.time_ns - now_ns) > CLOCK_SKEW_NS:
             raise InvalidProposal(f"time: expected within {CLOCK_SKEW_NS} ns of {now_ns}, got {asked.time_ns}")
         self._network.require_signed(asked.creator, signed.proposal_bytes, signed.signature, now_ns)
-        if asked.chaincode not in self._chaincodes:
-            raise InvalidProposal(
-                f"chaincode: expected one of {sorted(self._chaincodes)}, got {asked.chaincode[:100]!r}"
-            )
         tx_id = Simulation.tx_id_of(asked)
         with self._disk.view() as view:
             if view.place(tx_id) is not None:
@@ -116,9 +112,14 @@ class Endorsers:
             proposal_response.ProposalResponsePayload(proposal_hash=accepted.parts.hash, extension=strict.write(action))
         )
 
+    def _program(self, name: str, node: Node) -> Chaincode:
+        if name not in self._chaincodes:
+            raise InvalidProposal(f"chaincode: expected one of {sorted(self._chaincodes)}, got {name[:100]!r}")
+        return self._chaincodes[name][node.msp_id]
+
     def _simulate(self, node: Node, accepted: Accepted) -> tuple[Response, Simulation]:
         asked = accepted.asked
-        program = self._chaincodes[asked.chaincode][node.msp_id]
+        program = self._program(asked.chaincode, node)
         call = Call(
             channel_id=asked.channel_id,
             namespace=asked.chaincode,

@@ -25,6 +25,11 @@ from fabric_wire.policy import parse_policy
 from fabric_wire.services import gateway_services
 from fabric_wire.x509 import read_certificate, serialized_identity
 
+SERVER_OPTIONS = (
+    *CHANNEL_OPTIONS,
+    ("grpc.http2.max_ping_strikes", 0),  # clients keep idle streams alive
+    ("grpc.so_reuseport", 0),  # a second server on the same port is an error, not a rival
+)
 LEDGER = "ledger"  # folder of the tables in a network's home
 
 MakeChaincode = Callable[[], Chaincode]
@@ -77,7 +82,7 @@ async def serve(home: Home, plan: Plan, make: MakeChaincode) -> None:
 
 
 async def _listen(home: Home, ledger: Ledger, peer: Peer) -> grpc.aio.Server:
-    server: grpc.aio.Server = grpc.aio.server(options=CHANNEL_OPTIONS)
+    server: grpc.aio.Server = grpc.aio.server(options=SERVER_OPTIONS)
     gateway_services.add_GatewayServicer_to_server(GatewayService(ledger, peer.address, peer.msp_id), server)
     tls = crypto.read_pair(home.crypto(peer.org) / "tls", "peer")
     pairs = [(tls.key_pem, tls.certificate_pem)]

@@ -164,8 +164,9 @@ async def test_proposals_that_are_refused(ledger, user, orgs):
         accept(ledger, orgs[0].node("client", timedelta(seconds=-1)))
     with pytest.raises(InvalidProposal, match="expected 'energy', got 'other'"):
         accept(ledger, user, channel_id="other")
-    with pytest.raises(InvalidProposal, match="chaincode"):
-        accept(ledger, user, chaincode="other")
+    for name in ("other", "qscc"):
+        with pytest.raises(InvalidProposal, match=f"chaincode: expected .*microgrid.*, got '{name}'"):
+            ledger.endorsers.endorse(accept(ledger, user, chaincode=name), ())
     with pytest.raises(InvalidProposal, match="time"):
         accept(ledger, user, time_ns=1)
     signed = sign_proposal(orgs[0].node("client").secret, build_proposal(asked(user, b"ping")))
