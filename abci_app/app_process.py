@@ -6,18 +6,20 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from abci_app.ante import Ante
 from abci_app.application import Application
-from abci_app.executor import Executor
-from abci_app.modules import compose
 from abci_app.query_link import QueryLink
-from abci_app.server import AbciServer, Dispatch, Done
-from abci_app.settings import Operator, Settings
-from abci_app.signatures import SignatureCache
-from abci_app.state import open_state
-from abci_app.state_api import State
+from abci_app.server import AbciServer, Dispatch
+from abci_app.settings import Settings
 from abci_app.worker import Worker
 from cosmos_wire.protos import abci
+from microgrid.ante import Ante
+from microgrid.executor import Executor
+from microgrid.modules import compose
+from microgrid.operator import Operator
+from microgrid.query.remote import Done
+from microgrid.signatures import SignatureCache
+from microgrid.state import open_state
+from microgrid.state_api import State
 
 LOG = logging.getLogger("abci_app")
 # Answered on the event loop's thread: they see the request alone (`info` one tuple), and on a busy machine each way to

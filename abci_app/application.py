@@ -6,37 +6,23 @@ it; a crash before that changes nothing and CometBFT replays the block.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from abci_app import accounts, system
-from abci_app.ante import Mode
-from abci_app.errors import BrokenInvariantError, GenesisError
-from abci_app.events import marked, write
-from abci_app.executor import Executor
-from abci_app.modules import Modules
-from abci_app.state_api import APP, IBC, Batch, Changes, State
 from abci_app.wire import varint_bytes
 from cosmos_wire.protos import abci
-from ibc_core.host import BlockEnv, Context, Event, EventLog, FreeGas, Overlay, Store
+from ibc_core.host import BlockEnv, Store
+from microgrid import system
+from microgrid.ante import Mode
+from microgrid.block import Block, app_state
+from microgrid.errors import BrokenInvariantError
+from microgrid.events import write
+from microgrid.executor import Executor
+from microgrid.modules import Modules
+from microgrid.state_api import APP, IBC, Batch, Changes, State
+from microgrid.version import NAME, VERSION
 
-NAME, VERSION = "bsmg", "0.1.0"
 APP_VERSION = 1  # of the state machine, in every header
-STATE_VERSION = 1  # of genesis
-SEED_KEY, SEED_VALUE = b"bsmg", b"1"  # an empty tree can't prove absence
-
-
-class Block:
-    """The writes of one block above what lies below; `parts` are the overlays, lowest first."""
-
-    def __init__(self, env: BlockEnv, app: Store, ibc: Store) -> None:
-        self.app, self.ibc = Overlay(app), Overlay(ibc)
-        self.ctx = Context(env=env, app=self.app, ibc=self.ibc, events=EventLog(), gas=FreeGas())
-
-    def changes(self) -> Changes:
-        """By store."""
-        return {APP: self.app.changes, IBC: self.ibc.changes}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,13 +86,9 @@ class Application:
         """Compute the first state; nothing durable until block 1's Commit, so that a kill repeats this."""
         env = BlockEnv(chain_id=request.chain_id, height=0, time_ns=system.time_ns_of(request.time))
         block = Block(env, self._state.store(APP), self._state.store(IBC))
-        system.write_block(block.ctx)
         system.write_params(block.ctx, request.consensus_params)
         system.write_validators(block.ctx, request.validators)
-        self._modules.init_genesis(block.ctx, _app_state(request.app_state_bytes))
-        accounts.create_for_balances(block.ctx, tuple(block.app.order))
-        if not block.ibc.changes:
-            block.ibc.set(SEED_KEY, SEED_VALUE)
+        block.init_genesis(self._modules, app_state(request.app_state_bytes))
         self._genesis = block
         self._check = self._fresh_check()
         return abci.ResponseInitChain()
@@ -163,9 +145,9 @@ class Application:
         )
         block = Block(env, *base)
         system.write_block(block.ctx)
-        events = self._hooks(block, self._modules.begin_block, "BeginBlock")
+        events = block.hooks(self._modules.begin_block, "BeginBlock")
         results = [self._executor.deliver(block.ctx, tx).result() for tx in request.txs]
-        events += self._hooks(block, self._modules.end_block, "EndBlock")
+        events += block.hooks(self._modules.end_block, "EndBlock")
         batch = self._state.put(self._merged(block))
         self._pending = Pending(height=request.height, batch=batch)
         made = abci.ResponseFinalizeBlock(tx_results=results, app_hash=batch.app_hash)
@@ -183,13 +165,6 @@ class Application:
         self._check = self._fresh_check()
         keep_from = pending.height - self._retain_blocks if self._retain_blocks else 0
         return abci.ResponseCommit(retain_height=max(0, keep_from))
-
-    def _hooks(self, block: Block, run: Callable[[Context], None], mode: str) -> list[Event]:
-        ctx = block.ctx
-        run(ctx)
-        accounts.create_for_balances(ctx, tuple(block.app.order))
-        events, ctx.events.events = ctx.events.events, []
-        return marked(events, "mode", mode)
 
     def _merged(self, block: Block) -> Changes:
         if self._genesis is None:
@@ -234,14 +209,3 @@ def fitting(txs: Sequence[bytes], max_tx_bytes: int) -> list[bytes]:
             break
         taken.append(tx)
     return taken
-
-
-def _app_state(data: bytes) -> dict[str, object]:
-    try:
-        doc = json.loads(data)
-    except ValueError as error:
-        raise GenesisError(f"genesis app_state: expected JSON, got {data[:60]!r}") from error
-    version = doc.get("state_version") if isinstance(doc, dict) else None
-    if version != STATE_VERSION:
-        raise GenesisError(f"genesis app_state: expected state_version {STATE_VERSION}, got {version!r}")
-    return dict(doc)

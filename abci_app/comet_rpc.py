@@ -7,7 +7,7 @@ from typing import Any
 
 import aiohttp
 
-from abci_app.query_core import QueryError, Status
+from microgrid.query.query_core import QueryError, Status
 
 TIMEOUT_S = 10.0
 RESPONSE_BYTES_MAX = 64 << 20

@@ -11,10 +11,10 @@ from collections import deque
 from pathlib import Path
 from typing import cast
 
-from abci_app.server import Done
 from abci_app.wire import FrameReader, WireError, parse, varint
 from cosmos_wire.errors import InternalLogic
 from cosmos_wire.protos import abci
+from microgrid.query.remote import Done
 
 LOG = logging.getLogger("abci_app.query_link")
 WAIT_S = 10.0  # an answer that takes longer breaks the link, for answers come in order

@@ -7,13 +7,13 @@ import logging
 import os
 
 from abci_app.comet_rpc import CometRpc
-from abci_app.grpc_edge import GrpcEdge
-from abci_app.query_server import QueryServer
-from abci_app.rest_edge import RestEdge
 from abci_app.server import UNIX, AbciServer
 from abci_app.settings import Settings
-from abci_app.state import open_history
-from abci_app.store import StateDb
+from microgrid.query.grpc_edge import GrpcEdge
+from microgrid.query.query_server import QueryServer
+from microgrid.query.rest_edge import RestEdge
+from microgrid.state import open_history
+from microgrid.store import StateDb
 
 LOG = logging.getLogger("abci_app")
 

@@ -16,12 +16,12 @@ from typing import cast
 
 from abci_app.wire import FrameReader, WireError, frame, parse
 from cosmos_wire.protos import abci
+from microgrid.query.remote import Done
 
 LOG = logging.getLogger("abci_app.server")
 WAITING_MAX = 2_048  # requests of one connection without an answer; beyond, its socket is not read
 UNIX, TCP = "unix://", "tcp://"
 
-Done = Callable[[abci.Response], None]
 Dispatch = Callable[[abci.Request, bytes, Done], None]  # (request, its frame, what to call with the answer)
 
 

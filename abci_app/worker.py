@@ -12,9 +12,9 @@ import threading
 from collections import deque
 from collections.abc import Callable
 
-from abci_app.server import Done
 from cosmos_wire.errors import BsmgError
 from cosmos_wire.protos import abci
+from microgrid.query.remote import Done
 
 LOG = logging.getLogger("abci_app.worker")
 AT_ONCE = 32  # requests answered in one go, so that the event loop is woken once for all of them

@@ -89,12 +89,14 @@ from tendermint.version import types_pb2 as cmt_version
 
 # Our own
 from bsmg_proto.fabric.v1 import fabric_pb2 as fabric_client
+from bsmg_proto.fabric.v1 import microgrid_pb2 as fabric_microgrid
 from bsmg_proto.market.v1 import market_pb2 as market
 from bsmg_proto.market.v1 import query_pb2 as market_query
 from bsmg_proto.market.v1 import tx_pb2 as market_tx
 from bsmg_proto.meter.v1 import meter_pb2 as meter
 from bsmg_proto.meter.v1 import query_pb2 as meter_query
 from bsmg_proto.meter.v1 import tx_pb2 as meter_tx
+from bsmg_proto.node.v1 import service_pb2 as node_service
 from bsmg_proto.registry.v1 import query_pb2 as registry_query
 from bsmg_proto.registry.v1 import registry_pb2 as registry
 from bsmg_proto.registry.v1 import tx_pb2 as registry_tx
@@ -160,6 +162,7 @@ __all__ = [
     "cosmos_proto",
     "ed25519_keys",
     "fabric_client",
+    "fabric_microgrid",
     "feegrant",
     "feegrant_query",
     "feegrant_tx",
@@ -175,6 +178,7 @@ __all__ = [
     "multisig",
     "multisig_keys",
     "node_query",
+    "node_service",
     "pagination",
     "params_query",
     "registry",

@@ -11,12 +11,13 @@ from pathlib import Path
 import pytest
 
 from abci_app.app_process import dispatcher
-from abci_app.errors import GenesisError
 from abci_app.query_link import QueryLink
-from abci_app.server import AbciServer, Dispatch, Done
+from abci_app.server import AbciServer, Dispatch
 from abci_app.wire import FrameReader, frame, parse
 from abci_app.worker import Worker
 from cosmos_wire.protos import abci
+from microgrid.errors import GenesisError
+from microgrid.query.remote import Done
 
 FLUSH = abci.Request(flush=abci.RequestFlush())
 WAIT_S = 20

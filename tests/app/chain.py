@@ -13,14 +13,14 @@ from google.protobuf.json_format import MessageToDict
 
 from abci_app.app_process import build
 from abci_app.application import Application
-from abci_app.settings import Operator
-from abci_app.state_api import State
 from cosmos_wire import secp256k1
 from cosmos_wire.address import to_bech32
 from cosmos_wire.protos import Message, abci, bank_tx, coin
 from cosmos_wire.tx import SignerData, auth_info_of, body_of, signed
 from energy.market.defaults import default_params, params_document
 from energy.trade import params as trade_params
+from microgrid.operator import Operator
+from microgrid.state_api import State
 
 CHAIN, DENOM = "mga-1", "bmga"
 RICH = 10**15

@@ -12,15 +12,15 @@ from functools import partial
 from pathlib import Path as FilePath
 from typing import Any as Whatever
 
-from abci_app import accounts
 from abci_app.app_process import build
 from abci_app.comet_rpc import CometRpc
-from abci_app.modules import compose
-from abci_app.query_server import QueryServer
-from abci_app.settings import Operator
 from cosmos_wire.protos import Message, abci, base_abci, tx, tx_service
 from cosmos_wire.tx import unsigned
 from ibc_core.host import BlockEnv, Context, Event, EventLog, FreeGas
+from microgrid import accounts
+from microgrid.modules import compose
+from microgrid.operator import Operator
+from microgrid.query.query_server import QueryServer
 from tests.app.chain import ALICE, GAS, START_S, Draft, Key, genesis
 from tests.ibc.harness import AppFactory, Coordinator
 from tests.ibc.real_chain import RealChain

@@ -8,12 +8,12 @@ import ecdsa
 import pytest
 from ecdsa.util import sigencode_string, sigencode_string_canonize
 
-from abci_app.memory_state import MemoryState
-from abci_app.settings import Operator
 from cosmos_wire import secp256k1
 from cosmos_wire.address import to_bech32
 from cosmos_wire.protos import Any, bank_tx, client_tx, coin, secp256k1_keys, signing, tendermint_client, tx
 from cosmos_wire.tx import TX_BYTES_MAX, auth_info_of, body_of, pack, sign_doc
+from microgrid.memory_state import MemoryState
+from microgrid.operator import Operator
 from tests.app.chain import ALICE, BOB, CHAIN, DENOM, GAS, STRANGER, Draft, Key, Node, send_message, send_tx
 
 
@@ -363,7 +363,7 @@ def test_whoever_receives_first_has_an_account(node: Node) -> None:
 
 
 def test_module_accounts_can_not_be_paid(node: Node) -> None:
-    from abci_app.fees import FEE_COLLECTOR_TEXT
+    from microgrid.fees import FEE_COLLECTOR_TEXT
 
     (result,) = node.block(send_tx(0, messages=(send_message(ALICE, FEE_COLLECTOR_TEXT),)))
     assert (result.codespace, result.code) == ("sdk", 4)

@@ -15,14 +15,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from abci_app.application import APP_VERSION, fitting
-from abci_app.errors import BrokenInvariantError, GenesisError
-from abci_app.memory_state import MemoryState
-from abci_app.state_api import State
-from abci_app.store import StateDb, StoreOptions
 from abci_app.wire import varint_bytes
 from cosmos_wire.protos import abci, cmt_types
 from ibc_core.bank import balance, supply
 from ibc_core.host import BlockEnv, Context, EventLog, FreeGas
+from microgrid.errors import BrokenInvariantError, GenesisError
+from microgrid.memory_state import MemoryState
+from microgrid.state_api import State
+from microgrid.store import StateDb, StoreOptions
 from tests.app.chain import ALICE, BOB, CHAIN, DENOM, RICH, STRANGER, Node, send_message, send_tx
 
 
@@ -172,7 +172,7 @@ def test_commit_without_block_and_an_old_block_stop_the_node() -> None:
 # --- determinism -----------------------------------------------------------------------------------------------------
 
 PROGRAM = """
-from abci_app.memory_state import MemoryState
+from microgrid.memory_state import MemoryState
 from tests.app.chain import Node
 from tests.app.test_blocks import _blocks
 node = Node(MemoryState())

@@ -6,14 +6,14 @@ from typing import Any as Json
 
 import pytest
 
-from abci_app.feegrant_module import FeegrantModule
-from abci_app.fees import FEE_COLLECTOR_TEXT
-from abci_app.memory_state import MemoryState
-from abci_app.modules import compose
 from cosmos_wire import secp256k1
 from cosmos_wire.protos import Any, Message, coin, feegrant, feegrant_query, feegrant_tx, secp256k1_keys, tx
 from cosmos_wire.tx import SignerData, auth_info_of, body_of, pack, sign_doc, signed
 from ibc_core import bank
+from microgrid.feegrant_module import FeegrantModule
+from microgrid.fees import FEE_COLLECTOR_TEXT
+from microgrid.memory_state import MemoryState
+from microgrid.modules import compose
 from tests.app.chain import ALICE, BOB, CHAIN, DENOM, START_S, STRANGER, Draft, Key, Node, send_message
 from tests.app.test_signers import context
 

@@ -17,14 +17,7 @@ from google.protobuf import descriptor_pb2
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 
-from abci_app.abci_query import AbciQueries
 from abci_app.comet_rpc import CometRpc
-from abci_app.grpc_edge import HEIGHT_KEY, GrpcEdge
-from abci_app.query_server import SIMULATE, QueryServer
-from abci_app.rest_edge import RestEdge
-from abci_app.settings import Operator
-from abci_app.simulation import grown
-from abci_app.store import StateDb, StoreOptions
 from cosmos_wire.protos import (
     abci,
     auth,
@@ -40,6 +33,13 @@ from cosmos_wire.protos import (
     tx_service,
 )
 from cosmos_wire.tx import pack, unsigned
+from microgrid.operator import Operator
+from microgrid.query.abci_query import AbciQueries
+from microgrid.query.grpc_edge import HEIGHT_KEY, GrpcEdge
+from microgrid.query.query_server import SIMULATE, QueryServer
+from microgrid.query.rest_edge import RestEdge
+from microgrid.query.simulation import grown
+from microgrid.store import StateDb, StoreOptions
 from tests.app.chain import ALICE, BOB, DENOM, GAS, RICH, STRANGER, Draft, Node, send_message, send_tx
 
 BALANCE = "/cosmos.bank.v1beta1.Query/Balance"

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from abci_app.rest_json import document
-from abci_app.staking_module import shown
 from cosmos_wire.protos import (
     Any,
     Message,
@@ -25,6 +23,8 @@ from cosmos_wire.protos import (
     tx,
 )
 from cosmos_wire.tx import pack
+from microgrid.query.rest_json import document
+from microgrid.staking_module import shown
 
 NONE = {"revision_number": "0", "revision_height": "0"}
 CASES: dict[str, tuple[Message, object]] = {

@@ -11,12 +11,7 @@ from typing import Any as Json
 import pytest
 from google.protobuf import descriptor_pool
 
-from abci_app.comet_json import HEADER_HASHES
 from abci_app.comet_rpc import CometRpc
-from abci_app.query_core import QueryError, Status
-from abci_app.query_server import QueryServer
-from abci_app.settings import Operator
-from abci_app.store import StateDb, StoreOptions
 from cosmos_wire.address import to_bech32
 from cosmos_wire.protos import (
     Message,
@@ -33,6 +28,11 @@ from cosmos_wire.protos import (
     tx_service,
     upgrade_query,
 )
+from microgrid.operator import Operator
+from microgrid.query.comet_json import HEADER_HASHES
+from microgrid.query.query_core import QueryError, Status
+from microgrid.query.query_server import QueryServer
+from microgrid.store import StateDb, StoreOptions
 from tests.app.chain import ALICE, BOB, CHAIN, Node, send_tx
 
 OPTIONS = StoreOptions(map_size=64 << 20, sync=False, versions_kept=3)

@@ -8,12 +8,6 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from abci_app import accounts
-from abci_app.ante import Ante
-from abci_app.executor import Executor, Outcome
-from abci_app.memory_state import MemoryState
-from abci_app.modules import compose
-from abci_app.signatures import SignatureCache
 from cosmos_wire import multisig, secp256k1
 from cosmos_wire.address import to_bech32
 from cosmos_wire.multisig import write
@@ -23,6 +17,12 @@ from cosmos_wire.public_keys import Key, MultisigKey, SimpleKey, address, count,
 from cosmos_wire.sign_modes import SignBytes, Signer, SignModeError
 from cosmos_wire.tx import DecodedTx, body_of, decode
 from ibc_core.host import BlockEnv, Context, EventLog, FreeGas, Overlay
+from microgrid import accounts
+from microgrid.ante import Ante
+from microgrid.executor import Executor, Outcome
+from microgrid.memory_state import MemoryState
+from microgrid.modules import compose
+from microgrid.signatures import SignatureCache
 from tests.app.chain import ALICE, BOB, CHAIN, DENOM, START_S, Node, send_message, send_tx
 from tests.wire import keys
 from tests.wire.keys import AMINO, DIRECT, K1, NESTED, TWO_OF_THREE, Plan, shaped, sign_with

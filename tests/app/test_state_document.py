@@ -6,7 +6,7 @@ import re
 from hashlib import sha256
 from pathlib import Path
 
-from abci_app.memory_state import MemoryState
+from microgrid.memory_state import MemoryState
 from tests.app.chain import Node, send_tx
 
 DOC = Path(__file__).resolve().parents[2] / "docs" / "state.md"

@@ -10,8 +10,6 @@ from typing import Any as Whatever
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from google.protobuf.json_format import MessageToDict
 
-from abci_app.bank_module import BankModule
-from abci_app.forwarding import TransferForwarder
 from bsmg.audit.headers import results_hash
 from bsmg.audit.record import BlockRecord, ChainRecord, FinalState, TxRecord
 from cosmos_wire import canonical
@@ -41,6 +39,8 @@ from energy.trade import Trade
 from ibc_core import bank
 from ibc_core.host import Event, EventLog
 from ibc_core.tendermint.times import timestamp
+from microgrid.bank_module import BankModule
+from microgrid.forwarding import TransferForwarder
 from tests.ibc.harness import START_NS, Chain, Coordinator, account, address
 from tests.tendermint.testgen import Members, powers_of, sign_commit
 from tests.trade.pair import small_params

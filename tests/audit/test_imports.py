@@ -7,11 +7,15 @@ import sys
 
 from tests.style.source import imports, product
 
-OURS = ("abci_app", "bsmg", "cosmos_wire", "energy", "ibc_core", "ibc_relayer", "testnet", "utility_cell", "tools")
+OURS = (
+    "abci_app", "bsmg", "cosmos_wire", "energy", "fabric_adapter", "fabric_wire", "ibc_core", "ibc_relayer",
+    "microgrid", "testnet", "tools", "utility_cell",
+)  # fmt: skip
 ALLOWED = ("bsmg.audit", "bsmg.client", "cosmos_wire")
 CHAINS_OWN = (
     "energy",
     "abci_app",
+    "microgrid",
     "bsmg.demo",
     "ibc_core.transfer",
     "ibc_core.bank",

@@ -9,8 +9,6 @@ from json import loads
 
 import pytest
 
-from abci_app.accounts import ACCOUNT
-from abci_app.memory_state import MemoryState
 from bsmg.audit.findings import Difference
 from bsmg.audit.headers import results_hash
 from bsmg.audit.record import BlockRecord, ChainRecord, FinalState, TxRecord
@@ -23,6 +21,8 @@ from cosmos_wire.public_keys import address
 from cosmos_wire.tx import pack, public_key_any
 from ibc_core import bank
 from ibc_core.host import BlockEnv, Context, Event, EventLog, FreeGas
+from microgrid.accounts import ACCOUNT
+from microgrid.memory_state import MemoryState
 from tests.app import test_feegrant as grants
 from tests.app import test_signers as signers
 from tests.app.chain import ALICE, BOB, CHAIN, START_S, STRANGER, UTILITY, Key, Node, genesis, send_message, send_tx

@@ -10,9 +10,9 @@ from typing import Any as Json
 
 import pytest
 
-from abci_app.store import StateDb, StoreOptions
 from bsmg.cli.main import run
 from cosmos_wire.protos import commitment, ics23
+from microgrid.store import StateDb, StoreOptions
 from tests.tendermint.testgen import LightChain
 
 KEY = "channelEnds/ports/trade/channels/channel-1"

@@ -12,12 +12,12 @@ from typing import TypeVar
 
 import pytest
 
-from abci_app.store import StateDb, StoreOptions
 from bsmg.client.lane import TxOutcome
 from cosmos_wire.protos import Message, channel, channel_tx, commitment, ics23
 from ibc_core import paths
 from ibc_relayer.events import Packet
 from ibc_relayer.plan import Action
+from microgrid.store import StateDb, StoreOptions
 from tests.e2e import carrying
 from tests.e2e.net import Net, Side, conserved, escrow_address, opened, quiet, transfer, until_time, voucher
 
@@ -64,7 +64,7 @@ CODES: Mapping[str, tuple[str, int]] = {  # what does not stand here is a proof 
     "packet: target channel": NO_CHANNEL,
     "packet: target port": NO_CHANNEL,
     "packet: no timeout": BAD_PACKET,
-    "height: below": NO_STATE,
+    "height: first": NO_STATE,
     "height: future": ("ibc", 9),
     "height: revision": ("ibc", 9),
     "height: zero": NO_STATE,
@@ -130,7 +130,7 @@ def recv_forgeries(other: bytes) -> Mapping[str, Forgery[channel_tx.MsgRecvPacke
         "packet: target port": lambda m: setattr(m.packet, "destination_port", "trade"),
         "packet: longer timeout": lambda m: setattr(m.packet, "timeout_timestamp", m.packet.timeout_timestamp + 1),
         "packet: no timeout": lambda m: setattr(m.packet, "timeout_timestamp", 0),
-        "height: below": lambda m: setattr(m.proof_height, "revision_height", m.proof_height.revision_height - 1),
+        "height: first": lambda m: setattr(m.proof_height, "revision_height", 1),  # before any client was made
         "height: future": lambda m: setattr(m.proof_height, "revision_height", m.proof_height.revision_height + 10**6),
         "height: revision": lambda m: setattr(m.proof_height, "revision_number", 9),
         "height: zero": lambda m: m.ClearField("proof_height"),
@@ -237,7 +237,7 @@ async def _forged_acks(a: Side, b: Side, packet: Packet, ack: bytes) -> None:
         "ack: none": lambda m: setattr(m, "acknowledgement", b""),
         "proof: one bit": lambda m: setattr(m, "proof_acked", flipped(m.proof_acked, len(m.proof_acked) // 2)),
         "packet: data": lambda m: setattr(m.packet, "data", greedier(m.packet.data)),
-        "height: below": lambda m: setattr(m.proof_height, "revision_height", m.proof_height.revision_height - 1),
+        "height: first": lambda m: setattr(m.proof_height, "revision_height", 1),  # before any client was made
     }
     await submit_all(a, {name: forged(true, change) for name, change in forgeries.items()})
     assert await state_of(a, b, packet) == before

@@ -7,9 +7,6 @@ from dataclasses import replace
 
 import pytest
 
-from abci_app.modules import compose
-from abci_app.reflection_services import INTERFACES
-from abci_app.rest_json import document
 from cosmos_wire.errors import OutOfGas
 from cosmos_wire.protos import client_query
 from ibc_core.fabric import build
@@ -17,6 +14,9 @@ from ibc_core.fabric.client import CHECKS_PER_ENDORSEMENT, SIGNATURE_GAS, Fabric
 from ibc_core.fabric.wire import pack
 from ibc_core.light_client import Proof
 from ibc_core.queries.client import ClientQueries
+from microgrid.modules import compose
+from microgrid.query.reflection_services import INTERFACES
+from microgrid.query.rest_json import document
 from tests.fabric_client.host import PATH, Host, height
 
 TWO_ENDORSEMENTS = 2 * CHECKS_PER_ENDORSEMENT * SIGNATURE_GAS

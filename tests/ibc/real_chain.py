@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path as FilePath
 
-from abci_app.store import StateDb, StoreOptions
 from cosmos_wire.protos import Any, Message, commitment, ics23
 from ibc_core.ics23.specs import IAVL_SPEC, TENDERMINT_SPEC
 from ibc_core.light_client import Height, LightClient
 from ibc_core.tendermint import build
 from ibc_core.tendermint.client import TendermintClient
+from microgrid.store import StateDb, StoreOptions
 from tests.ibc.harness import HOUR_NS, AppFactory, Chain, Coordinator
 from tests.tendermint.testgen import LightChain
 

@@ -9,10 +9,6 @@ from pathlib import Path as FilePath
 import pytest
 
 from abci_app.comet_rpc import CometRpc
-from abci_app.query_server import QueryServer
-from abci_app.rest_routes import rest_routes
-from abci_app.settings import Operator
-from abci_app.store import StateDb
 from cosmos_wire.address import to_bech32
 from cosmos_wire.protos import (
     Message,
@@ -37,6 +33,10 @@ from ibc_core.transfer.denom import Denom
 from ibc_core.transfer.ledger import escrow_address
 from ibc_core.v2 import paths
 from ibc_core.v2.channel import NOOP
+from microgrid.operator import Operator
+from microgrid.query.query_server import QueryServer
+from microgrid.query.rest_routes import rest_routes
+from microgrid.store import StateDb
 from tests.app.chain import ALICE, BOB, DENOM, START_S, Draft, Node, send_message
 from tests.ibc.harness import Coordinator
 from tests.ibc.real_chain import OPTIONS, RealChain

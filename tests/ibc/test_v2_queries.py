@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from abci_app.query_core import Status, status_of
 from cosmos_wire.errors import ChainError
 from cosmos_wire.protos import Message, channel_v2, channel_v2_genesis, client_v2_config, client_v2_tx, pagination
 from cosmos_wire.protos import channel_v2_query as query
@@ -14,6 +13,7 @@ from cosmos_wire.protos import client_v2_query as client_query
 from ibc_core import paths as v1
 from ibc_core.v2 import paths
 from ibc_core.v2.packet import ack_commitment, commitment
+from microgrid.query.query_core import Status, status_of
 from tests.ibc.harness import RELAYER, Coordinator, address
 from tests.ibc.mock_app_v2 import MockAppV2
 from tests.ibc.v2_path import PREFIX, PathV2, path_v2

@@ -15,10 +15,10 @@ import grpc
 import pytest
 import pytest_asyncio
 
-from abci_app.grpc_edge import GrpcEdge
 from cosmos_wire import secp256k1
 from cosmos_wire.protos import abci, auth, auth_query, channel, connection, ics23, staking_query, tx_service
 from ibc_core import paths
+from microgrid.query.grpc_edge import GrpcEdge
 from tests.app import pair
 from tests.app.chain import ALICE, BOB, DENOM, Key
 from tests.app.pair import SECOND_NS, AppChain

@@ -14,8 +14,6 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any as Whatever
 
-from abci_app.store.db import StateDb
-from abci_app.store.disk import StoreOptions
 from bsmg.client.chain import Proven
 from bsmg.client.errors import NodeUnreachable, QueryNotFound, QueryRefused
 from bsmg.client.feed import Head
@@ -37,6 +35,8 @@ from ibc_relayer.chain import Party
 from ibc_relayer.clients import NS
 from ibc_relayer.events import facts
 from ibc_relayer.plan import End
+from microgrid.store.db import StateDb
+from microgrid.store.disk import StoreOptions
 from tests.tendermint.testgen import LightChain
 
 BLOCK_NS = NS

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from abci_app.store import StateDb, StoreOptions
+from microgrid.store import StateDb, StoreOptions
 from tests.store.model import changes_of, state_at
 
 SEED, KILLS = 5, 8

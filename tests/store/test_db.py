@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from abci_app.store import StateDb, StoreOptions, errors
 from ibc_core.host import MemoryStore, Overlay, Store
+from microgrid.store import StateDb, StoreOptions, errors
 from tests.store.model import Pairs, apply, changes_of
 
 OPTIONS = StoreOptions(versions_kept=5, map_size=1 << 28, sync=False)
@@ -259,7 +259,7 @@ def test_a_reader_needs_a_store(tmp_path: Path) -> None:
 READER = """
 import sys
 from pathlib import Path
-from abci_app.store import StateDb, StoreOptions
+from microgrid.store import StateDb, StoreOptions
 db = StateDb.open(Path(sys.argv[1]), StoreOptions(read_only=True, map_size=1 << 28))
 for line in sys.stdin:
     height = int(line)

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from abci_app.store import StateDb, StoreOptions, errors
-from abci_app.store.boundaries import SHAPE, is_marked
 from cosmos_wire.protos import ics23
+from microgrid.store import StateDb, StoreOptions, errors
+from microgrid.store.boundaries import SHAPE, is_marked
 from tests.ics23.cases import Case, check, spoilt
 
 OPTIONS = StoreOptions(versions_kept=4, map_size=1 << 28, sync=False)

@@ -11,14 +11,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from abci_app.abci_query import AbciQueries
-from abci_app.query_core import StateQueries
-from abci_app.simulation import Simulator
-from abci_app.store import StateDb, StoreOptions
-from abci_app.store.page import Page
 from cosmos_wire.errors import ChainError
 from cosmos_wire.protos import abci, commitment, ics23
 from ibc_core.ics23 import IAVL_SPEC, TENDERMINT_SPEC, verify_membership, verify_non_membership
+from microgrid.query.abci_query import AbciQueries
+from microgrid.query.query_core import StateQueries
+from microgrid.query.simulation import Simulator
+from microgrid.store import StateDb, StoreOptions
+from microgrid.store.page import Page
 from tests.ics23.cases import Case, check, spoilt
 from tests.oracle.build import ask
 

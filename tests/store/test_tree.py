@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from abci_app.store.boundaries import SHAPE, Shape, Stretch, cuts, is_marked
-from abci_app.store.edit import Editor
-from abci_app.store.page import MARK, Inner, Item, Page, decode, encode, leaf_hash
-from abci_app.store.tree import EMPTY, Root, Tree, page_id_of
+from microgrid.store.boundaries import SHAPE, Shape, Stretch, cuts, is_marked
+from microgrid.store.edit import Editor
+from microgrid.store.page import MARK, Inner, Item, Page, decode, encode, leaf_hash
+from microgrid.store.tree import EMPTY, Root, Tree, page_id_of
 
 # Small pages reach every branch with few keys; a mask of 255 has hardly a mark, as if an adversary picked the keys.
 SHAPES = [Shape(mark_mask=mask, reach=reach) for mask, reach in ((1, 4), (3, 2), (7, 3), (255, 4), (255, 2))]

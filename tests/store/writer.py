@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from abci_app.store import StateDb, StoreOptions
+from microgrid.store import StateDb, StoreOptions
 from tests.store.model import changes_of
 
 

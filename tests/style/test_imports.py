@@ -13,9 +13,10 @@ MAY_IMPORT = {
     FABRIC: {WIRE},
     CORE: {WIRE, FABRIC},
     "energy": {WIRE, CORE},
-    "fabric_adapter": {WIRE, FABRIC, CORE, "energy", "processes"},
-    "abci_app": {WIRE, CORE, "energy"},
-    CLIENT: {WIRE, CORE},
+    "microgrid": {WIRE, FABRIC, CORE, "energy"},
+    "fabric_adapter": {WIRE, FABRIC, CORE, "energy", "microgrid", "processes"},
+    "abci_app": {WIRE, CORE, "energy", "microgrid"},
+    CLIENT: {WIRE, FABRIC, CORE, "fabric_adapter"},  # of the adapter, its gateway client
     "ibc_relayer": {WIRE, CORE, CLIENT},
     "utility_cell": {WIRE, CORE, "energy", CLIENT, "ibc_relayer"},
     "processes": {WIRE},
@@ -24,7 +25,7 @@ MAY_IMPORT = {
     "bsmg.audit": {WIRE, CLIENT},  # a sceptic shares no code with the chain, only what is on the wire
     "bsmg.cli": CLIENT_SIDE | {"bsmg.demo", "bsmg.audit"},
     "bench": CLIENT_SIDE,
-    "tools": {WIRE, FABRIC, CORE, "energy", "abci_app"},
+    "tools": {WIRE, FABRIC, CORE, "energy", "microgrid", "abci_app"},
 }
 OUTSIDE_WORLD = {
     "asyncio", "builtins.open", "datetime", "io", "logging", "multiprocessing", "numpy", "os", "pathlib", "random",

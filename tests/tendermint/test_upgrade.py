@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from abci_app.store import StateDb, StoreOptions
 from cosmos_wire.address import to_bech32
 from cosmos_wire.errors import ChainError
 from cosmos_wire.protos import Any, client_tx, commitment, ics23
@@ -26,6 +25,7 @@ from ibc_core.tendermint.states import ClientStates
 from ibc_core.tendermint.times import duration, duration_ns
 from ibc_core.tendermint.upgrade import scaled_period_ns, upgrade_path, zeroed
 from ibc_core.tendermint.wire import ClientState, pack
+from microgrid.store import StateDb, StoreOptions
 from tests.tendermint.harness import CLIENT_ID, SPECS, TERMS, Host, client_state
 from tests.tendermint.testgen import SECOND_NS, LightChain
 

@@ -17,7 +17,6 @@ from random import Random
 from google.protobuf import descriptor_pb2
 from google.protobuf.descriptor import FileDescriptor
 
-from abci_app.modules import compose
 from cosmos_wire.protos import (
     Any,
     Message,
@@ -35,6 +34,7 @@ from cosmos_wire.protos import (
 )
 from cosmos_wire.public_keys import address, to_any
 from cosmos_wire.tx import pack
+from microgrid.modules import compose
 from tests.oracle.amino_build import Answer, Question, ask
 from tests.wire import keys
 from tests.wire.messages import TEXTS, arbitrary, complete

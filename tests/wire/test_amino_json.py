@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from abci_app.modules import compose
 from cosmos_wire.amino_json import AminoJsonError, amino_name, camel, encode, json_text, utc_texts
 from cosmos_wire.known import ANY_DEPTH_MAX
 from cosmos_wire.protos import Any, Message, client_tx, multisig_keys
 from cosmos_wire.public_keys import MULTISIG, to_any
+from microgrid.modules import compose
 from tests.wire import keys
 from tests.wire.messages import arbitrary
 

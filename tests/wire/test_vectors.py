@@ -10,13 +10,13 @@ from typing import Any as Json
 
 import pytest
 
-from abci_app.modules import compose
 from cosmos_wire import multisig, public_keys
 from cosmos_wire.errors import ChainError, TxDecode
 from cosmos_wire.protos import Any, Message, feegrant_tx
 from cosmos_wire.public_keys import ED25519, address, from_any
 from cosmos_wire.sign_modes import SignBytes, Signer, SignModeError
 from cosmos_wire.tx import DecodedTx, decode
+from microgrid.modules import compose
 
 FOLDER = Path(__file__).with_name("vectors")
 PAIRS = 256  # at least so many transactions

@@ -1,0 +1,188 @@
+"""Runs one transaction on a block's state: gas, fee and sequence are kept when its messages fail; always one result."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from cosmos_wire.errors import ChainError, UnknownRequest
+from cosmos_wire.protos import DecodeError, Message, abci, base_abci
+from cosmos_wire.tx import DecodedTx, decode, pack
+from ibc_core.host import Context, Event, EventLog, MessageRoute, Overlay
+from microgrid import accounts
+from microgrid.ante import Ante, Mode
+from microgrid.errors import HandlerFault
+from microgrid.events import marked, message_event, write
+from microgrid.gas import GAS_LIMIT_MAX, LimitedGas, MeteredStore
+
+LOG = logging.getLogger("microgrid.executor")
+# What a handler raises when it is wrong. Kept out: failures of the machine (OSError, MemoryError, the database's own),
+# which must stop the node, because other validators don't share them.
+FAULTS = (
+    ArithmeticError, AssertionError, AttributeError, LookupError, RecursionError, TypeError, ValueError, DecodeError
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What came of a transaction; code 0 is success."""
+
+    code: int = 0
+    codespace: str = ""
+    log: str = ""
+    data: bytes = b""
+    gas_wanted: int = 0
+    gas_used: int = 0
+    events: tuple[Event, ...] = ()
+
+    def result(self) -> abci.ExecTxResult:
+        """As a block's result."""
+        made = abci.ExecTxResult(
+            code=self.code,
+            data=self.data,
+            log=self.log,
+            gas_wanted=self.gas_wanted,
+            gas_used=self.gas_used,
+            codespace=self.codespace,
+        )
+        write(self.events, made.events)
+        return made
+
+    def check(self) -> abci.ResponseCheckTx:
+        """As the mempool's answer; without events, which CometBFT would only drop."""
+        return abci.ResponseCheckTx(
+            code=self.code,
+            log=self.log,
+            gas_wanted=self.gas_wanted,
+            gas_used=self.gas_used,
+            codespace=self.codespace,
+        )
+
+
+def refused(passed: Outcome, error: ChainError, log: str = "") -> Outcome:
+    """`passed` with the refusal's code; the log is the refusal's own text unless another is given."""
+    return replace(passed, code=error.code, codespace=error.codespace, log=log or str(error))
+
+
+class Executor:
+    """The transactions' part of the state machine: pure in state and bytes."""
+
+    def __init__(self, ante: Ante) -> None:
+        self._ante = ante
+        self._types: Mapping[str, type[Message]] = {url: route.request for url, route in ante.routes.items()}
+
+    def check(self, ctx: Context, data: bytes, mode: Mode) -> Outcome:
+        """The ante steps alone; `ctx` keeps fee and sequence when they pass."""
+        try:
+            decoded = decode(data, self._types)
+        except ChainError as error:
+            return refused(Outcome(), error)
+        meter = LimitedGas(decoded.auth_info.fee.gas_limit)
+        return self._ante_outcome(ctx, decoded, mode, meter)
+
+    def deliver(self, ctx: Context, data: bytes) -> Outcome:
+        """Ante steps and messages, in a block."""
+        try:
+            decoded = decode(data, self._types)
+        except ChainError as error:
+            return refused(Outcome(), error)
+        meter = LimitedGas(decoded.auth_info.fee.gas_limit)
+        passed = self._ante_outcome(ctx, decoded, Mode.DELIVER, meter)
+        return passed if passed.code else self._run_messages(ctx, decoded, meter, passed)
+
+    def simulate(self, ctx: Context, data: bytes) -> Outcome:
+        """The same without signature and gas limit; `ctx` is to be dropped afterwards."""
+        try:
+            decoded = decode(data, self._types)
+        except ChainError as error:
+            return refused(Outcome(), error)
+        meter = LimitedGas(GAS_LIMIT_MAX)
+        passed = self._ante_outcome(ctx, decoded, Mode.SIMULATE, meter)
+        return passed if passed.code else self._run_messages(ctx, decoded, meter, passed)
+
+    def _ante_outcome(self, ctx: Context, decoded: DecodedTx, mode: Mode, meter: LimitedGas) -> Outcome:
+        layer = Layer(ctx, meter)
+        wanted = min(decoded.auth_info.fee.gas_limit, GAS_LIMIT_MAX)
+        error: ChainError | None = None
+        try:
+            self._ante.run(layer.ctx, decoded, mode)
+        except ChainError as found:
+            error = found
+        except FAULTS as fault:
+            error = _fault(fault, "ante")
+        if error is not None:
+            return refused(Outcome(gas_wanted=wanted, gas_used=meter.used), error)
+        layer.flush()
+        return Outcome(gas_wanted=wanted, gas_used=meter.used, events=tuple(layer.log.events))
+
+    def _run_messages(self, ctx: Context, decoded: DecodedTx, meter: LimitedGas, passed: Outcome) -> Outcome:
+        layer = Layer(ctx, meter)
+        events = list(passed.events)
+        answers = base_abci.TxMsgData()
+        for i, (url, message) in enumerate(decoded.messages):
+            try:
+                response, emitted = self._run_message(layer.ctx, url, message)
+            except ChainError as error:
+                return _failed_message(replace(passed, gas_used=meter.used), error, i)
+            except FAULTS as fault:
+                return _failed_message(replace(passed, gas_used=meter.used), _fault(fault, url), i)
+            answers.msg_responses.append(pack(response))
+            events += marked(emitted, "msg_index", str(i))
+        layer.flush()
+        return Outcome(
+            data=answers.SerializeToString(deterministic=True),
+            gas_wanted=passed.gas_wanted,
+            gas_used=meter.used,
+            events=tuple(events),
+        )
+
+    def _run_message(self, ctx: Context, url: str, message: Message) -> tuple[Message, list[Event]]:
+        route: MessageRoute | None = self._ante.routes.get(url)
+        if route is None:
+            raise UnknownRequest(f"can't route message {url}")
+        log = EventLog()
+        from_field = getattr(message, route.signer)
+        sender = from_field if isinstance(from_field, str) else from_field[0].address
+        log.emit(message_event(url, message, sender))
+        own = Context(
+            env=ctx.env, app=ctx.app, ibc=ctx.ibc, events=log, gas=ctx.gas
+        )  # `replace` takes five times longer
+        response = route.handle(own, message)
+        assert isinstance(response, route.response), f"{url} answered a {type(response).__name__}"
+        assert isinstance(response, Message)
+        return response, log.events
+
+
+class Layer:
+    """Metered writes above a context, kept until `flush`."""
+
+    __slots__ = ("_app", "_ibc", "_under", "ctx", "log")
+
+    def __init__(self, under: Context, meter: LimitedGas) -> None:
+        self._under = under
+        self._app, self._ibc, self.log = Overlay(under.app), Overlay(under.ibc), EventLog()
+        self.ctx = Context(
+            env=under.env,
+            app=MeteredStore(self._app, meter),
+            ibc=MeteredStore(self._ibc, meter),
+            events=self.log,
+            gas=meter,
+        )
+
+    def flush(self) -> None:
+        """Make accounts for new holders and hand all writes down."""
+        ctx = self.ctx
+        unmetered = Context(env=ctx.env, app=self._app, ibc=ctx.ibc, events=ctx.events, gas=ctx.gas)
+        accounts.create_for_balances(unmetered, tuple(self._app.order))
+        self._app.flush()
+        self._ibc.flush()
+
+
+def _failed_message(passed: Outcome, error: ChainError, index: int) -> Outcome:
+    return refused(passed, error, f"failed to execute message; message index: {index}: {error}")
+
+
+def _fault(fault: Exception, where: str) -> ChainError:
+    LOG.error("handler fault in %s", where, exc_info=fault)
+    return HandlerFault(f"{where} met a state it can't handle")
