@@ -15,7 +15,7 @@ from typing import Any as Json
 import uvloop
 
 from bench.child import READY, stdin_lines, tell, tell_result
-from bsmg.client.chain import ChainClient, Endpoints
+from bsmg.client.comet import CometClient, Endpoints
 from bsmg.client.errors import NodeError, QueryRefused
 from ibc_core import paths
 
@@ -30,7 +30,7 @@ LATENCIES_KEPT = 200_000
 class Load:
     """What is shared by the clients of a process."""
 
-    chain: ChainClient
+    chain: CometClient
     denom: str
     addresses: list[str]
     stop: bool = False
@@ -73,7 +73,7 @@ async def run() -> None:
     """As `bench.child` describes it."""
     lines = await stdin_lines()
     spec: dict[str, Json] = json.loads(await lines.readline())
-    chain = ChainClient(spec["chain_id"], Endpoints(rpc=spec["rpc"], grpc=spec["grpc"]))
+    chain = CometClient(spec["chain_id"], Endpoints(rpc=spec["rpc"], grpc=spec["grpc"]))
     load = Load(chain=chain, denom=spec["denom"], addresses=spec["addresses"])
     tell(READY)
     await lines.readline()

@@ -24,7 +24,7 @@ from bench.child import Child, child
 from bench.measure import NS, cpu_s, machine, node_cpu_s, percentile, spent, summary
 from bench.net import alone, note, running
 from bench.send_load import GAS, recipient, sender_key
-from bsmg.client.chain import ChainClient
+from bsmg.client.comet import CometClient
 from bsmg.client.errors import NodeError, QueryRefused
 from bsmg.client.keys import key_from_mnemonic
 from bsmg.client.lane import FeePolicy
@@ -78,7 +78,7 @@ async def measure(options: Options) -> dict[str, Json]:
     """Bring a chain up, load it, count."""
     async with AsyncExitStack() as stack:
         info = (await stack.enter_async_context(running(alone(1)))).chains[0]
-        chain = await stack.enter_async_context(ChainClient.of(info))
+        chain = await stack.enter_async_context(CometClient.of(info))
         load = await stack.enter_async_context(child(LAUNCH))
         numbers = await fund(chain, info, options.senders)
         supply = await supply_of(chain, info.denom)
@@ -108,7 +108,7 @@ def load_spec(info: ChainInfo, numbers: Sequence[int], options: Options) -> dict
     }
 
 
-async def fund(chain: ChainClient, info: ChainInfo, senders: int) -> list[int]:
+async def fund(chain: CometClient, info: ChainInfo, senders: int) -> list[int]:
     """Give every sender coins from the faucet, one transaction; returns their account numbers."""
     faucet = key_from_mnemonic(info.account("faucet").mnemonic)
     lane = chain.lane(faucet, FeePolicy(fixed_gas=senders * GAS))
@@ -121,21 +121,21 @@ async def fund(chain: ChainClient, info: ChainInfo, senders: int) -> list[int]:
     return [(await account(chain, address)).account_number for address in addresses]
 
 
-async def account(chain: ChainClient, address: str) -> auth.BaseAccount:
+async def account(chain: CometClient, address: str) -> auth.BaseAccount:
     """Number and sequence."""
     path = "/cosmos.auth.v1beta1.Query/Account"
     answer = await chain.query(path, auth_query.QueryAccountRequest(address=address), auth_query.QueryAccountResponse)
     return auth.BaseAccount.FromString(answer.account.value)
 
 
-async def supply_of(chain: ChainClient, denom: str) -> int:
+async def supply_of(chain: CometClient, denom: str) -> int:
     """All there is."""
     path = "/cosmos.bank.v1beta1.Query/SupplyOf"
     request = bank_query.QuerySupplyOfRequest(denom=denom)
     return int((await chain.query(path, request, bank_query.QuerySupplyOfResponse)).amount.amount)
 
 
-async def loaded(chain: ChainClient, info: ChainInfo, load: Child, options: Options) -> dict[str, Json]:
+async def loaded(chain: CometClient, info: ChainInfo, load: Child, options: Options) -> dict[str, Json]:
     """Run the load; figures of the window."""
     start = (await chain.rpc.status()).height
     answers = Answers()
@@ -153,7 +153,7 @@ async def loaded(chain: ChainClient, info: ChainInfo, load: Child, options: Opti
     return {**figures(series, spent(before, after), answers), "machine": where, "load": result, "start": start}
 
 
-async def ask_by_grpc(chain: ChainClient, info: ChainInfo, answers: Answers) -> None:
+async def ask_by_grpc(chain: CometClient, info: ChainInfo, answers: Answers) -> None:
     """A balance every 100 ms, whatever the answer takes."""
     loop, address = asyncio.get_running_loop(), recipient(0)
     while True:
@@ -166,7 +166,7 @@ async def ask_by_grpc(chain: ChainClient, info: ChainInfo, answers: Answers) -> 
         await asyncio.sleep(max(0.0, begun + GRPC_EVERY_S - loop.time()))
 
 
-async def window(chain: ChainClient, first: int, last: int) -> Series:
+async def window(chain: CometClient, first: int, last: int) -> Series:
     """Blocks first + 1 .. last: what they committed and when."""
     await chain.feed.wait_above(last)
     times = [(await chain.rpc.header(height + 1)).time.ToNanoseconds() for height in range(first, last + 1)]
@@ -197,7 +197,7 @@ def figures(series: Series, cpu: dict[str, float], answers: Answers) -> dict[str
     }
 
 
-async def drained(chain: ChainClient) -> int:
+async def drained(chain: CometClient) -> int:
     """Wait until the mempool is empty; returns the height of the last block that matters."""
     for _ in range(DRAIN_BLOCKS_MAX):
         height = (await chain.rpc.status()).height
@@ -209,7 +209,7 @@ async def drained(chain: ChainClient) -> int:
 
 
 async def reconciled(
-    chain: ChainClient, info: ChainInfo, sent: Sequence[int], heights: tuple[int, int]
+    chain: CometClient, info: ChainInfo, sent: Sequence[int], heights: tuple[int, int]
 ) -> dict[str, Json]:
     """Every accepted transfer is in a block once, and the balances say the same; raises ToolError otherwise."""
     first, last = heights

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from bsmg.client.chain import ChainClient, LightBlock, Proven
+from bsmg.client.chain import Proven
+from bsmg.client.comet import CometClient, LightBlock
 from bsmg.client.errors import SimulationFailed
 from bsmg.client.feed import Head
 from bsmg.client.grpc import R
@@ -63,7 +64,7 @@ async def block_limits(rpc: Rpc, height: int) -> BlockLimits:
 class CometChain:
     """Reads and submits through one node and one lane."""
 
-    def __init__(self, client: ChainClient, lane: SigningLane) -> None:
+    def __init__(self, client: CometClient, lane: SigningLane) -> None:
         self.client, self.lane = client, lane
         self.chain_id, self.signer = client.chain_id, lane.address
 
@@ -145,7 +146,7 @@ def _in_range(item: Event, kind: str, place: dict[str, str], sequences: tuple[in
 class CometProver:
     """Headers and proofs of a CometBFT chain."""
 
-    def __init__(self, client: ChainClient) -> None:
+    def __init__(self, client: CometClient) -> None:
         self.client = client
         self.chain_id = client.chain_id
         self._light_blocks: OrderedDict[int, LightBlock] = OrderedDict()

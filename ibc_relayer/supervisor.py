@@ -6,7 +6,7 @@ import asyncio
 import logging
 from dataclasses import replace
 
-from bsmg.client.chain import ChainClient, Endpoints
+from bsmg.client.comet import CometClient, Endpoints
 from cosmos_wire.errors import ToolError
 from ibc_relayer.batch import Limits
 from ibc_relayer.chain import Party
@@ -28,7 +28,7 @@ class Parties:
 
     def __init__(self, config: RelayerConfig) -> None:
         self.config = config
-        self.clients: dict[str, ChainClient] = {}
+        self.clients: dict[str, CometClient] = {}
         self.limits: dict[str, Limits] = {}
         self._known: dict[str, Party] = {}
         self._making = asyncio.Lock()
@@ -56,8 +56,8 @@ class Parties:
             await client.close()
 
 
-def _client(chain: ChainConfig) -> ChainClient:
-    return ChainClient(chain.id, Endpoints(rpc=chain.rpc, grpc=chain.grpc, prefix=chain.bech32_prefix))
+def _client(chain: ChainConfig) -> CometClient:
+    return CometClient(chain.id, Endpoints(rpc=chain.rpc, grpc=chain.grpc, prefix=chain.bech32_prefix))
 
 
 async def resolve(parties: tuple[Party, Party], path: PathConfig) -> PathIds:

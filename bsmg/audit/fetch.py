@@ -8,8 +8,9 @@ from typing import TypeVar
 
 from bsmg.audit.record import BlockRecord, ChainRecord, FinalState, TxRecord
 from bsmg.client import comet_json
+from bsmg.client.blocks import BlockResults, TxResult
 from bsmg.client.errors import BadAnswer, QueryRefused
-from bsmg.client.rpc import BlockResults, Rpc, TxResult
+from bsmg.client.rpc import Rpc
 from cosmos_wire.errors import ToolError
 from cosmos_wire.protos import (
     Message,

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
-from bsmg.audit.record import of_kind
-from bsmg.client.errors import RpcRefused
-from bsmg.client.rpc import Rpc
+from bsmg.client.chain import ChainClient, EventQuery
 from cosmos_wire.protos import market
 
 SLOTS_PER_DAY = 96
@@ -82,17 +80,8 @@ def _date(params: market.Params, slot: int) -> date:
     return datetime.fromtimestamp(slot * params.slot_ms // 1000, UTC).date()
 
 
-async def read_statements(rpc: Rpc, address: str) -> list[market.Statement]:
-    """All statements of a cell, oldest first; a node without an index is read block by block."""
-    status = await rpc.status()
-    try:
-        heights: Sequence[int] = await rpc.block_search(f"cell_settled.cell='{address}'")
-    except RpcRefused:
-        heights = range(status.earliest_height, status.height)
-    found = []
-    for height in heights:
-        results = await rpc.block_results(height)
-        for values in of_kind(results.hook_events, "cell_settled"):
-            if values["cell"] == address:
-                found.append(market.Statement.FromString(bytes.fromhex(values["statement"])))
-    return sorted(found, key=lambda item: item.slot)
+async def read_statements(chain: ChainClient, address: str) -> list[market.Statement]:
+    """All statements of a cell, oldest first, by the node's index of events."""
+    found = await chain.find_events(EventQuery(type="cell_settled", attributes={"cell": address}))
+    texts = (dict(item.event.attributes)["statement"] for item in found)
+    return sorted((market.Statement.FromString(bytes.fromhex(text)) for text in texts), key=lambda item: item.slot)

@@ -45,7 +45,7 @@ async def _read(client: ChainClient, cell: str) -> tuple[market.Params, list[mar
     found = (await client.query(path, request, registry_query.QueryCellResponse)).cell
     path = "/bsmg.market.v1.Query/Params"
     answer = await client.query(path, market_query.QueryParamsRequest(), market_query.QueryParamsResponse)
-    return answer.params, await read_statements(client.rpc, found.address)
+    return answer.params, await read_statements(client, found.address)
 
 
 def show(bill: Bill, cell: str, *, in_full: bool) -> None:

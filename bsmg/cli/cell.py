@@ -106,15 +106,13 @@ def join(target: Target, name: str, **ratings: int) -> None:
 async def _join(client: ChainClient, target: Target, cell: Joining) -> TxOutcome:
     """The faucet pays, the utility cell registers; the first refusal ends it."""
     address = key_from_mnemonic(cell.words).address(client.prefix)
-    faucet, utility = target.key("faucet"), target.key("utility-cell")
-    sender = faucet.address(client.prefix)
+    faucet, utility = (client.lane(target.credential(name)) for name in ("faucet", "utility-cell"))
     amount = [coin.Coin(denom=target.denom, amount=str(START_AMOUNT))]
-    paid = await client.lane(faucet).submit([bank_tx.MsgSend(from_address=sender, to_address=address, amount=amount)])
+    payment = bank_tx.MsgSend(from_address=faucet.address, to_address=address, amount=amount)
+    paid = await faucet.submit([payment])
     if not paid.ok:
         return paid
-    return await client.lane(utility).submit(
-        registration(cell, address, utility.address(client.prefix), client.chain_id)
-    )
+    return await utility.submit(registration(cell, address, utility.address, client.chain_id))
 
 
 def registration(cell: Joining, address: str, utility: str, chain_id: str) -> list[Message]:

@@ -9,8 +9,8 @@ import click
 
 from bsmg.cli.output import message_doc, show
 from bsmg.cli.target import Target, run, with_target
+from bsmg.client.blocks import FoundTx
 from bsmg.client.chain import ChainClient
-from bsmg.client.rpc import FoundTx
 from cosmos_wire import protos
 from cosmos_wire.errors import ToolError
 from cosmos_wire.protos import Any, Message
@@ -51,7 +51,7 @@ def command(target: Target, txhash: str) -> None:
 
 
 async def _explain(client: ChainClient, tx_hash: str) -> dict[str, object]:
-    tx = await client.rpc.tx(tx_hash)
+    tx = await client.find_tx(tx_hash)
     if tx is None:
         raise ToolError(f"transaction {tx_hash}: expected it in a block of {client.chain_id}, got none (or index off)")
     return explained(tx)

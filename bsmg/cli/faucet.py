@@ -23,11 +23,10 @@ def command(target: Target, address: str, amount: int) -> None:
     recipient = target.address(address)
 
     async def pay(client: ChainClient) -> TxOutcome:
-        key = target.key("faucet")
+        lane = client.lane(target.credential("faucet"))
         coins = [coin.Coin(denom=target.denom, amount=str(amount))]
-        sender = key.address(client.prefix)
-        message = bank_tx.MsgSend(from_address=sender, to_address=recipient, amount=coins)
-        return await client.lane(key).submit([message], "faucet")
+        message = bank_tx.MsgSend(from_address=lane.address, to_address=recipient, amount=coins)
+        return await lane.submit([message], "faucet")
 
     note(f"{amount}{target.denom} to {recipient}")
     finish(run(target, pay))

@@ -14,8 +14,10 @@ from typing import TypeVar
 
 import click
 
-from bsmg.client.chain import ChainClient, Endpoints
-from bsmg.client.keys import Key, key_from_mnemonic, read_key_file
+from bsmg.client.chain import ChainClient
+from bsmg.client.comet import CometClient, Endpoints
+from bsmg.client.credential import Credential, credential_of
+from bsmg.client.keys import read_key_file
 from bsmg.client.lane import FeePolicy, parse_gas_price
 from bsmg.client.rpc import Rpc
 from bsmg.client.testnet_file import FILE_NAME, ChainInfo, load_testnet
@@ -64,17 +66,17 @@ class Target:
         if info is None:
             async with Rpc(self.rpc) as rpc:
                 chain_id = self.chain_id or (await rpc.status()).chain_id
-            return ChainClient(chain_id, Endpoints(rpc=self.rpc, grpc=self.grpc, prefix=self.prefix))
+            return CometClient(chain_id, Endpoints(rpc=self.rpc, grpc=self.grpc, prefix=self.prefix))
         if self.node >= len(info.nodes):
             raise ToolError(f"--node: expected 0 to {len(info.nodes) - 1}, got {self.node}")
         return ChainClient.of(info, self.node)
 
-    def key(self, who: str) -> Key:
-        """Key of an account's name in testnet.json, or of a key file."""
+    def credential(self, who: str) -> Credential:
+        """What an account of testnet.json signs with, by its name, or the key of a key file."""
         info = self.info()
         names = [account.name for account in info.accounts] if info else []
         if info and who in names:
-            return key_from_mnemonic(info.account(who).mnemonic)
+            return credential_of(info.account(who))
         if Path(who).is_file():
             return read_key_file(Path(who))
         raise ToolError(f"--from: expected a key file or one of {', '.join(names) or 'none'}, got {who!r}")

@@ -51,7 +51,7 @@ def command(target: Target, **flags: Json) -> None:
 
 
 async def _send(client: ChainClient, target: Target, flags: Mapping[str, Json]) -> TxOutcome:
-    key = target.key(flags["sender"])
+    lane = client.lane(target.credential(flags["sender"]), target.fees(flags["gas_price"]))
     message = message_of(flags["module"], flags["name"])
     signer = signer_field(message)
     words = [_word(target, word) for word in flags["values"]]
@@ -59,10 +59,10 @@ async def _send(client: ChainClient, target: Target, flags: Mapping[str, Json]) 
     if flags["message_json"]:
         fill_json(message, flags["message_json"])
     if not getattr(message, signer):
-        setattr(message, signer, key.address(client.prefix))
+        setattr(message, signer, lane.address)
     if isinstance(message, transfer_tx.MsgTransfer):
         await _fill_transfer(client, message)
-    return await client.lane(key, target.fees(flags["gas_price"])).submit([message], flags["memo"])
+    return await lane.submit([message], flags["memo"])
 
 
 def _word(target: Target, word: str) -> str:

@@ -14,6 +14,7 @@ from bsmg.audit.proof_file import Claim, key_bytes, read_claim
 from bsmg.cli.output import FAILURE, note
 from bsmg.cli.target import Target, run, with_target
 from bsmg.client.chain import ChainClient
+from bsmg.client.comet import CometClient
 from bsmg.client.errors import QueryRefused
 from cosmos_wire import canonical
 from cosmos_wire.errors import ChainError, ToolError
@@ -120,6 +121,8 @@ def _shown(data: bytes) -> str:
 
 async def fetch(client: ChainClient, key: str, store: str, height: int) -> dict[str, Json]:
     """A proof file's content from a node: value, proof and the signed header that holds the root."""
+    if not isinstance(client, CometClient):
+        raise ToolError(f"--fetch: expected a CometBFT chain, got {client.chain_id}")
     newest = (await client.rpc.status()).height
     chosen = height or newest - 1
     if chosen >= newest:

@@ -1,25 +1,26 @@
-"""One chain as a client sees it: RPC, queries, block feed, signing lanes, proofs and light blocks."""
+"""One chain as a client sees it, whatever ledger it runs on: queries, block feed, signing lanes, past events."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from types import TracebackType
+from typing import ClassVar, Self
 
-from bsmg.client.errors import BadAnswer, QueryRefused
-from bsmg.client.feed import BlockFeed, Head
-from bsmg.client.grpc import AbciQueries, GrpcQueries, QueryClient, R
-from bsmg.client.keys import Key
-from bsmg.client.lane import FeePolicy, SigningLane
-from bsmg.client.rpc import Rpc
-from bsmg.client.testnet_file import ChainInfo
-from cosmos_wire.address import PREFIX
-from cosmos_wire.protos import Message, bank_query, cmt_types, cmt_validator, commitment, ics23
+from bsmg.client.blocks import FoundEvent, FoundTx
+from bsmg.client.credential import Credential, credential_of
+from bsmg.client.feed import Feed, Head
+from bsmg.client.grpc import QueryClient, R
+from bsmg.client.lane import FeePolicy, Lane
+from bsmg.client.testnet_file import AccountInfo, ChainInfo
+from cosmos_wire.protos import Message, bank_query
 from ibc_core.light_client import Height
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proven:
-    """A value of the `ibc` store (empty: absent) with its MerkleProof, to be checked against `proof_height`."""
+    """A value of the `ibc` store (empty: absent) with its proof, to be checked against `proof_height`."""
 
     value: bytes
     proof: bytes
@@ -27,20 +28,21 @@ class Proven:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LightBlock:
-    """A signed header and the validators that signed it."""
+class EventQuery:
+    """Which events of the past: type, attributes (all of them), and a whole number in a range of both ends."""
 
-    signed_header: cmt_types.SignedHeader
-    validators: cmt_validator.ValidatorSet
+    type: str
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    range_key: str = ""  # empty: no range
+    first: int = 0
+    last: int = 0
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Endpoints:
-    """Where a chain can be asked. Without `grpc` queries go by ABCI through the RPC alone."""
-
-    rpc: str
-    grpc: str = ""
-    prefix: str = PREFIX
+    def matches(self, found: FoundEvent) -> bool:
+        """Whether an event is one of these."""
+        known = dict(found.event.attributes)
+        if found.event.type != self.type or any(known.get(key) != value for key, value in self.attributes.items()):
+            return False
+        return not self.range_key or self.first <= int(known.get(self.range_key, "-1")) <= self.last
 
 
 def revision_of(chain_id: str) -> int:
@@ -50,24 +52,24 @@ def revision_of(chain_id: str) -> int:
     return int(number) if well_formed else 0
 
 
-class ChainClient:
-    """Use as `async with ChainClient.open(...) as chain`; or `await connect()` and `await close()`."""
+class ChainClient(ABC):
+    """Use as `async with ChainClient.of(...) as chain`; or `await connect()` and `await close()`."""
 
-    def __init__(self, chain_id: str, endpoints: Endpoints) -> None:
-        self.chain_id, self.prefix = chain_id, endpoints.prefix
-        self.rpc = Rpc(endpoints.rpc)
-        self.queries: QueryClient = GrpcQueries(endpoints.grpc) if endpoints.grpc else AbciQueries(self.rpc)
-        self.feed = BlockFeed(self.rpc, chain_id)
-        self.revision = revision_of(chain_id)
-        self._lanes: dict[bytes, SigningLane] = {}
+    kinds: ClassVar[tuple[str, ...]]  # that testnet.json names and this class speaks to
+
+    def __init__(self, chain_id: str, prefix: str, queries: QueryClient, feed: Feed) -> None:
+        self.chain_id, self.prefix = chain_id, prefix
+        self.queries, self.feed = queries, feed
+        self.kind, self.revision = self.kinds[0], revision_of(chain_id)
 
     @classmethod
     def of(cls, info: ChainInfo, node: int = 0) -> ChainClient:
-        """The client of a chain of testnet.json, through one of its nodes."""
-        chosen = info.nodes[node]
-        return cls(info.chain_id, Endpoints(rpc=chosen.rpc, grpc=chosen.grpc, prefix=info.bech32_prefix))
+        """The client of a chain of testnet.json, through one of its nodes, by the chain's kind."""
+        from bsmg.client.kinds import client_of
 
-    async def connect(self) -> ChainClient:
+        return client_of(info, node)
+
+    async def connect(self) -> Self:
         """Check the chain id and follow its blocks."""
         await self.feed.start()
         return self
@@ -76,9 +78,8 @@ class ChainClient:
         """Stop following and close every connection."""
         await self.feed.close()
         await self.queries.close()
-        await self.rpc.close()
 
-    async def __aenter__(self) -> ChainClient:
+    async def __aenter__(self) -> Self:
         return await self.connect()
 
     async def __aexit__(
@@ -90,12 +91,13 @@ class ChainClient:
         """Typed query of any service."""
         return await self.queries.query(path, request, response, height)
 
-    def lane(self, key: Key, policy: FeePolicy | None = None) -> SigningLane:
-        """The one lane of a key; the first call fixes its policy."""
-        lane = self._lanes.get(key.secret)
-        if lane is None:
-            lane = self._lanes[key.secret] = SigningLane(self, key, policy or FeePolicy())
-        return lane
+    @abstractmethod
+    def lane(self, credential: Credential, policy: FeePolicy | None = None) -> Lane:
+        """The one lane of a key or certificate; the first call fixes its policy. Raises KeyFault for the wrong sort."""
+
+    def lane_of(self, account: AccountInfo, policy: FeePolicy | None = None) -> Lane:
+        """The lane of an account of testnet.json."""
+        return self.lane(credential_of(account), policy)
 
     async def head(self) -> Head:
         """The newest block that the feed knows."""
@@ -112,24 +114,10 @@ class ChainClient:
         answer = await self.query(path, request, bank_query.QueryBalanceResponse, height)
         return int(answer.balance.amount or 0)
 
-    async def query_with_proof(self, key: bytes, height: int, store: str = "ibc") -> Proven:
-        """Value after block `height` (0: the newest) and its proof, which the header one above can check."""
-        path = f"store/{store}/key"
-        answer = await self.rpc.abci_query(path, key, height, prove=True)
-        if answer.code:
-            raise QueryRefused(path, self.rpc.url, answer.code, answer.log or "no log")
-        if height and answer.height != height:
-            raise BadAnswer(path, self.rpc.url, f"expected an answer as of height {height}, got {answer.height}")
-        proofs = [ics23.CommitmentProof.FromString(op.data) for op in answer.proof_ops.ops]
-        proof = commitment.MerkleProof(proofs=proofs).SerializeToString(deterministic=True)
-        return Proven(value=answer.value, proof=proof, proof_height=self.height(answer.height + 1))
+    @abstractmethod
+    async def find_tx(self, tx_hash: str) -> FoundTx | None:
+        """A transaction of the past by its hash (hex), None when no indexed block holds it."""
 
-    async def light_block(self, height: int) -> LightBlock:
-        """Signed header and validator set at a height."""
-        signed = await self.rpc.commit(height)
-        validators = await self.rpc.validators(height, signed.header.proposer_address)
-        return LightBlock(signed_header=signed, validators=validators)
-
-    async def validators(self, height: int) -> cmt_validator.ValidatorSet:
-        """Validator set at a height, the first one as proposer."""
-        return await self.rpc.validators(height)
+    @abstractmethod
+    async def find_events(self, wanted: EventQuery) -> tuple[FoundEvent, ...]:
+        """Indexed events of successful transactions and of hooks, by height, first to last."""

@@ -1,33 +1,25 @@
-"""New blocks of one chain: a websocket is the wake-up, blocks are read by height, many waiters share one reading.
+"""New blocks of one chain: something wakes up, blocks are read by height, many waiters share one reading.
 
-A transaction's fate is read from the blocks themselves (hash in `block`, result in `block_results`), not from the
-transaction index: the index lags behind and may be off.
+A transaction's fate is read from the blocks themselves, not from a transaction index: the index lags behind and may
+be off. What wakes up and how a block is read is the ledger's: `bsmg.client.comet_feed`, `bsmg.client.node_feed`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
+from abc import ABC, abstractmethod
 from collections import OrderedDict
 from dataclasses import dataclass
-from hashlib import sha256
+from typing import Protocol
 
-import aiohttp
-
-from bsmg.client import comet_json
-from bsmg.client.errors import NodeError, RpcRefused, TxExpired
-from bsmg.client.rpc import BlockResults, Rpc, TxResult
+from bsmg.client.blocks import BlockResults, TxResult
+from bsmg.client.errors import NodeError, TxExpired
 from cosmos_wire.errors import ToolError
 
-SILENCE_S = 3.0  # without a wake-up for so long, ask for the status: the subscription may be dead
 RETRY_S = 0.5  # between attempts to reach a node that is down
 RETRY_S_MAX = 5.0
 RECORDS_KEPT = 64
-RESULTS_TRIES = 20  # the block is stored before it is executed: its results may need a moment
-RESULTS_WAIT_S = 0.1
-SUBSCRIBE = {"jsonrpc": "2.0", "id": 1, "method": "subscribe", "params": {"query": "tm.event='NewBlockHeader'"}}
-WS_MESSAGE_BYTES_MAX = 1 << 24
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,11 +59,35 @@ class Ticket:
     found: asyncio.Future[Inclusion]
 
 
-class BlockFeed:
+class Feed(Protocol):
+    """What programs use of a chain's blocks."""
+
+    head: Head | None
+
+    async def start(self) -> Head:
+        """Read the first head and begin to follow; raises NodeError when the node does not answer."""
+
+    async def wait_above(self, height: int) -> Head:
+        """The head, as soon as it is above `height`."""
+
+    async def record(self, height: int) -> BlockRecord:
+        """A block with its results."""
+
+    def expect(self, tx_hash: str, timeout_height: int) -> Ticket:
+        """Wait for a transaction that is about to be sent; it expires after `timeout_height`."""
+
+    def forget(self, ticket: Ticket) -> None:
+        """Stop waiting."""
+
+    async def close(self) -> None:
+        """Stop following; waiters are cancelled."""
+
+
+class BlockFeed(ABC):
     """Follows one chain through one node; reconnects for ever until closed."""
 
-    def __init__(self, rpc: Rpc, chain_id: str = "") -> None:
-        self.rpc, self.chain_id = rpc, chain_id
+    def __init__(self, chain_id: str, node: str) -> None:
+        self.chain_id, self.node = chain_id, node
         self.head: Head | None = None
         self.reconnects = 0
         self._moved = asyncio.Condition()
@@ -80,6 +96,18 @@ class BlockFeed:
         self._reading: dict[int, asyncio.Task[BlockRecord]] = {}
         self._tickets: dict[str, Ticket] = {}
         self._scanned = 0
+
+    @abstractmethod
+    async def _newest(self) -> tuple[str, Head]:
+        """Chain id and newest block, asked of the node now."""
+
+    @abstractmethod
+    async def _listen(self) -> None:
+        """Call `_advance` for new blocks until the connection breaks."""
+
+    @abstractmethod
+    async def _read(self, height: int) -> BlockRecord:
+        """A block that is there, from the node."""
 
     async def start(self) -> Head:
         """Read the first head and begin to follow; raises NodeError when the node does not answer."""
@@ -106,18 +134,18 @@ class BlockFeed:
         assert self.head is not None
         return self.head
 
-    async def _advance(self, height: int, time_ns: int) -> None:
-        if self.head is not None and height <= self.head.height:
+    async def _advance(self, head: Head) -> None:
+        if self.head is not None and head.height <= self.head.height:
             return
         async with self._moved:
-            self.head = Head(height=height, time_ns=time_ns)
+            self.head = head
             self._moved.notify_all()
 
     async def _poll(self) -> None:
-        status = await self.rpc.status()
-        if self.chain_id and status.chain_id != self.chain_id:
-            raise ToolError(f"node {self.rpc.url}: expected chain {self.chain_id}, got {status.chain_id}")
-        await self._advance(status.height, status.time_ns)
+        chain_id, head = await self._newest()
+        if self.chain_id and chain_id != self.chain_id:
+            raise ToolError(f"node {self.node}: expected chain {self.chain_id}, got {chain_id}")
+        await self._advance(head)
 
     async def _follow(self) -> None:
         wait_s = RETRY_S
@@ -125,36 +153,12 @@ class BlockFeed:
             try:
                 await self._listen()
                 wait_s = RETRY_S
-            except (aiohttp.ClientError, OSError, ToolError):
+            except (OSError, ToolError):
                 wait_s = min(2 * wait_s, RETRY_S_MAX)
             self.reconnects += 1
             await asyncio.sleep(wait_s)
             with contextlib.suppress(ToolError):
                 await self._poll()
-
-    async def _listen(self) -> None:
-        url = self.rpc.url.replace("http", "ws", 1) + "/websocket"
-        async with self.rpc.session().ws_connect(url, max_msg_size=WS_MESSAGE_BYTES_MAX) as socket:
-            await socket.send_json(SUBSCRIBE)
-            await self._poll()
-            while True:
-                try:
-                    message = await socket.receive(timeout=SILENCE_S)
-                except TimeoutError:
-                    await self._poll()
-                    continue
-                if message.type is not aiohttp.WSMsgType.TEXT:
-                    return
-                await self._hear(message.data)
-
-    async def _hear(self, text: str) -> None:
-        try:
-            doc = json.loads(text)
-            header = (doc.get("result") or {}).get("data", {}).get("value", {}).get("header")
-            if header is not None:
-                await self._advance(int(header["height"]), comet_json.time_ns(header["time"]))
-        except (ValueError, KeyError, AttributeError) as error:
-            raise ToolError(f"websocket of {self.rpc.url}: expected a NewBlockHeader, got {text[:100]!r}") from error
 
     async def record(self, height: int) -> BlockRecord:
         """A block with its results; concurrent callers share one reading."""
@@ -163,33 +167,16 @@ class BlockFeed:
             return known
         task = self._reading.get(height)
         if task is None:
-            task = asyncio.create_task(self._read(height))
+            task = asyncio.create_task(self._read_and_keep(height))
             self._reading[height] = task
             task.add_done_callback(lambda _: self._reading.pop(height, None))
         return await asyncio.shield(task)
 
-    async def _read(self, height: int) -> BlockRecord:
-        block = await self.rpc.block(height)
-        made = BlockRecord(
-            height=height,
-            time_ns=block.time_ns,
-            txs=block.txs,
-            tx_hashes=tuple(tx_hash_of(tx) for tx in block.txs),
-            results=await self._results(height),
-        )
-        self._records[height] = made
+    async def _read_and_keep(self, height: int) -> BlockRecord:
+        made = self._records[height] = await self._read(height)
         while len(self._records) > RECORDS_KEPT:
             self._records.popitem(last=False)
         return made
-
-    async def _results(self, height: int) -> BlockResults:
-        for _ in range(RESULTS_TRIES):
-            try:
-                return await self.rpc.block_results(height)
-            except RpcRefused as error:
-                refused = error
-                await asyncio.sleep(RESULTS_WAIT_S)
-        raise refused
 
     def expect(self, tx_hash: str, timeout_height: int) -> Ticket:
         """Wait for a transaction that is about to be broadcast; it expires after `timeout_height`."""
@@ -232,8 +219,3 @@ class BlockFeed:
             del self._tickets[ticket.tx_hash]
             if not ticket.found.done():
                 ticket.found.set_exception(TxExpired(self.chain_id, ticket.tx_hash, ticket.timeout_height))
-
-
-def tx_hash_of(tx: bytes) -> str:
-    """CometBFT's hash of a transaction: SHA-256 in upper-case hex."""
-    return sha256(tx).hexdigest().upper()

@@ -1,7 +1,8 @@
 """One lane a (chain, key): the only place that uses the key's sequence, for any number of concurrent callers.
 
-Transactions are pipelined (several in flight, in order). Each carries a timeout height, so that its fate is always
-known in the end: in a block, refused, or expired and safe to sign again.
+`Lane` is what programs use of it on any ledger; `SigningLane` is CometBFT's. There transactions are pipelined (several
+in flight, in order). Each carries a timeout height, so that its fate is always known in the end: in a block, refused,
+or expired and safe to sign again.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal, InvalidOperation
 from typing import Protocol
 
+from bsmg.client.comet_feed import tx_hash_of
 from bsmg.client.errors import (
     BadAnswer,
     NodeError,
@@ -21,7 +23,7 @@ from bsmg.client.errors import (
     SimulationFailed,
     TxExpired,
 )
-from bsmg.client.feed import BlockFeed, Head, Inclusion, Ticket, tx_hash_of
+from bsmg.client.feed import Feed, Head, Inclusion, Ticket
 from bsmg.client.grpc import QueryClient
 from bsmg.client.keys import Key
 from bsmg.client.rpc import Accepted, Rpc
@@ -89,14 +91,28 @@ class TxOutcome:
         return self.code == 0 and self.height > 0
 
 
+class Lane(Protocol):
+    """Submits messages as one account, for any number of concurrent callers."""
+
+    address: str
+    policy: FeePolicy
+    waiting: int  # callers that wait for a place or an outcome
+
+    async def submit(self, messages: Sequence[Message], memo: str = "") -> TxOutcome:
+        """Sign, send and wait for the block. A refusal is an outcome with a code.
+
+        Raises NodeError when nothing was sent, TxError when the messages are in no block.
+        """
+
+
 class LaneChain(Protocol):
-    """What a lane needs of a chain; `bsmg.client.chain.ChainClient` is one."""
+    """What a lane needs of a chain; `bsmg.client.comet.CometClient` is one."""
 
     chain_id: str
     prefix: str
     rpc: Rpc
     queries: QueryClient
-    feed: BlockFeed
+    feed: Feed
 
 
 @dataclass(slots=True, kw_only=True)

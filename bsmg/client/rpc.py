@@ -12,10 +12,10 @@ from typing import Any as Json
 import aiohttp
 
 from bsmg.client import comet_json
+from bsmg.client.blocks import BlockResults, FoundTx, TxResult
 from bsmg.client.errors import BadAnswer, NodeTimeout, NodeUnreachable, RpcRefused
 from cosmos_wire.errors import ToolError
 from cosmos_wire.protos import cmt_proof, cmt_types, cmt_validator
-from ibc_core.host import Event
 
 RPC_TIMEOUT_S = 20.0  # a full block's FinalizeBlock may hold an answer back for seconds
 CONNECTIONS_MAX = 32  # to one node
@@ -38,28 +38,6 @@ class Status:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TxResult:
-    """What a block says of one transaction."""
-
-    code: int
-    codespace: str
-    log: str
-    data: bytes
-    gas_wanted: int
-    gas_used: int
-    events: tuple[Event, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BlockResults:
-    """Results of the transactions of a block, and the events of its hooks."""
-
-    height: int
-    txs: tuple[TxResult, ...]
-    hook_events: tuple[Event, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Block:
     """Header and transactions of a block."""
 
@@ -76,17 +54,6 @@ class Block:
     def time_ns(self) -> int:
         """Block time."""
         return self.header.time.seconds * 1_000_000_000 + self.header.time.nanos
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FoundTx:
-    """A transaction in a block."""
-
-    tx_hash: str
-    height: int
-    index: int
-    tx: bytes
-    result: TxResult
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

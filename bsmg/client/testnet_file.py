@@ -17,7 +17,7 @@ VERSION = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeInfo:
-    """One node's listeners and processes."""
+    """One node's listeners and processes. On Fabric: an organisation's front, its peer and the roots of its TLS."""
 
     moniker: str
     rpc: str = ""
@@ -26,17 +26,26 @@ class NodeInfo:
     p2p: str = ""
     metrics: str = ""
     home: str = ""
+    peer: str = ""
+    msp_id: str = ""
+    tls_ca: str = ""
     pids: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountInfo:
-    """An account whose words are known; `identity` is `stakeholder@microgrid` for cells."""
+    """An account with what it signs with: words, or on Fabric the files of a certificate and its key.
+
+    `identity` is `stakeholder@microgrid` for cells.
+    """
 
     name: str
     address: str
     mnemonic: str = ""
     identity: str = ""
+    msp_id: str = ""
+    certificate: str = ""
+    key: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +62,9 @@ class ChainInfo:
     first_slot: int = 0
     gates_ms: Mapping[str, int] = field(default_factory=dict)
     genesis: str = ""
+    channel: str = ""
+    chaincode: str = ""
+    fabric: str = ""  # folder of fabric.json
     doc: Mapping[str, Json] = field(default_factory=dict, repr=False)
 
     def account(self, name: str) -> AccountInfo:
@@ -165,28 +177,41 @@ def _chain(item: Mapping[str, Json], doc: Mapping[str, Json]) -> ChainInfo:
         kind=item["kind"],
         bech32_prefix=item.get("bech32_prefix", PREFIX),
         denom=item.get("denom", ""),
-        nodes=tuple(_node(node) for node in item["nodes"]),
-        accounts=tuple(_account(account) for account in item.get("accounts", ())),
+        nodes=tuple(_node(node, doc) for node in item["nodes"]),
+        accounts=tuple(_account(account, doc) for account in item.get("accounts", ())),
         slot_s=item.get("slot_s", doc.get("slot_s", 0)),
         first_slot=int(item.get("first_slot", doc.get("first_slot", 0))),
         gates_ms=dict(item.get("gates_ms", doc.get("gates_ms", {}))),
         genesis=str(item.get("genesis", "")),
+        channel=item.get("channel", ""),
+        chaincode=item.get("chaincode", ""),
+        fabric=_path(doc, item.get("fabric", "")),
         doc=item,
     )
 
 
-def _node(item: Mapping[str, Json]) -> NodeInfo:
-    texts = {name: item.get(name, "") for name in ("rpc", "grpc", "rest", "p2p", "metrics", "home")}
-    return NodeInfo(moniker=item["moniker"], pids=dict(item.get("pids", {})), **texts)
+def _node(item: Mapping[str, Json], doc: Mapping[str, Json]) -> NodeInfo:
+    names = ("rpc", "grpc", "rest", "p2p", "metrics", "home", "peer", "msp_id")
+    texts = {name: item.get(name, "") for name in names}
+    roots = _path(doc, item.get("tls_ca", ""))
+    return NodeInfo(moniker=item["moniker"], pids=dict(item.get("pids", {})), tls_ca=roots, **texts)
 
 
-def _account(item: Mapping[str, Json]) -> AccountInfo:
+def _account(item: Mapping[str, Json], doc: Mapping[str, Json]) -> AccountInfo:
     return AccountInfo(
         name=item["name"],
         address=item["address"],
         mnemonic=item.get("mnemonic", ""),
         identity=item.get("identity", ""),
+        msp_id=item.get("msp_id", ""),
+        certificate=_path(doc, item.get("certificate", "")),
+        key=_path(doc, item.get("key", "")),
     )
+
+
+def _path(doc: Mapping[str, Json], text: str) -> str:
+    """A path of the file: absolute, or relative to the testnet's home; empty stays empty."""
+    return str(Path(str(doc.get("home", ""))) / text) if text else ""
 
 
 def _end(item: Mapping[str, Json]) -> LinkEnd:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from bsmg.client.chain import ChainClient
 from bsmg.client.testnet_file import ChainInfo
@@ -21,6 +22,7 @@ from cosmos_wire.protos import (
     trade_packet,
     trade_query,
 )
+from processes.files import read_json
 from utility_cell.profiles import QUARTERS_PER_DAY
 
 PAGE = 500
@@ -60,7 +62,7 @@ async def chain_row(scene: Scene, info: ChainInfo, span: Span) -> ChainRow:
         block_interval_ms=_interval_ms(log),
         slots=_slot_rows(log, of_day, span),
         cells=_cell_rows(of_day, names, params),
-        supply=await _supply_rows(chain, log, flows(scene.logs)[info.chain_id]),
+        supply=await _supply_rows(info, chain, log, flows(scene.logs)[info.chain_id]),
     )
 
 
@@ -124,8 +126,8 @@ def _flow_of(statement: market.Statement) -> int:
     return sum(int(part or 0) for part in parts)
 
 
-async def _supply_rows(chain: ChainClient, log: ChainLog, flow: Flow) -> tuple[SupplyRow, ...]:
-    genesis = _genesis_amounts(await chain.rpc.genesis())
+async def _supply_rows(info: ChainInfo, chain: ChainClient, log: ChainLog, flow: Flow) -> tuple[SupplyRow, ...]:
+    genesis = _genesis_amounts(read_json(Path(info.genesis)))
     rows = []
     async for denom, supply in _supplies(chain, log.height):
         rows.append(

@@ -42,11 +42,10 @@ async def follow(chain: ChainClient, log: ChainLog, to_height: int) -> None:
     """Read the blocks after `log.height` up to `to_height`, or up to the first whose results are not stored yet."""
     for height in range(log.height + 1, to_height + 1):
         try:
-            results = await chain.rpc.block_results(height)
+            record = await chain.feed.record(height)
         except RpcRefused:
             return
-        header = await chain.rpc.header(height)
-        time_ms = header.time.seconds * 1_000 + header.time.nanos // 1_000_000
+        results, time_ms = record.results, record.time_ns // 1_000_000
         log.times_ms[height] = time_ms
         for event in (*results.hook_events, *(e for tx in results.txs if tx.code == 0 for e in tx.events)):
             log.events.append(_seen(event, height, time_ms))

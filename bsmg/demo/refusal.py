@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from bsmg.client.lane import TxOutcome
+from bsmg.client.comet import CometClient
+from bsmg.client.lane import SigningLane, TxOutcome
 from bsmg.demo.day import Refusal
 from bsmg.demo.outage import RELAYER
 from bsmg.demo.scene import Scene
@@ -75,5 +76,7 @@ def with_a_bit_changed(message: channel_tx.MsgRecvPacket) -> channel_tx.MsgRecvP
 
 
 def _party(scene: Scene, chain_id: str) -> Party:
-    client = scene.chains[chain_id]
-    return Party(chain=CometChain(client, scene.faucets[chain_id]), prover=CometProver(client))
+    client, lane = scene.chains[chain_id], scene.faucets[chain_id]
+    if not isinstance(client, CometClient) or not isinstance(lane, SigningLane):
+        raise ToolError(f"forged proof: expected a link of CometBFT chains, got {chain_id}")
+    return Party(chain=CometChain(client, lane), prover=CometProver(client))

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bsmg.client.chain import ChainClient
-from bsmg.client.keys import key_from_mnemonic
-from bsmg.client.lane import FeePolicy, SigningLane, TxOutcome
+from bsmg.client.lane import FeePolicy, Lane, TxOutcome
 from bsmg.client.testnet_file import LinkInfo, TestnetFile, load_testnet
 from bsmg.demo.collect import ChainLog, follow
 from cosmos_wire.protos import coin, transfer_tx
@@ -26,7 +25,7 @@ class Scene:
 
     net: TestnetFile
     chains: Mapping[str, ChainClient]
-    faucets: Mapping[str, SigningLane]
+    faucets: Mapping[str, Lane]
     logs: dict[str, ChainLog]
 
     @property
@@ -83,9 +82,7 @@ async def open_scene(testnet: Path) -> AsyncIterator[Scene]:
         for client in chains.values():
             await client.connect()
         faucets = {
-            info.chain_id: chains[info.chain_id].lane(
-                key_from_mnemonic(info.account("faucet").mnemonic), FeePolicy(fixed_gas=GAS_LIMIT)
-            )
+            info.chain_id: chains[info.chain_id].lane_of(info.account("faucet"), FeePolicy(fixed_gas=GAS_LIMIT))
             for info in net.chains
         }
         logs = {chain_id: ChainLog(chain_id=chain_id) for chain_id in chains}

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from bsmg.client.chain import ChainClient, Endpoints
+from bsmg.client.comet import CometClient, Endpoints
 from bsmg.client.errors import NodeUnreachable
 from bsmg.client.keys import key_from_name
 from bsmg.client.lane import FeePolicy, SigningLane, parse_gas_price
@@ -26,7 +26,7 @@ async def node():
 
 @pytest.fixture
 async def chain(node):
-    async with ChainClient("fake-1", Endpoints(rpc=node.url)) as made:
+    async with CometClient("fake-1", Endpoints(rpc=node.url)) as made:
         yield made
 
 
@@ -138,7 +138,7 @@ async def test_dead_node_before_anything_is_sent(node, chain, lane):
 
 async def test_another_chain_at_the_address_is_refused(node):
     with pytest.raises(ToolError, match="expected chain other-1, got fake-1"):
-        async with ChainClient("other-1", Endpoints(rpc=node.url)):
+        async with CometClient("other-1", Endpoints(rpc=node.url)):
             pass
 
 

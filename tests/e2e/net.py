@@ -10,9 +10,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TypeVar
 
-from bsmg.client.chain import ChainClient
+from bsmg.client.comet import CometClient
 from bsmg.client.errors import NodeError
-from bsmg.client.keys import key_from_mnemonic
 from bsmg.client.lane import FeePolicy, SigningLane, TxOutcome
 from bsmg.client.testnet_file import ChainInfo, LinkEnd, TestnetFile, load_testnet
 from cosmos_wire.address import to_bech32
@@ -93,7 +92,7 @@ class Side:
 
     info: ChainInfo
     end: LinkEnd
-    client: ChainClient
+    client: CometClient
     faucet: SigningLane
 
     @property
@@ -111,7 +110,7 @@ class Side:
 
     def lane(self, name: str) -> SigningLane:
         """Lane of an account of testnet.json."""
-        return self.client.lane(key_from_mnemonic(self.info.account(name).mnemonic), FeePolicy(fixed_gas=GAS))
+        return self.client.lane_of(self.info.account(name), FeePolicy(fixed_gas=GAS))
 
     async def time_ms(self) -> int:
         """Time of the newest block."""
@@ -148,7 +147,7 @@ async def opened(net: Net, node: int = 0) -> AsyncIterator[tuple[Side, Side]]:
     """Both chains through one of their nodes."""
     file = net.file
     link = file.link(A, B)
-    clients = [ChainClient.of(file.chain(chain_id), node) for chain_id in (A, B)]
+    clients = [CometClient.of(file.chain(chain_id), node) for chain_id in (A, B)]
     try:
         for client in clients:
             await client.connect()
@@ -158,13 +157,13 @@ async def opened(net: Net, node: int = 0) -> AsyncIterator[tuple[Side, Side]]:
             await client.close()
 
 
-def _side(file: TestnetFile, end: LinkEnd, client: ChainClient) -> Side:
+def _side(file: TestnetFile, end: LinkEnd, client: CometClient) -> Side:
     info = file.chain(end.chain_id)
-    faucet = client.lane(key_from_mnemonic(info.account("faucet").mnemonic), FeePolicy(fixed_gas=GAS))
+    faucet = client.lane_of(info.account("faucet"), FeePolicy(fixed_gas=GAS))
     return Side(info=info, end=end, client=client, faucet=faucet)
 
 
-async def until(client: ChainClient, check: Callable[[], Awaitable[T]], what: str, blocks: int = BLOCKS) -> T:
+async def until(client: CometClient, check: Callable[[], Awaitable[T]], what: str, blocks: int = BLOCKS) -> T:
     """The first true answer, asked once a block; fails after `blocks` blocks of that chain."""
     async with asyncio.timeout(HANG_S):
         head = await client.head()

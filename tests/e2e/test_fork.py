@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from bsmg.client.chain import LightBlock
+from bsmg.client.comet import LightBlock
 from bsmg.client.lane import TxOutcome
 from cosmos_wire import canonical, ed25519
 from cosmos_wire.protos import Any, cmt_types, cmt_validator, tendermint_client

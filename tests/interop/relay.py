@@ -14,7 +14,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Protocol
 
-from bsmg.client.chain import ChainClient, Endpoints
+from bsmg.client.comet import CometClient, Endpoints
 from bsmg.client.keys import key_from_mnemonic, write_key_file
 from bsmg.client.lane import FeePolicy, TxOutcome, parse_gas_price
 from cosmos_wire.protos import Message, client, coin, transfer_tx
@@ -166,7 +166,7 @@ def transfer(chain: Chain, account: str, what: Transfers) -> list[TxOutcome]:
 async def _transfer(chain: Chain, account: str, what: Transfers) -> list[TxOutcome]:
     key = key_from_mnemonic(chain.accounts[account]["mnemonic"])
     price, denom = parse_gas_price(chain.gas_price + chain.denom)
-    async with ChainClient(chain.id, Endpoints(rpc=chain.rpc, grpc=chain.grpc, prefix=chain.prefix)) as node:
+    async with CometClient(chain.id, Endpoints(rpc=chain.rpc, grpc=chain.grpc, prefix=chain.prefix)) as node:
         lane = node.lane(key, FeePolicy(price=price, denom=denom))
         now_ns = (await node.head()).time_ns
         messages = [_message(chain, lane.address, what, now_ns) for _ in range(what.count)]

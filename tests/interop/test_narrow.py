@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bsmg.client.chain import ChainClient, Endpoints
+from bsmg.client.comet import CometClient, Endpoints
 from bsmg.client.keys import key_from_mnemonic
 from bsmg.client.lane import FeePolicy, TxOutcome
 from cosmos_wire.protos import client_tx
@@ -89,7 +89,7 @@ async def lie(host: Chain, subject: Simd, client_id: str) -> TxOutcome:
     key = json.loads((subject.home / "config" / "priv_validator_key.json").read_text())
     seeds = {bytes.fromhex(key["address"]): base64.b64decode(key["priv_key"]["value"])[:32]}
     chain = subject.chain()
-    async with ChainClient(chain.id, Endpoints(rpc=chain.rpc)) as a, ChainClient(host.id, _ends(host)) as b:
+    async with CometClient(chain.id, Endpoints(rpc=chain.rpc)) as a, CometClient(host.id, _ends(host)) as b:
         lane = b.lane(key_from_mnemonic(host.accounts["faucet"]["mnemonic"]), FeePolicy())
         trusted = (await client_info(CometChain(b, lane), client_id)).latest
         head = await a.feed.wait_above(trusted.height + 1)

@@ -15,7 +15,7 @@ from decimal import Decimal
 from hashlib import sha256
 from typing import TypeVar
 
-from bsmg.client.chain import ChainClient, Endpoints
+from bsmg.client.comet import CometClient, Endpoints
 from bsmg.client.errors import RpcRefused
 from bsmg.client.keys import Key, key_from_mnemonic
 from bsmg.client.lane import FeePolicy
@@ -80,7 +80,7 @@ class Side:
     """One of the two chains."""
 
     chain: Chain
-    client: ChainClient
+    client: CometClient
     party: Party
     key: Key
     ours: bool
@@ -262,7 +262,7 @@ async def twins(ours: Chain, stock: Chain) -> AsyncIterator[tuple[Side, Side]]:
 async def _side(stack: AsyncExitStack, chain: Chain, *, ours: bool) -> Side:
     prefix = chain.address("faucet").rpartition("1")[0]
     endpoints = Endpoints(rpc=chain.rpc, grpc=chain.grpc, prefix=prefix)
-    made = await stack.enter_async_context(ChainClient(chain.id, endpoints))
+    made = await stack.enter_async_context(CometClient(chain.id, endpoints))
     relayer, faucet = (key_from_mnemonic(chain.accounts[name]["mnemonic"]) for name in ("relayer", "faucet"))
     lane = made.lane(relayer, FeePolicy(price=Decimal(GAS_PRICE), denom=chain.denom))
     party = Party(chain=CometChain(made, lane), prover=CometProver(made))

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from bsmg.client.chain import ChainClient, Endpoints
+from bsmg.client.comet import CometClient, Endpoints
 from bsmg.client.keys import key_from_mnemonic
 from bsmg.client.lane import FeePolicy, TxOutcome, parse_gas_price
 from cosmos_wire.address import to_bech32
@@ -52,7 +52,7 @@ class PathV2(Ours):
         request = channel_v2_query.QueryPacketCommitmentsRequest(client_id=self.clients[side])
         path = "/ibc.core.channel.v2.Query/PacketCommitments"
 
-        async def ask(node: ChainClient) -> list[int]:
+        async def ask(node: CometClient) -> list[int]:
             answer = await node.query(path, request, channel_v2_query.QueryPacketCommitmentsResponse)
             return [item.sequence for item in answer.commitments]
 
@@ -72,7 +72,7 @@ class PathV2(Ours):
         """Vouchers on the other side of a side's own token."""
         request = bank_query.QuerySupplyOfRequest(denom=self.voucher(side))
 
-        async def ask(node: ChainClient) -> int:
+        async def ask(node: CometClient) -> int:
             path = "/cosmos.bank.v1beta1.Query/SupplyOf"
             answer = await node.query(path, request, bank_query.QuerySupplyOfResponse)
             return int(answer.amount.amount or 0)
@@ -83,7 +83,7 @@ class PathV2(Ours):
         """Messages of an account in transactions of a few; each has to succeed."""
         chain = self.chains[side]
 
-        async def work(node: ChainClient) -> list[TxOutcome]:
+        async def work(node: CometClient) -> list[TxOutcome]:
             price, denom = parse_gas_price(chain.gas_price + chain.denom)
             policy = FeePolicy(price=price, denom=denom, fixed_gas=GAS * min(len(messages), MSGS_PER_TX))
             lane = node.lane(key_from_mnemonic(chain.accounts[account]["mnemonic"]), policy)
@@ -143,11 +143,11 @@ class PathV2(Ours):
         )
 
 
-def with_node(chain: Chain, work: Callable[[ChainClient], Awaitable[R]]) -> R:
+def with_node(chain: Chain, work: Callable[[CometClient], Awaitable[R]]) -> R:
     """Ask one connected client."""
 
     async def inner() -> R:
-        async with ChainClient(chain.id, Endpoints(rpc=chain.rpc, grpc=chain.grpc, prefix=chain.prefix)) as node:
+        async with CometClient(chain.id, Endpoints(rpc=chain.rpc, grpc=chain.grpc, prefix=chain.prefix)) as node:
             return await work(node)
 
     return asyncio.run(inner())
@@ -156,7 +156,7 @@ def with_node(chain: Chain, work: Callable[[ChainClient], Awaitable[R]]) -> R:
 def now_s(chain: Chain) -> int:
     """Time of the newest block, whole seconds."""
 
-    async def ask(node: ChainClient) -> int:
+    async def ask(node: CometClient) -> int:
         return (await node.head()).time_ns // NS
 
     return with_node(chain, ask)

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from bsmg.client.chain import ChainClient, Endpoints
+from bsmg.client.comet import CometClient, Endpoints
 from bsmg.client.keys import key_from_name
 from bsmg.client.lane import FeePolicy
 from cosmos_wire.errors import ToolError
@@ -29,7 +29,7 @@ async def test_a_failing_dry_run_is_a_refusal_so_that_poison_can_be_isolated():
             return super().rpc_abci_query(path, data, height)
 
     node = await Refusing().start()
-    async with ChainClient("fake-1", Endpoints(rpc=node.url)) as client:
+    async with CometClient("fake-1", Endpoints(rpc=node.url)) as client:
         lane = client.lane(key_from_name("r"), FeePolicy(price=Decimal(1), denom="x"))
         outcome = await CometChain(client, lane).submit([bank_tx.MsgSend()])
     await node.stop()
@@ -46,7 +46,7 @@ async def test_a_block_s_limits_are_asked_at_a_height_that_exists():
             return {"consensus_params": {"block": {"max_bytes": "1000", "max_gas": "-1"}}}
 
     node = await Busy().start()
-    async with ChainClient("fake-1", Endpoints(rpc=node.url)) as client:
+    async with CometClient("fake-1", Endpoints(rpc=node.url)) as client:
         assert await block_limits(client.rpc, 7) == BlockLimits(max_bytes=1_000, max_gas=-1)
     await node.stop()
 

@@ -14,7 +14,7 @@ from typing import Any as Json
 
 import pytest
 
-from bsmg.client.chain import ChainClient, Endpoints
+from bsmg.client.comet import CometClient, Endpoints
 from bsmg.client.testnet_file import load_testnet
 from processes import ports, procfs, watch
 
@@ -71,7 +71,7 @@ async def height_reached(rpc_url: str, least: int) -> int:
     """Wait for a block; the node may just be starting."""
     async with asyncio.timeout(BLOCKS_TIMEOUT_S):
         await watch.accepts(rpc_url.replace("http://", "tcp://"))
-        async with ChainClient("solo-1", Endpoints(rpc=rpc_url)) as client:
+        async with CometClient("solo-1", Endpoints(rpc=rpc_url)) as client:
             return (await client.feed.wait_above(least - 1)).height
 
 

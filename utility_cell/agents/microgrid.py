@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any as Json
 
 from bsmg.client.chain import ChainClient
-from bsmg.client.keys import Key, key_from_mnemonic
-from bsmg.client.lane import FeePolicy, SigningLane, parse_gas_price
-from bsmg.client.testnet_file import ChainInfo, LinkEnd, TestnetFile
+from bsmg.client.lane import FeePolicy, Lane, parse_gas_price
+from bsmg.client.testnet_file import AccountInfo, ChainInfo, LinkEnd, TestnetFile
 from cosmos_wire.errors import ToolError
 from utility_cell.agents.cell import CellAgent, CellIdentity
 from utility_cell.agents.utility import TieLine, UtilityAgent, UtilitySetup
@@ -38,9 +37,9 @@ class Microgrid:
     """The agents of one chain, each with the lane of its own key."""
 
     chain: ChainClient
-    cells: Sequence[tuple[CellAgent, SigningLane]]
+    cells: Sequence[tuple[CellAgent, Lane]]
     utility: UtilityAgent
-    utility_lane: SigningLane
+    utility_lane: Lane
 
 
 def fleet_of(info: ChainInfo) -> Fleet:
@@ -91,10 +90,10 @@ def make_microgrid(net: TestnetFile, info: ChainInfo, chain: ChainClient, day: D
     """Agents of all cells and of the utility cell."""
     fleet, calendar = fleet_of(info), calendar_of(info, day)
     docs = _cell_docs(info)
-    utility_key = key_from_mnemonic(info.account("utility-cell").mnemonic)
+    utility_lane = _lane(info, chain, info.account("utility-cell"))
     near = neighbours_of(net, info.chain_id)
     setup = UtilitySetup(
-        address=utility_key.address(info.bech32_prefix),
+        address=utility_lane.address,
         channels=tuple(channel for channel, _ in near),
         neighbours=tuple(chain_id for _, chain_id in near),
     )
@@ -110,28 +109,30 @@ def make_microgrid(net: TestnetFile, info: ChainInfo, chain: ChainClient, day: D
         chain=chain,
         cells=[_cell(info, chain, (spec, doc), (calendar, day)) for spec, doc in zip(fleet.cells, docs, strict=True)],
         utility=utility,
-        utility_lane=_lane(info, chain, utility_key),
+        utility_lane=utility_lane,
     )
 
 
 def _cell(
     info: ChainInfo, chain: ChainClient, who: tuple[CellSpec, Mapping[str, Json]], when: tuple[Calendar, Day]
-) -> tuple[CellAgent, SigningLane]:
+) -> tuple[CellAgent, Lane]:
     (spec, doc), (calendar, day) = who, when
-    key = key_from_mnemonic(str(doc["mnemonic"]))
+    lane = _lane(info, chain, info.account(spec.name))
     identity = CellIdentity(
         chain_id=info.chain_id,
-        address=key.address(info.bech32_prefix),
+        address=lane.address,
         device=str(doc["device"]),
         device_seed=bytes.fromhex(Path(str(doc["device_key"])).read_text(encoding="utf-8").strip()),
     )
     agent = CellAgent(spec=spec, identity=identity, calendar=calendar, profiles=day.profiles, seed=day.seed)
-    return agent, _lane(info, chain, key)
+    return agent, lane
 
 
-def _lane(info: ChainInfo, chain: ChainClient, key: Key) -> SigningLane:
+def _lane(info: ChainInfo, chain: ChainClient, account: AccountInfo) -> Lane:
     price, denom = parse_gas_price(str(info.doc.get("min_gas_price", "0")))
-    return chain.lane(key, FeePolicy(price=price, denom=denom or info.denom, fixed_gas=0 if price else GAS_LIMIT))
+    return chain.lane_of(
+        account, FeePolicy(price=price, denom=denom or info.denom, fixed_gas=0 if price else GAS_LIMIT)
+    )
 
 
 def dump_settings(day: Day) -> str:

@@ -18,8 +18,8 @@ from datetime import date
 from pathlib import Path
 
 from bsmg.client.chain import ChainClient
-from bsmg.client.errors import NodeError, TxExpired
-from bsmg.client.lane import SigningLane
+from bsmg.client.errors import NodeError, TxError
+from bsmg.client.lane import Lane
 from bsmg.client.testnet_file import load_testnet
 from cosmos_wire.errors import ToolError
 from cosmos_wire.protos import Message, market, market_query, market_tx, registry_query
@@ -42,19 +42,19 @@ class Runner:
         self.outcomes: Counter[tuple[str, str, int]] = Counter()
         self.tasks: set[asyncio.Task[None]] = set()
 
-    def start(self, lane: SigningLane, messages: Iterable[Message]) -> None:
+    def start(self, lane: Lane, messages: Iterable[Message]) -> None:
         """Each message as a transaction of its own: one that is refused takes no other with it."""
         for message in messages:
             task = asyncio.create_task(self._submit(lane, message))
             self.tasks.add(task)
             task.add_done_callback(self.tasks.discard)
 
-    async def _submit(self, lane: SigningLane, message: Message) -> None:
+    async def _submit(self, lane: Lane, message: Message) -> None:
         name = message.DESCRIPTOR.name
         for attempt in range(1, SUBMIT_TRIES + 1):
             try:
                 outcome = await lane.submit([message])
-            except TxExpired as error:
+            except TxError as error:
                 log.warning("%s %s: %s", self.grid.chain.chain_id, name, error)
                 return
             except NodeError as error:
@@ -69,7 +69,7 @@ class Runner:
         """Collateral of every cell, and the totals that the chain knows of its meter."""
         await asyncio.gather(*(self._prepare_cell(agent, lane) for agent, lane in self.grid.cells))
 
-    async def _prepare_cell(self, agent: CellAgent, lane: SigningLane) -> None:
+    async def _prepare_cell(self, agent: CellAgent, lane: Lane) -> None:
         chain = self.grid.chain
         agent.meter.import_mWh, agent.meter.export_mWh = await read_totals(chain, agent.identity.device)
         await self._recall(agent)
