@@ -40,11 +40,14 @@ async def _serve(settings: Settings, history: StateDb, stop: asyncio.Event) -> N
         edges.append(RestEdge(settings.rest, queries.ask, queries.methods))
     if settings.grpc:  # last: its health says that all of them serve
         edges.append(GrpcEdge(settings.grpc, queries.ask, queries.services))
+    listening = asyncio.create_task(rpc.listen())
     await sockets.start()
     for edge in edges:
         await edge.start()
     LOG.info("event=ready grpc=%s rest=%s height=%d", settings.grpc, settings.rest, history.height)
     await stop.wait()
+    listening.cancel()
+    await asyncio.gather(listening, return_exceptions=True)
     await sockets.stop()
     for edge in edges:
         await edge.stop()

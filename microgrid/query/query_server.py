@@ -14,8 +14,10 @@ from microgrid.executor import FAULTS, Executor
 from microgrid.modules import compose
 from microgrid.operator import Operator
 from microgrid.query.abci_query import AbciQueries, refusal_of
+from microgrid.query.comet_blocks import CometBlocks
 from microgrid.query.comet_services import CometServices
 from microgrid.query.grpc_edge import service_of
+from microgrid.query.node_services import NodeServices
 from microgrid.query.query_core import QueryError, StateQueries, Status
 from microgrid.query.reflection_services import ReflectionServices
 from microgrid.query.remote import BlockSource, Done, RemoteRoute
@@ -47,10 +49,13 @@ class QueryServer:
         self.state = StateQueries(history, {**modules.queries, **reflection.routes()})
         self._simulator = Simulator(self.state, Executor(ante))
         self._abci = AbciQueries(history, self.state, self._simulator)
+        node = NodeServices(history, CometBlocks(rpc))
         self._remote: Mapping[str, RemoteRoute] = {
             **CometServices(rpc, self._abci, operator).routes(),
             **TxServices(rpc).routes(),
+            **node.routes(),
         }
+        self._in_order = {**self._remote, **node.routes_in_order()}
         self._threads = ThreadPoolExecutor(operator.query_concurrency, thread_name_prefix="query")
         self._waiting = 0
         self._history, self._beside_state = history, frozenset((*self._remote, SIMULATE))
@@ -69,7 +74,7 @@ class QueryServer:
     async def ask(self, path: str, data: bytes, height: int) -> tuple[bytes, int]:
         """Response bytes and the height of the state they show; the latest for what is not of the state."""
         if path in self._remote:
-            return await self._ask_remote(self._remote[path], path, data), await self._in_thread(self._latest)
+            return await self._ask_remote(self._remote, path, data), await self._in_thread(self._latest)
         if path == SIMULATE:
             return await self._in_thread(lambda: self._simulate(data)), await self._in_thread(self._latest)
         return await self._in_thread(lambda: self._read(path, data, height))
@@ -97,13 +102,18 @@ class QueryServer:
     async def _ask_by_abci(self, request: abci.RequestQuery, done: Done) -> None:
         """A method that is not the state's, by its path: wallets simulate and look transactions up like this."""
         try:
-            value, height = await self.ask(request.path, request.data, request.height)
+            value, height = await self._asked_by_abci(request)
             made = abci.ResponseQuery(value=value, height=request.height or height)  # CosmJS takes 0 for no answer
         except QueryError as error:
             made = refusal_of(error)
         except (ChainError, *FAULTS) as fault:
             made = refusal_of(QueryError(Status.INTERNAL, f"{request.path} met what it can't handle: {fault!r}"))
         done(abci.Response(query=made))
+
+    async def _asked_by_abci(self, request: abci.RequestQuery) -> tuple[bytes, int]:
+        if request.path not in self._in_order:
+            return await self.ask(request.path, request.data, request.height)
+        return await self._ask_remote(self._in_order, request.path, request.data), await self._in_thread(self._latest)
 
     def _latest(self) -> int:
         """0 before the first block."""
@@ -122,7 +132,8 @@ class QueryServer:
         finally:
             self._waiting -= 1
 
-    async def _ask_remote(self, route: RemoteRoute, path: str, data: bytes) -> bytes:
+    async def _ask_remote(self, routes: Mapping[str, RemoteRoute], path: str, data: bytes) -> bytes:
+        route = routes[path]
         try:
             request = route.request.FromString(data)
         except DecodeError as error:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from cosmos_wire.protos import Message, abci
+from microgrid.query.blocks import Bell
 
 Done = Callable[[abci.Response], None]  # takes the answer to an ABCI request
 
@@ -21,6 +22,10 @@ class RemoteRoute:
 
 class BlockSource(Protocol):
     """What the state doesn't hold, in the documents of CometBFT's JSON-RPC: blocks, transactions, validators."""
+
+    @property
+    def bell(self) -> Bell:
+        """Rings when there is a new block, and whenever one may have been missed."""
 
     async def call(self, method: str, **params: str | bool) -> Mapping[str, Any]:
         """The result of one of its methods; raises QueryError: UNAVAILABLE, NOT_FOUND or UNKNOWN."""
