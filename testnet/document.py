@@ -6,18 +6,34 @@ from collections.abc import Mapping, Sequence
 from typing import Any as Json
 
 from processes.files import read_json
+from testnet.chains import Made
 from testnet.config import Node
+from testnet.fabric import Front, MadeFabric
 from testnet.files import Home
 from testnet.genesis import gates_ms, market_params, market_trade_params
 from testnet.keys import Account
-from testnet.nodes import MadeChain, write_secret_json
+from testnet.nodes import write_secret_json
 
 VERSION = 1
-ROLES = ("cometbft", "app", "query")
+ROLES = ("cometbft", "app", "query", "front", "peer")
+SHARED = ("ledger", "orderer", "chaincode")  # processes of a Fabric chain that serve every organisation
 
 
-def chain_doc(home: Home, made: MadeChain) -> dict[str, Json]:
+def chain_doc(home: Home, made: Made) -> dict[str, Json]:
     """One chain, without pids."""
+    if isinstance(made, MadeFabric):
+        nodes = [front_doc(made, front) for front in made.nodes]
+        return {**_chain_doc(home, made), **_network_doc(made), "nodes": nodes}
+    return {**_chain_doc(home, made), "nodes": [node_doc(node) for node in made.nodes]}
+
+
+def _network_doc(made: MadeFabric) -> dict[str, Json]:
+    """What only a chain on Fabric has; `fabric` is the folder with fabric.json."""
+    wish = made.network.wish
+    return {"channel": wish.channel, "chaincode": wish.chaincode, "fabric": str(made.home.path), "pids": {}}
+
+
+def _chain_doc(home: Home, made: Made) -> dict[str, Json]:
     utility = made.plan.account("utility-cell").address
     params = market_params(made.chain, utility, made.plan.start_ms)
     trade = market_trade_params(made.chain, params, utility)
@@ -35,7 +51,6 @@ def chain_doc(home: Home, made: MadeChain) -> dict[str, Json]:
         "block_time_ms": made.chain.block_time_ms,
         "min_gas_price": made.chain.min_gas_price,
         "profile": made.fleet,
-        "nodes": [node_doc(node) for node in made.nodes],
         "accounts": [account_doc(home, made.chain.id, account) for account in made.plan.accounts],
     }
 
@@ -54,9 +69,27 @@ def node_doc(node: Node) -> dict[str, Json]:
     }
 
 
+def front_doc(made: MadeFabric, front: Front) -> dict[str, Json]:
+    """An organisation's node: its front's listeners, and its peer with the gateway."""
+    return {
+        "moniker": front.moniker,
+        "home": str(front.home),
+        "grpc": front.at("grpc"),
+        "rest": f"http://{front.at('rest')}",
+        "peer": front.peer.address,
+        "msp_id": front.peer.msp_id,
+        "tls_ca": str(made.home.crypto(front.peer.org) / "tlsca.crt"),
+        "pids": {},
+    }
+
+
 def account_doc(home: Home, chain_id: str, account: Account) -> dict[str, Json]:
     """One account; a cell's also with its identity, its meter and the meter's key file."""
-    doc = {"name": account.name, "address": account.address, "mnemonic": account.mnemonic}
+    doc = {"name": account.name, "address": account.address}
+    if account.msp_id:
+        doc |= {"msp_id": account.msp_id, "certificate": account.certificate, "key": account.key}
+    else:
+        doc["mnemonic"] = account.mnemonic
     if not account.identity:
         return doc
     key = home.keys(chain_id) / f"{account.device}.ed25519"
@@ -85,6 +118,9 @@ def with_pids(doc: dict[str, Json], processes: Mapping[str, Mapping[str, Json]])
         for node in chain["nodes"]:
             found = {role: processes.get(f"{node['moniker']}/{role}") for role in ROLES}
             node["pids"] = {role: item["pid"] for role, item in found.items() if item}
+        if "fabric" in chain:
+            shared = {name: processes.get(f"{chain['chain_id']}-{name}/{name}") for name in SHARED}
+            chain["pids"] = {name: item["pid"] for name, item in shared.items() if item}
     for relayer in doc["relayers"]:
         item = processes.get(f"{relayer['name']}/relayer")
         relayer["pid"] = item["pid"] if item else 0

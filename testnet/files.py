@@ -34,6 +34,10 @@ class Home(files.Home):
         """Genesis file of a chain."""
         return self.path / "genesis" / f"{chain_id}.json"
 
+    def network(self, chain_id: str) -> Path:
+        """Home of a Fabric chain's network."""
+        return self.path / "fabric" / chain_id
+
     def relayer(self, number: int) -> Path:
         """Folder of a relayer."""
         return self.path / "relayers" / f"relayer-{number}"

@@ -116,9 +116,8 @@ def gates_ms(params: market.Params, made: trade.Params) -> dict[str, int]:
 
 def genesis_doc(plan: ChainPlan) -> dict[str, Json]:
     """CometBFT's genesis file."""
-    started = datetime.fromtimestamp(plan.start_ms / 1000, UTC)
     return {
-        "genesis_time": started.strftime("%Y-%m-%dT%H:%M:%S.") + f"{plan.start_ms % 1000:03d}Z",
+        "genesis_time": genesis_time(plan.start_ms),
         "chain_id": plan.chain.id,
         "initial_height": "1",
         "consensus_params": consensus_params(plan.chain),
@@ -129,6 +128,12 @@ def genesis_doc(plan: ChainPlan) -> dict[str, Json]:
         "app_hash": "",
         "app_state": app_state(plan),
     }
+
+
+def genesis_time(start_ms: int) -> str:
+    """Time in a genesis file: RFC 3339 with milliseconds, UTC."""
+    started = datetime.fromtimestamp(start_ms / 1000, UTC)
+    return started.strftime("%Y-%m-%dT%H:%M:%S.") + f"{start_ms % 1000:03d}Z"
 
 
 def consensus_params(chain: Chain) -> dict[str, Json]:

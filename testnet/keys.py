@@ -32,14 +32,20 @@ class Ed25519:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
-    """An account of genesis; `identity` and `device` are those of a cell."""
+    """An account of genesis; `identity` and `device` are those of a cell.
+
+    On Fabric it has no mnemonic: a certificate of the organisation `msp_id` and the key in a file.
+    """
 
     name: str
     address: str
-    mnemonic: str = field(repr=False)
+    mnemonic: str = field(default="", repr=False)
     amount: int
     identity: str = ""
     device: str = ""
+    msp_id: str = ""
+    certificate: str = ""
+    key: str = ""
 
 
 def new_ed25519() -> Ed25519:

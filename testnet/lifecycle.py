@@ -15,11 +15,12 @@ from typing import Any as Json
 from cosmos_wire.errors import ToolError
 from processes import control, ports, watch
 from processes.control import ask, end_leftovers, is_running, launch, matching
-from processes.files import ProcessSpec, read_json, read_specs, write_specs
-from testnet import document, links, ready
+from processes.files import read_json, read_specs, write_specs
+from testnet import chains, document, links, ready
+from testnet.chains import Made
 from testnet.config import short_folder
 from testnet.files import Home
-from testnet.nodes import COMETBFT, MadeChain, all_specs, make_chains
+from testnet.nodes import COMETBFT
 from testnet.topology import Topology
 
 ATTEMPTS = 3  # another program may take a port between lease and listen
@@ -84,13 +85,13 @@ def _clear(home: Home) -> None:
 
 async def _fresh(request: Request) -> dict[str, Json]:
     home, topology = request.home, request.topology
-    made = make_chains(home, topology, int(time.time() * 1000))
-    specs = all_specs(made)
-    write_specs(home, specs)
+    await asyncio.to_thread(chains.build_tools, topology, request.say)
+    made = chains.make_chains(home, topology, int(time.time() * 1000))
+    write_specs(home, [*chains.first_specs(made, request.say), *chains.later_specs(made)])
     doc = document.testnet_doc(home, [document.chain_doc(home, item) for item in made])
     nodes = sum(len(item.nodes) for item in made)
     request.say(f"{_count(len(made), 'chain')}, {_count(nodes, 'node')} in {home.path}")
-    await _start_nodes(home, specs, made)
+    await _start_nodes(home, made)
     await watch.unless_one_dies(home, _chains_work(doc))
     request.say("every chain makes blocks")
     if topology.relayer.count and topology.links:
@@ -103,21 +104,22 @@ def _count(number: int, what: str) -> str:
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
-async def _start_nodes(home: Home, specs: Sequence[ProcessSpec], made: Sequence[MadeChain]) -> None:
-    """Applications first; the rest once they listen, because CometBFT waits three seconds between its attempts."""
+async def _start_nodes(home: Home, made: Sequence[Made]) -> None:
+    """Applications and ledgers first: CometBFT waits three seconds between its attempts, fronts follow a genesis."""
     launch(home)
-    applications = [spec.name for spec in specs if spec.name.endswith("/app")]
-    ask(home, "start", names=applications)
-    nodes = [node for item in made for node in item.nodes]
-    await watch.unless_one_dies(home, ready.applications_listen(nodes))
-    ask(home, "start", names=[spec.name for spec in specs if spec.name not in applications])
+    specs = read_specs(home)
+    ask(home, "start", names=[spec.name for spec in specs if chains.is_first(spec)])
+    await watch.unless_one_dies(home, chains.first_listen(made))
+    ask(home, "start", names=[spec.name for spec in specs if spec.name.endswith(("/cometbft", "/query"))])
+    await watch.unless_one_dies(home, chains.begin(home, made))
+    ask(home, "start", names=[spec.name for spec in specs])
 
 
 async def _chains_work(doc: dict[str, Json]) -> None:
-    await asyncio.gather(*(ready.nodes_work(chain["nodes"], chain["denom"]) for chain in doc["chains"]))
+    await asyncio.gather(*(ready.chain_works(chain) for chain in doc["chains"]))
 
 
-async def _link(request: Request, made: Sequence[MadeChain], doc: dict[str, Json]) -> dict[str, Json]:
+async def _link(request: Request, made: Sequence[Made], doc: dict[str, Json]) -> dict[str, Json]:
     """Open the links, check the gates against the blocks' real pace, start the relayers."""
     home = request.home
     ids = await links.open_links(home, request.topology, made)
@@ -132,7 +134,7 @@ async def _link(request: Request, made: Sequence[MadeChain], doc: dict[str, Json
 async def _check_gates(topology: Topology, doc: dict[str, Json]) -> None:
     trading = {end for link in topology.links if "trade" in link.channels for end in (link.a, link.b)}
     for chain in [chain for chain in doc["chains"] if chain["chain_id"] in trading]:
-        interval_ms = await ready.block_interval_ms(chain["nodes"][0]["rpc"])
+        interval_ms = await ready.block_interval_ms(chain)
         chain["block_interval_ms"] = interval_ms
         ready.check_gates(chain["chain_id"], chain["gates_ms"], chain["slot_ms"], interval_ms)
 
@@ -144,9 +146,9 @@ async def _resume(request: Request) -> dict[str, Json]:
     doc = dict(read_json(home.testnet))
     short_folder(home.path).mkdir(mode=0o700, exist_ok=True)  # `down` took it away
     launch(home)
-    names = [spec.name for spec in read_specs(home)]
-    ask(home, "start", names=[name for name in names if name.endswith("/app")])
-    ask(home, "start", names=names)
+    specs = read_specs(home)
+    ask(home, "start", names=[spec.name for spec in specs if chains.is_first(spec)])
+    ask(home, "start", names=[spec.name for spec in specs])
     await watch.unless_one_dies(home, _chains_work(doc))
     return document.save(home, doc, ask(home, "status")["processes"])
 

@@ -14,21 +14,25 @@ from ibc_relayer.supervisor import Parties, resolve
 from ibc_relayer.v2.path import ClientPath
 from processes.files import ProcessSpec
 from processes.ports import LOOPBACK, lease
+from testnet.chains import Made
+from testnet.fabric import MadeFabric
 from testnet.files import Home
 from testnet.keys import account_file
-from testnet.nodes import RELAYER_ROUND, MadeChain, hash_seed
+from testnet.nodes import RELAYER_ROUND, hash_seed
 from testnet.topology import Link, Relayers, Topology
 
 HASH_SEED_BASE = 1 << 16  # above those of the nodes
 
 
-def relayer_config(home: Home, made: Sequence[MadeChain], number: int, port: int, relayers: Relayers) -> str:
+def relayer_config(home: Home, made: Sequence[Made], number: int, port: int, relayers: Relayers) -> str:
     """Head and chains of relayer `number`'s file; each relayer has an account and a node of its own."""
     head = f'[relayer]\nmetrics = "{LOOPBACK}:{port}"\nclear_interval_s = {relayers.clear_interval_s}\n'
     return head + "".join(_chain_table(home, item, number, relayers.max_msgs) for item in made)
 
 
-def _chain_table(home: Home, made: MadeChain, number: int, max_msgs: int) -> str:
+def _chain_table(home: Home, made: Made, number: int, max_msgs: int) -> str:
+    if isinstance(made, MadeFabric):
+        return _fabric_table(made, number, max_msgs)
     node = made.nodes[number % len(made.nodes)]
     price = made.chain.min_gas_price
     return f"""
@@ -40,6 +44,24 @@ grpc = "{node.at("grpc")}"
 key = "{account_file(home.keys(made.chain.id), f"relayer-{number}")}"
 bech32_prefix = "bsmg"
 gas_price = "{price if price.strip("0.") == "" or price[-1].isalpha() else price + made.chain.denom}"
+max_msgs = {max_msgs}
+"""
+
+
+def _fabric_table(made: MadeFabric, number: int, max_msgs: int) -> str:
+    node, account = made.nodes[number % len(made.nodes)], made.plan.account(f"relayer-{number}")
+    return f"""
+[[chain]]
+id = "{made.chain.id}"
+kind = "{made.chain.kind}"
+grpc = "{node.at("grpc")}"
+peer = "{node.peer.address}"
+tls_ca = "{made.home.crypto(node.peer.org) / "tlsca.crt"}"
+msp_id = "{account.msp_id}"
+certificate = "{account.certificate}"
+key = "{account.key}"
+channel = "{made.network.wish.channel}"
+chaincode = "{made.network.wish.chaincode}"
 max_msgs = {max_msgs}
 """
 
@@ -86,7 +108,7 @@ b_client = "{ids.clients[1]}"
 """
 
 
-async def open_links(home: Home, topology: Topology, made: Sequence[MadeChain]) -> list[PathIds]:
+async def open_links(home: Home, topology: Topology, made: Sequence[Made]) -> list[PathIds]:
     """Clients, connections and channels of every link, with relayer 0's keys; links of different chains at once.
 
     Paths of IBC v2 come after all others, so that their clients are their own.
@@ -115,7 +137,7 @@ async def _resolve(parties: Parties, paths: Sequence[PathConfig]) -> list[PathId
 
 
 def write_relayers(
-    home: Home, topology: Topology, made: Sequence[MadeChain], ids: Sequence[PathIds]
+    home: Home, topology: Topology, made: Sequence[Made], ids: Sequence[PathIds]
 ) -> list[tuple[ProcessSpec, str]]:
     """Every relayer's file, process and metrics address."""
     relayers = []

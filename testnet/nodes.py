@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from testnet.config import Node, app_config, comet_config
 from testnet.files import Home
 from testnet.genesis import CELL, Cell, ChainPlan, base_accounts, cell_specs, genesis_doc
 from testnet.keys import (
+    Account,
     Ed25519,
     new_account,
     new_ed25519,
@@ -30,6 +31,7 @@ from utility_cell.fleet import fleet_names, load_fleet
 SERVICES = ("rpc", "p2p", "metrics", "grpc", "rest")
 COMETBFT = Path(__file__).resolve().parent.parent / ".tools" / "bin" / "cometbft"
 RELAYER_ROUND, COMETBFT_ROUND, APP_ROUND = 0, 1, 2
+NewAccount = Callable[[str, int, str, str], Account]  # name, amount, identity, device
 HASH_SEED_STEP = 7919  # a prime: no two Python processes of a testnet share a hash seed
 
 
@@ -47,34 +49,37 @@ class MadeChain:
         return self.plan.chain
 
 
-def make_chains(home: Home, topology: Topology, start_ms: int) -> list[MadeChain]:
-    """Write everything that the chains need; ports are leased to the home."""
-    return [_make_chain(home, topology, number, start_ms) for number in range(len(topology.chains))]
+def fleet_of(topology: Topology, number: int) -> str:
+    """Profile of a chain by its place: the topology's word, else they take turns."""
+    return topology.chains[number].profile or fleet_names()[number % len(fleet_names())]
 
 
-def _make_chain(home: Home, topology: Topology, number: int, start_ms: int) -> MadeChain:
-    chain = topology.chains[number]
-    fleet = chain.profile or fleet_names()[number % len(fleet_names())]
+def make_chain(home: Home, topology: Topology, number: int, start_ms: int) -> MadeChain:
+    """Write everything that a CometBFT chain needs; ports are leased to the home."""
+    chain, fleet = topology.chains[number], fleet_of(topology, number)
     nodes = tuple(_node(home, chain, index) for index in range(chain.validators))
     plan = plan_chain(chain, fleet, topology.relayer.count, start_ms)
-    _write_keys(home.keys(chain.id), plan)
+    write_keys(home.keys(chain.id), plan)
     write_json(home.genesis(chain.id), genesis_doc(plan))
     _write_nodes(home, nodes, plan.validators)
     return MadeChain(plan=plan, nodes=nodes, fleet=fleet)
 
 
-def plan_chain(chain: Chain, fleet: str, relayers: int, start_ms: int) -> ChainPlan:
+def plan_chain(
+    chain: Chain, fleet: str, relayers: int, start_ms: int, new_account: NewAccount = new_account
+) -> ChainPlan:
     """Fresh keys and accounts for a chain."""
     cells = []
+    named = [new_account(name, amount, "", "") for name, amount in base_accounts(relayers)]
     for spec in cell_specs(chain, load_fleet(fleet)):
         identity, device = f"{spec.name}@{chain.name}", f"{spec.name}-meter@{chain.name}"
         account = new_account(spec.name, CELL, identity, device)
         cells.append(Cell(spec=spec, account=account, meter=new_ed25519()))
-    named = [new_account(name, amount) for name, amount in base_accounts(relayers)]
+    validators = 0 if chain.on_fabric else chain.validators
     return ChainPlan(
         chain=chain,
         start_ms=start_ms,
-        validators=tuple((f"{chain.id}-{n}", new_ed25519()) for n in range(chain.validators)),
+        validators=tuple((f"{chain.id}-{n}", new_ed25519()) for n in range(validators)),
         accounts=(*named, *(cell.account for cell in cells)),
         cells=tuple(cells),
     )
@@ -100,10 +105,12 @@ def _address(host: str) -> str:
     return address
 
 
-def _write_keys(folder: Path, plan: ChainPlan) -> None:
+def write_keys(folder: Path, plan: ChainPlan) -> None:
+    """Key files of accounts that have words, and of the meters."""
     folder.mkdir(parents=True, exist_ok=True)
     for account in plan.accounts:
-        write_account(folder, account)
+        if account.mnemonic:
+            write_account(folder, account)
     for cell in plan.cells:
         write_device(folder, cell.account.device, cell.meter)
 
@@ -156,7 +163,7 @@ def hash_seed(number: int) -> tuple[tuple[str, str], ...]:
 
 
 def all_specs(chains: Sequence[MadeChain]) -> list[ProcessSpec]:
-    """Processes of all chains, applications first: CometBFT tries again only after three seconds."""
+    """Processes of CometBFT chains, applications first: CometBFT tries again only after three seconds."""
     nodes = [node for made in chains for node in made.nodes]
     specs = [spec for number, node in enumerate(nodes) for spec in node_specs(node, number)]
     order = ("app", "cometbft", "query")

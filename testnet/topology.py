@@ -3,8 +3,10 @@
     [[chain]]
     id = "mga-1"            kind = "cometbft"      validators = 4       block_time_ms = 1000
     slot_s = 4              denom = "bmga"         hosts = ["local"]    min_gas_price = "0"
+    [[chain]]
+    id = "mgf-1"            kind = "fabric-embedded"                    organisations = 2
     [[link]]
-    a = "mga-1"             b = "mgb-1"            channels = ["transfer", "trade"]        ibc_v2 = false
+    a = "mga-1"             b = "mgf-1"            channels = ["transfer", "trade"]        ibc_v2 = false
     [relayer]
     count = 1
 
@@ -27,7 +29,8 @@ CHAIN_ID = re.compile(r"[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?-[1-9][0-9]*")
 CHAIN_ID_MAX = 40  # CometBFT takes 50; identities carry the name behind an @
 DENOM = re.compile(r"[a-zA-Z][a-zA-Z0-9/:._-]{2,127}")
 PRICE = re.compile(r"[0-9]+(?:\.[0-9]+)?(?:[a-zA-Z][a-zA-Z0-9/:._-]*)?")
-KINDS = ("cometbft",)
+COMETBFT, FABRIC, FABRIC_EMBEDDED = "cometbft", "fabric", "fabric-embedded"
+KINDS = (COMETBFT, FABRIC, FABRIC_EMBEDDED)
 CHANNELS = ("transfer", "trade")  # opened in this order
 INDEXERS = ("kv", "null")
 MECHANISMS = ("UNIFORM_K", "TRADE_REDUCTION", "PAY_AS_BID")
@@ -35,7 +38,7 @@ GATE_NAMES = ("OPEN", "BID", "CLEAR", "SECURE", "SEAL", "METER_CLOSE", "SETTLE",
 HOUR_MS = 3_600_000
 PRODUCTION_SLOT_MS = 900_000
 SHORT_WINDOW_LINKED_MS, SHORT_WINDOW_ALONE_MS = 120_000, 12_000
-VALIDATORS_MAX, CELLS_MAX, RELAYERS_MAX, CHAINS_MAX = 100, 10_000, 16, 200
+VALIDATORS_MAX, ORGANISATIONS_MAX, CELLS_MAX, RELAYERS_MAX, CHAINS_MAX = 100, 16, 10_000, 16, 200
 BLOCK_TIME_MS = (500, 600_000)
 
 
@@ -81,6 +84,12 @@ class Chain:
     versions_kept: int = 1000
     indexer: str = "kv"
     cells: int = 0  # 0: all of the profile's
+    organisations: int = 2  # of a Fabric chain; each has a peer and a node front
+
+    @property
+    def on_fabric(self) -> bool:
+        """Whether its ledger is Fabric's, real or embedded."""
+        return self.kind != COMETBFT
 
     @property
     def name(self) -> str:
@@ -128,10 +137,15 @@ a = "mga-1"
 b = "mgb-1"
 """
 
-CHAIN_KEYS = (
-    "id", "kind", "validators", "block_time_ms", "slot_s", "slot_ms", "denom", "hosts", "min_gas_price", "unbonding_s",
-    "versions_kept", "indexer", "cells", "profile", "market", "gates",
+COMMON_KEYS = (
+    "id", "kind", "block_time_ms", "slot_s", "slot_ms", "denom", "unbonding_s", "versions_kept", "cells", "profile",
+    "market", "gates",
 )  # fmt: skip
+OWN_KEYS = {  # what only means something on one kind of ledger
+    COMETBFT: ("validators", "hosts", "min_gas_price", "indexer"),
+    FABRIC: ("organisations",),
+    FABRIC_EMBEDDED: ("organisations",),
+}
 
 
 def load_topology(path: Path | None, relayers: int | None = None) -> Topology:
@@ -240,18 +254,20 @@ class Table:
 
 
 def _chain(table: Table, linked: bool) -> Chain:  # noqa: FBT001  (private, one caller)
-    table.only(*CHAIN_KEYS)
     for key in ("id", "kind"):
         if key not in table.doc:
             raise ToolError(f"{table.where}: {key}: expected, got nothing")
+    kind = table.choice("kind", "", KINDS)
     chain_id = table.text("id", "", CHAIN_ID)
     if len(chain_id) > CHAIN_ID_MAX:
         raise table.wrong("id", f"at most {CHAIN_ID_MAX} characters")
     table = replace(table, where=f"{table.where} ({chain_id})")
+    table.only(*COMMON_KEYS, *OWN_KEYS[kind])
     slot_ms = _slot_ms(table)
     return Chain(
         id=chain_id,
-        kind=table.choice("kind", "", KINDS),
+        kind=kind,
+        organisations=table.integer("organisations", 2, (1, ORGANISATIONS_MAX)),
         validators=table.integer("validators", 4, (1, VALIDATORS_MAX)),
         block_time_ms=table.integer("block_time_ms", 1000, BLOCK_TIME_MS),
         slot_ms=slot_ms,

@@ -11,12 +11,10 @@ from typing import Any as Json
 import click
 
 from bsmg.cli.output import note, show
-from bsmg.client.errors import NodeError
-from bsmg.client.rpc import Rpc
 from cosmos_wire.errors import ToolError
 from processes import control, watch
 from processes.files import read_json, read_specs, tail
-from testnet import lifecycle
+from testnet import lifecycle, ready
 from testnet.files import Home
 from testnet.topology import load_topology
 
@@ -26,7 +24,6 @@ home_option = click.option(
     type=click.Path(path_type=Path, file_okay=False),
     help="Folder; default $BSMG_TESTNET or build/testnet.",
 )
-RPC_TIMEOUT_S = 3.0
 
 
 @click.group()
@@ -82,10 +79,8 @@ async def _stay(place: Home) -> None:
 def _summary(doc: dict[str, Json], place: Home) -> None:
     for chain in doc["chains"]:
         node = chain["nodes"][0]
-        note(
-            f"{chain['chain_id']}: {len(chain['nodes'])} nodes, "
-            f"rpc {node['rpc']}, grpc {node['grpc']}, rest {node['rest']}"
-        )
+        where = ", ".join(f"{name} {node[name]}" for name in ("rpc", "grpc", "rest", "peer") if name in node)
+        note(f"{chain['chain_id']}: {len(chain['nodes'])} nodes, {where}")
     for link in doc["links"]:
         channels = ", ".join(f"{port} {channel}" for port, channel in link["a"]["channels"].items())
         if client := link["a"].get("v2_client_id"):
@@ -123,8 +118,8 @@ def status(home: Path | None, as_json: bool) -> None:
 async def _status(place: Home) -> dict[str, Json]:
     table = control.ask(place, "status")["processes"]
     names = list(dict.fromkeys(name.partition("/")[0] for name in table))
-    urls = _rpc_urls(place)
-    heights = await asyncio.gather(*(_height(urls.get(name, "")) for name in names))
+    found = _nodes(place)
+    heights = await asyncio.gather(*(_height(found.get(name)) for name in names))
     nodes = [
         {"name": name, "height": height, "processes": _states(table, name)}
         for name, height in zip(names, heights, strict=True)
@@ -132,11 +127,10 @@ async def _status(place: Home) -> dict[str, Json]:
     return {"home": str(place.path), "nodes": nodes, "dead": _dead(place, table)}
 
 
-def _rpc_urls(place: Home) -> dict[str, str]:
+def _nodes(place: Home) -> dict[str, Json]:
     if not place.testnet.exists():
         return {}
-    doc = read_json(place.testnet)
-    return {node["moniker"]: node["rpc"] for chain in doc["chains"] for node in chain["nodes"]}
+    return {node["moniker"]: node for chain in read_json(place.testnet)["chains"] for node in chain["nodes"]}
 
 
 def _states(table: dict[str, Json], node: str) -> dict[str, str]:
@@ -157,14 +151,8 @@ def _dead(place: Home, table: dict[str, Json]) -> list[dict[str, Json]]:
     ]
 
 
-async def _height(url: str) -> int | None:
-    if not url:
-        return None
-    async with Rpc(url, RPC_TIMEOUT_S) as rpc:
-        try:
-            return (await rpc.status()).height
-        except NodeError:
-            return None
+async def _height(node: Json) -> int | None:
+    return await ready.node_height(node) if node else None
 
 
 @command.command()

@@ -117,11 +117,17 @@ def _write_files(home: Home, plan: Plan, binaries: Binaries) -> str:
     """Certificates, configuration, first block, package, processes; returns the package id."""
     write_json(home.plan, plan.doc())
     members.make_all(home, plan)
+    package_id = write_node_files(home, plan, binaries)
+    write_specs(home, specs(home, plan, binaries, package_id))
+    return package_id
+
+
+def write_node_files(home: Home, plan: Plan, binaries: Binaries) -> str:
+    """What nodes need beside plan and certificates: configuration, first block, package; returns the package id."""
     config.write_all(home, plan)
     _first_block(home, plan, binaries)
     package_id, archive = package.make(home, plan)
     home.package.write_bytes(archive)
-    write_specs(home, specs(home, plan, binaries, package_id))
     return package_id
 
 

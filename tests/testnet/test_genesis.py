@@ -15,9 +15,10 @@ from cosmos_wire.protos import market, trade
 from energy.market.clock import Gate, gate_ms
 from processes import ports
 from testnet import document
+from testnet.chains import first_specs, later_specs, make_chains
 from testnet.files import Home
 from testnet.genesis import ChainPlan, gates_ms, genesis_doc, market_params, market_trade_params
-from testnet.nodes import all_specs, make_chains, plan_chain
+from testnet.nodes import plan_chain
 from testnet.ready import check_gates
 from testnet.topology import load_topology, parse_topology
 
@@ -155,7 +156,8 @@ def test_files_of_a_whole_testnet(home: Home, monkeypatch: pytest.MonkeyPatch) -
 
 def test_every_python_process_has_a_hash_seed_of_its_own(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ports, "lease_file", lambda: home.path / "leases.json")
-    specs = all_specs(make_chains(Home(home.path / "second"), TOPOLOGY, START_MS))
+    made = make_chains(Home(home.path / "second"), TOPOLOGY, START_MS)
+    specs = [*first_specs(made, print), *later_specs(made)]
     seeds = [dict(spec.env)["PYTHONHASHSEED"] for spec in specs if not spec.name.endswith("/cometbft")]
     assert len(specs) == 24
     assert len(set(seeds)) == len(seeds) == 16

@@ -13,6 +13,7 @@ from testnet.topology import Topology, default_denom, load_topology, parse_topol
 
 CHAIN = '[[chain]]\nid = "mga-1"\nkind = "cometbft"\n'
 OTHER = '[[chain]]\nid = "mgb-1"\nkind = "cometbft"\n'
+FABRIC = '[[chain]]\nid = "mgf-1"\nkind = "fabric-embedded"\n'
 LINK = '[[link]]\na = "mga-1"\nb = "mgb-1"\n'
 
 
@@ -31,6 +32,14 @@ def test_the_default_is_two_linked_chains_of_four() -> None:
         assert (chain.versions_kept, chain.indexer) == (1000, "kv")
     assert [chain.denom for chain in found.chains] == ["bmga", "bmgb"]
     assert default_denom("x") == "bsmgx"
+
+
+@pytest.mark.parametrize("kind", ["fabric", "fabric-embedded"])
+def test_a_chain_on_fabric_has_organisations(kind: str) -> None:
+    (chain,) = parsed(FABRIC.replace("fabric-embedded", kind)).chains
+    assert (chain.kind, chain.organisations, chain.denom, chain.on_fabric) == (kind, 2, "bmgf", True)
+    assert parsed(FABRIC + "organisations = 3").chains[0].organisations == 3
+    assert not parsed(CHAIN).chains[0].on_fabric
 
 
 def test_relayers_may_be_given_instead_of_the_files() -> None:
@@ -81,7 +90,10 @@ def test_gates(text: str, window_ms: int, close_ms: int) -> None:
         (CHAIN + '[chain.market]\nmechanism = "VCG"', "one of UNIFORM_K"),
         (CHAIN.replace("mga-1", "mga"), "id: expected text"),
         (CHAIN.replace("mga-1", "mga-0"), "id: expected text"),
-        (CHAIN.replace("cometbft", "corda"), "one of cometbft, got 'corda'"),
+        (CHAIN.replace("cometbft", "corda"), "one of cometbft, fabric, fabric-embedded, got 'corda'"),
+        (FABRIC + "validators = 4", "(mgf-1): unknown key 'validators'"),
+        (CHAIN + "organisations = 2", "unknown key 'organisations'"),
+        (FABRIC + "organisations = 17", "organisations: expected a whole number from 1 to 16, got 17"),
         (CHAIN + CHAIN, "differ by name, not by revision, got 'mga' twice"),
         (CHAIN + CHAIN.replace("mga-1", "mga-2"), "differ by name, not by revision"),
         (CHAIN + LINK, "no chain 'mgb-1'; nearest is 'mga-1'"),
