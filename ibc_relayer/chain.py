@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from bsmg.client.chain import Proven
 from bsmg.client.feed import Head
 from bsmg.client.grpc import R
 from bsmg.client.lane import TxOutcome
 from cosmos_wire.protos import Any, Message
 from ibc_core.host import Event
 from ibc_core.light_client import Height
+from ibc_relayer.client_types import ClientInfo
 from ibc_relayer.plan import End
 
 
@@ -50,28 +50,74 @@ class Chain(Protocol):
         """The signer's balance in the fee denomination, 0 when there is none."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proof:
+    """What is at an ICS-24 path (empty: nothing) and the bytes that convince a light client of it."""
+
+    value: bytes
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Need:
+    """What is to be proven to a client, as of block `least` or a later one of the prover's chain."""
+
+    client: ClientInfo
+    paths: tuple[bytes, ...] = ()
+    least: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """Proofs of one state, all checked at `height`, after `headers` (none: the client is there already).
+
+    `time_ns`: of the newest of the headers.
+    """
+
+    height: Height
+    time_ns: int
+    headers: tuple[Any, ...]
+    proofs: Mapping[bytes, Proof]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FirstStates:
+    """What a new client begins with, and the time in it."""
+
+    client: Any
+    consensus: Any
+    time_ns: int
+
+
 class Prover(Protocol):
     """Making one chain's statements checkable by a light client elsewhere."""
 
     chain_id: str
+    lag: int  # blocks from a state to the header that proves it
 
     def height(self, number: int) -> Height:
         """IBC height of a block."""
 
-    async def header(self, height: int, trusted: Height) -> Any:
-        """Client message that brings a client from `trusted` to `height`."""
+    async def prove(self, need: Need) -> Evidence:
+        """Headers and proofs that belong together, of the newest state that can be proven."""
 
-    async def header_time_ns(self, height: int) -> int:
-        """Time of the header at a height."""
+    async def first_states(self) -> FirstStates:
+        """Client state and consensus state of a new client, as of now."""
 
-    async def proof(self, path: bytes, height: int) -> Proven:
-        """Value at an ICS-24 path after block `height`, proven by the header one above."""
+    async def is_genuine(self, client: ClientInfo, consensus: Any) -> bool:
+        """Whether a client, with the consensus state at its newest height, follows this very chain."""
 
-    async def first_states(self, height: int) -> tuple[Message, Message]:
-        """Client state and consensus state of a new client at a height."""
+    async def is_own_form(self, client: ClientInfo) -> bool:
+        """Whether a client has the terms that we would give it."""
 
-    async def conflict(self, client_id: str, header: bytes) -> Any | None:
-        """Misbehaviour for a client that the chain's real header proves against a submitted one, if they differ."""
+    async def witness(self, head: Head) -> None:
+        """Keep of the newest block what could not be had later to convict a forger."""
+
+    async def conflict(self, client: ClientInfo, header: bytes) -> Any | None:
+        """Misbehaviour, where a header that a client took is not the chain's own; None where it is.
+
+        Raises ToolError where it can't be told, or can't be proven.
+        """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -90,7 +90,8 @@ async def path_pending(config_path: Path) -> list[Doc]:
 async def _pending(sides: tuple[Party, Party], ends: tuple[End, End], source: int) -> Doc:
     sender, receiver = sides[source].chain, sides[1 - source].chain
     end = await channel_end(sender, ends[source])
-    heights = ((await sender.head()).height - 1, (await receiver.head()).height - 1)
+    provers = (sides[source].prover, sides[1 - source].prover)
+    heights = ((await sender.head()).height - provers[0].lag, (await receiver.head()).height - provers[1].lag)
     flow = Flow(source=ends[source], destination=ends[1 - source])
     found = await snapshot((sender, receiver), flow, heights, ordered=end.ordering == ORDERED)
     return {

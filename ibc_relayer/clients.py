@@ -2,73 +2,51 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
-from bsmg.client.feed import Head
 from cosmos_wire.errors import ToolError
-from cosmos_wire.protos import Any, Message, client_query, client_tx, tendermint_client
-from cosmos_wire.tx import pack
+from cosmos_wire.protos import Any, Message, client_query, client_tx
 from ibc_core.light_client import Height
-from ibc_core.state import height_of
-from ibc_relayer.chain import Chain, Party
+from ibc_relayer.chain import Chain, Need, Party, Proof
+from ibc_relayer.client_types import NS, ClientInfo, consensus_time_ns, read_client_state
 
 CLIENT = "/ibc.core.client.v1.Query/"
-TENDERMINT_CLIENT_URL = "/ibc.lightclients.tendermint.v1.ClientState"
-TENDERMINT_CONSENSUS_URL = "/ibc.lightclients.tendermint.v1.ConsensusState"
-TENDERMINT_HEADER_URL = "/ibc.lightclients.tendermint.v1.Header"
 MAX_CLOCK_DRIFT_S = 30  # block time lags the wall clock by seconds, and a dry run sees the last block's time
 REFRESH_NUMERATOR, REFRESH_DENOMINATOR = 2, 3  # of the trusting period
-NS = 1_000_000_000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClientInfo:
-    """A client's state as the relayer uses it. `trusting_ns` 0: it does not expire."""
-
-    chain_id: str
-    latest: Height
-    trusting_ns: int
-    frozen: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ground:
-    """What proofs of one transaction stand on: state after `height`, proven at `proof_height`, after `updates`."""
+    """What the messages of one transaction stand on: proofs checked at `proof_height`, after `updates`."""
 
-    height: int
     proof_height: Height
-    updates: tuple[Message, ...]
+    updates: tuple[Message, ...] = ()
+    proofs: Mapping[bytes, Proof] = field(default_factory=dict)
 
+    def proof(self, path: bytes) -> bytes:
+        """Proof bytes of a path that was asked for."""
+        return self.proofs[path].data
 
-def read_client_state(state: Any) -> ClientInfo:
-    """The parts of a client state that relaying depends on."""
-    if state.type_url != TENDERMINT_CLIENT_URL:
-        raise ToolError(f"client state: expected {TENDERMINT_CLIENT_URL}, got {state.type_url!r}")
-    known = tendermint_client.ClientState.FromString(state.value)
-    trusting = known.trusting_period
-    return ClientInfo(
-        chain_id=known.chain_id,
-        latest=height_of(known.latest_height),
-        trusting_ns=trusting.seconds * NS + trusting.nanos,
-        frozen=not height_of(known.frozen_height).is_zero,
-    )
+    def value(self, path: bytes) -> bytes:
+        """What is at a path that was asked for."""
+        return self.proofs[path].value
 
 
 async def client_info(host: Chain, client_id: str) -> ClientInfo:
     """A client's state as of now."""
     request = client_query.QueryClientStateRequest(client_id=client_id)
     answer = await host.query(CLIENT + "ClientState", request, client_query.QueryClientStateResponse)
-    return read_client_state(answer.client_state)
+    return read_client_state(client_id, answer.client_state)
 
 
-async def consensus_time_ns(host: Chain, client_id: str, height: Height) -> int:
-    """Counterparty time at a height that the client knows."""
+async def consensus_state(host: Chain, client_id: str, height: Height) -> Any:
+    """What the client knows of a height of its chain."""
     request = client_query.QueryConsensusStateRequest(
         client_id=client_id, revision_number=height.revision, revision_height=height.height
     )
     answer = await host.query(CLIENT + "ConsensusState", request, client_query.QueryConsensusStateResponse)
-    state = tendermint_client.ConsensusState.FromString(answer.consensus_state.value)
-    return state.timestamp.seconds * NS + state.timestamp.nanos
+    return answer.consensus_state
 
 
 async def client_status(host: Chain, client_id: str) -> str:
@@ -78,32 +56,26 @@ async def client_status(host: Chain, client_id: str) -> str:
     return answer.status
 
 
-async def ground(host: Party, subject: Party, client_id: str, least: int = 0) -> Ground:
-    """What to prove the subject's present state on: the client's newest height, or a header update to the head.
+async def ground(host: Party, subject: Party, client_id: str, least: int = 0, paths: Sequence[bytes] = ()) -> Ground:
+    """Proofs of the subject's present state for its client on the host, with the updates that they need.
 
     `least`: the proof height has to be at least this block of the subject. Waits for it, and for the host's clock
     where the header would be too far ahead of it.
     """
     head = await subject.chain.head()
     if head.height < least:
-        head = await subject.chain.wait_above(least - 1)
+        await subject.chain.wait_above(least - 1)
     info = await client_info(host.chain, client_id)
     if info.frozen:
         raise ToolError(f"client {client_id} on {host.chain.chain_id}: expected an active client, got a frozen one")
-    if info.latest.height >= head.height:
-        return Ground(height=info.latest.height - 1, proof_height=info.latest, updates=())
-    update = await update_message(host, subject, client_id, (head, info.latest))
-    return Ground(height=head.height - 1, proof_height=subject.prover.height(head.height), updates=(update,))
-
-
-async def update_message(
-    host: Party, subject: Party, client_id: str, span: tuple[Head, Height]
-) -> client_tx.MsgUpdateClient:
-    """MsgUpdateClient from a trusted height to a head; waits until the host's time allows it."""
-    head, trusted = span
-    await wait_for_clock(host.chain, head.time_ns)
-    header = await subject.prover.header(head.height, trusted)
-    return client_tx.MsgUpdateClient(client_id=client_id, client_message=header, signer=host.chain.signer)
+    found = await subject.prover.prove(Need(client=info, paths=tuple(paths), least=least))
+    if found.headers:
+        await wait_for_clock(host.chain, found.time_ns)
+    updates = tuple(
+        client_tx.MsgUpdateClient(client_id=client_id, client_message=header, signer=host.chain.signer)
+        for header in found.headers
+    )
+    return Ground(proof_height=found.height, updates=updates, proofs=found.proofs)
 
 
 async def wait_for_clock(host: Chain, time_ns: int) -> None:
@@ -118,17 +90,17 @@ async def refresh_due(host: Chain, client_id: str) -> tuple[bool, int]:
     info = await client_info(host, client_id)
     if not info.trusting_ns or info.frozen:
         return False, 0
-    age_ns = (await host.head()).time_ns - await consensus_time_ns(host, client_id, info.latest)
+    newest = await consensus_state(host, client_id, info.latest)
+    age_ns = (await host.head()).time_ns - consensus_time_ns(newest)
     return age_ns * REFRESH_DENOMINATOR >= info.trusting_ns * REFRESH_NUMERATOR, max(age_ns, 0)
 
 
 async def create_client(host: Party, subject: Party) -> str:
     """Create a client of the subject on the host; returns its identifier."""
-    head = await subject.chain.head()
-    await wait_for_clock(host.chain, head.time_ns)
-    state, consensus = await subject.prover.first_states(head.height)
+    first = await subject.prover.first_states()
+    await wait_for_clock(host.chain, first.time_ns)
     message = client_tx.MsgCreateClient(
-        client_state=pack(state), consensus_state=pack(consensus), signer=host.chain.signer
+        client_state=first.client, consensus_state=first.consensus, signer=host.chain.signer
     )
     outcome = await host.chain.submit([message])
     if not outcome.ok:

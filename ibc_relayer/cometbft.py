@@ -30,13 +30,16 @@ from ibc_core.host import Event
 from ibc_core.ics23.specs import IAVL_SPEC, TENDERMINT_SPEC
 from ibc_core.light_client import Height
 from ibc_core.tendermint import build
-from ibc_relayer.clients import MAX_CLOCK_DRIFT_S, NS, TENDERMINT_HEADER_URL
+from ibc_relayer.chain import Evidence, FirstStates, Need, Proof
+from ibc_relayer.client_types import NS, TENDERMINT_CLIENT_URL, TENDERMINT_HEADER_URL, ClientInfo
+from ibc_relayer.clients import MAX_CLOCK_DRIFT_S
 from ibc_relayer.headers import UPDATE_EVENT, with_headers
 from ibc_relayer.plan import End
 from ibc_relayer.v2.packet import DESTINATION_CLIENT, SOURCE_CLIENT
 
 TRUSTING_SHARE = Fraction(2, 3)  # of unbonding, as Hermes and the Go relayer choose it
 LIGHT_BLOCKS_KEPT = 64
+PROOFS_AT_ONCE = 16
 _SEARCH = {
     "send_packet": ("packet_src_port", "packet_src_channel"),
     "write_acknowledgement": ("packet_dst_port", "packet_dst_channel"),
@@ -144,7 +147,9 @@ def _in_range(item: Event, kind: str, place: dict[str, str], sequences: tuple[in
 
 
 class CometProver:
-    """Headers and proofs of a CometBFT chain."""
+    """Headers and proofs of a CometBFT chain: header n + 1 proves the state after block n."""
+
+    lag = 1
 
     def __init__(self, client: CometClient) -> None:
         self.client = client
@@ -154,6 +159,23 @@ class CometProver:
     def height(self, number: int) -> Height:
         """IBC height of a block."""
         return self.client.height(number)
+
+    async def prove(self, need: Need) -> Evidence:
+        """Proofs at the client's newest height where that is not behind the head; else at the head, with its header."""
+        head, latest = await self.client.head(), need.client.latest
+        height, headers = latest, []
+        if latest.height < head.height:
+            height, headers = self.height(head.height), [await self.header(head.height, latest)]
+        gate = asyncio.Semaphore(PROOFS_AT_ONCE)
+
+        async def one(path: bytes) -> Proof:
+            async with gate:
+                found = await self.proof(path, height.height - self.lag)
+                return Proof(value=found.value, data=found.proof)
+
+        proofs = await asyncio.gather(*(one(path) for path in need.paths))
+        known = dict(zip(need.paths, proofs, strict=True))
+        return Evidence(height=height, time_ns=head.time_ns, headers=tuple(headers), proofs=known)
 
     async def light_block(self, height: int) -> LightBlock:
         """Signed header and validators, kept for repeated use."""
@@ -174,24 +196,45 @@ class CometProver:
         known = self._light_blocks.get(height)
         return known.validators if known is not None else await self.client.validators(height)
 
-    async def header_time_ns(self, height: int) -> int:
-        """Time of the header at a height."""
-        return _time_ns((await self.light_block(height)).signed_header.header)
-
     async def proof(self, path: bytes, height: int) -> Proven:
         """Value and proof of the `ibc` store."""
         return await self.client.query_with_proof(path, height)
 
-    async def first_states(self, height: int) -> tuple[Message, Message]:
-        """Client and consensus state of a new client at a height."""
+    async def first_states(self) -> FirstStates:
+        """Client and consensus state of a new client at the head."""
+        head = await self.client.head()
+        state, consensus = await self.states(head.height)
+        return FirstStates(client=pack(state), consensus=pack(consensus), time_ns=head.time_ns)
+
+    async def states(self, height: int) -> tuple[tendermint_client.ClientState, tendermint_client.ConsensusState]:
+        """The same at any height."""
+        header = (await self.light_block(height)).signed_header.header
+        return await self._terms(height), build.consensus_state(header)
+
+    async def _terms(self, height: int) -> tendermint_client.ClientState:
         path = "/cosmos.staking.v1beta1.Query/Params"
         answer = await self.client.query(path, staking_query.QueryParamsRequest(), staking_query.QueryParamsResponse)
         unbonding = answer.params.unbonding_time
-        header = (await self.light_block(height)).signed_header.header
-        state = client_state(self.chain_id, self.height(height), unbonding.seconds * NS + unbonding.nanos)
-        return state, build.consensus_state(header)
+        return client_state(self.chain_id, self.height(height), unbonding.seconds * NS + unbonding.nanos)
 
-    async def conflict(self, client_id: str, header: bytes) -> Any | None:
+    async def is_genuine(self, client: ClientInfo, consensus: Any) -> bool:
+        """By the header at the client's newest height."""
+        if client.state.type_url != TENDERMINT_CLIENT_URL:
+            return False
+        own = build.consensus_state((await self.light_block(client.latest.height)).signed_header.header)
+        known = tendermint_client.ConsensusState.FromString(consensus.value)
+        return known.SerializeToString(deterministic=True) == own.SerializeToString(deterministic=True)
+
+    async def is_own_form(self, client: ClientInfo) -> bool:
+        """By what we would write at its height."""
+        own = await self._terms(client.latest.height)
+        known = tendermint_client.ClientState.FromString(client.state.value)
+        return known.SerializeToString(deterministic=True) == own.SerializeToString(deterministic=True)
+
+    async def witness(self, head: Head) -> None:
+        """Nothing: a node has all headers."""
+
+    async def conflict(self, client: ClientInfo, header: bytes) -> Any | None:
         """Misbehaviour against a submitted header that is not the chain's own."""
         submitted = parse_header(header)
         number = submitted.signed_header.header.height
@@ -200,7 +243,7 @@ class CometProver:
             return None
         trusted = Height(submitted.trusted_height.revision_number, submitted.trusted_height.revision_height)
         own = tendermint_client.Header.FromString((await self.header(number, trusted)).value)
-        return pack(build.misbehaviour(client_id, submitted, own))
+        return pack(build.misbehaviour(client.client_id, submitted, own))
 
 
 def parse_header(data: bytes) -> tendermint_client.Header:
@@ -216,10 +259,6 @@ def parse_header(data: bytes) -> tendermint_client.Header:
 
 def _same(one: cmt_types.Header, other: cmt_types.Header) -> bool:
     return one.SerializeToString(deterministic=True) == other.SerializeToString(deterministic=True)
-
-
-def _time_ns(header: cmt_types.Header) -> int:
-    return header.time.seconds * NS + header.time.nanos
 
 
 def client_state(chain_id: str, latest: Height, unbonding_ns: int) -> tendermint_client.ClientState:

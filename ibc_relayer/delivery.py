@@ -17,7 +17,7 @@ from cosmos_wire.protos import Message
 from ibc_relayer.batch import Limits, split_bytes
 from ibc_relayer.chain import Party
 from ibc_relayer.clients import Ground, ground
-from ibc_relayer.messages import messages
+from ibc_relayer.messages import messages, needed
 from ibc_relayer.metrics import Metrics
 from ibc_relayer.plan import Step
 
@@ -55,8 +55,8 @@ class Delivery:
     async def run(self, steps: Sequence[Step]) -> Results:
         """Results by step; errors of nodes and queries are results too, so that nothing is held for ever."""
         try:
-            base = await ground(self.host, self.subject, self.client_id, self.least)
-            built = await messages(steps, self.host, self.subject, base)
+            base = await ground(self.host, self.subject, self.client_id, self.least, needed(steps))
+            built = messages(steps, base, self.host.chain.signer)
             return await self._submit(steps, built, base)
         except BsmgError as error:
             return _all(steps, Result(done=False, height=0, detail=str(error)))

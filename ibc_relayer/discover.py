@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from bsmg.client.errors import NodeUnreachable, QueryNotFound, QueryRefused
 from cosmos_wire.errors import ToolError
-from cosmos_wire.protos import channel, client_query, pagination, tendermint_client
+from cosmos_wire.protos import channel, client_query, pagination
 from ibc_relayer.chain import Chain, Party
-from ibc_relayer.clients import CLIENT, TENDERMINT_CLIENT_URL, client_info, client_status, read_client_state
+from ibc_relayer.client_types import CLIENT_TYPES, read_client_state
+from ibc_relayer.clients import CLIENT, client_info, client_status, consensus_state
 from ibc_relayer.handshake import Parties, client_connections, connection_end
 from ibc_relayer.plan import ChannelState, End
 from ibc_relayer.snapshot import channel_end
@@ -37,9 +38,9 @@ async def clients_of(host: Chain, chain_id: str) -> list[str]:
         request = client_query.QueryClientStatesRequest(pagination=pagination.PageRequest(key=key, limit=PAGE_LIMIT))
         answer = await host.query(CLIENT + "ClientStates", request, client_query.QueryClientStatesResponse)
         for item in answer.client_states:
-            if item.client_state.type_url != TENDERMINT_CLIENT_URL:
+            if item.client_state.type_url not in CLIENT_TYPES:
                 continue
-            if read_client_state(item.client_state).chain_id == chain_id:
+            if read_client_state(item.client_id, item.client_state).chain_id == chain_id:
                 found.append(item.client_id)
         key = answer.pagination.next_key
         if not key:
@@ -51,20 +52,15 @@ async def genuine(host: Party, subject: Party, client_id: str) -> bool:
     """Whether an active client follows the very chain that we see, not another one with the same id."""
     if await client_status(host.chain, client_id) != "Active":
         return False
-    latest = (await client_info(host.chain, client_id)).latest
-    request = client_query.QueryConsensusStateRequest(
-        client_id=client_id, revision_number=latest.revision, revision_height=latest.height
-    )
-    answer = await host.chain.query(CLIENT + "ConsensusState", request, client_query.QueryConsensusStateResponse)
+    info = await client_info(host.chain, client_id)
+    newest = await consensus_state(host.chain, client_id, info.latest)
     try:
-        _, own = await subject.prover.first_states(latest.height)
+        return await subject.prover.is_genuine(info, newest)
     except NodeUnreachable:
         raise  # to be asked again: it says nothing of the client
     except ToolError as error:
         log.warning("client %s on %s: cannot be compared: %s", client_id, host.chain.chain_id, error)
         return False
-    known = tendermint_client.ConsensusState.FromString(answer.consensus_state.value)
-    return known.SerializeToString(deterministic=True) == own.SerializeToString(deterministic=True)
 
 
 async def find_path(parties: Parties, wanted: tuple[str, str] = ("", "")) -> Found | None:
@@ -111,7 +107,9 @@ async def unused_client(host: Party, subject: Party) -> str:
     for client_id in reversed(await clients_of(host.chain, subject.chain.chain_id)):
         if await client_connections(host.chain, client_id) or await _serves_v2(host.chain, client_id):
             continue
-        if await genuine(host, subject, client_id) and await _as_we_make_it(host, subject, client_id):
+        if not await genuine(host, subject, client_id):
+            continue
+        if await subject.prover.is_own_form(await client_info(host.chain, client_id)):
             log.info("client %s of %s on %s is unused", client_id, subject.chain.chain_id, host.chain.chain_id)
             return client_id
     return ""
@@ -124,14 +122,6 @@ async def _serves_v2(chain: Chain, client_id: str) -> bool:
         return False  # a chain without v2
     except ToolError:
         return True  # registered with a prefix that is not ours
-
-
-async def _as_we_make_it(host: Party, subject: Party, client_id: str) -> bool:
-    request = client_query.QueryClientStateRequest(client_id=client_id)
-    answer = await host.chain.query(CLIENT + "ClientState", request, client_query.QueryClientStateResponse)
-    state, _ = await subject.prover.first_states(read_client_state(answer.client_state).latest.height)
-    known = tendermint_client.ClientState.FromString(answer.client_state.value)
-    return known.SerializeToString(deterministic=True) == state.SerializeToString(deterministic=True)
 
 
 async def path_of_channel(parties: Parties, ends: tuple[End, End]) -> Found:

@@ -26,10 +26,12 @@ from cosmos_wire.protos import (
     pagination,
 )
 from ibc_core import paths
+from ibc_core.light_client import Height
 from ibc_core.state import connection_counterparty, height_message
 from ibc_core.versions import supported
 from ibc_relayer.chain import Chain, Party
-from ibc_relayer.clients import Ground, create_client, ground, read_client_state
+from ibc_relayer.client_types import read_client_state
+from ibc_relayer.clients import Ground, client_info, create_client, ground
 from ibc_relayer.plan import ChannelState, End
 from ibc_relayer.snapshot import CHANNEL, channel_end
 
@@ -53,6 +55,7 @@ NEXT = {
     (TRYOPEN, OPEN): ("confirm", 0),
 }
 Parties = tuple[Party, Party]
+_TryOrAck = connection_tx.MsgConnectionOpenTry | connection_tx.MsgConnectionOpenAck
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,12 +160,9 @@ async def open_connection(parties: Parties, clients: tuple[str, str]) -> Ids:
 
 async def _connection_step(parties: Parties, clients: tuple[str, str], ids: Ids, step: tuple[str, int]) -> Ids:
     kind, side = step
-    host, subject = parties[side], parties[1 - side]
-    base = Ground(height=0, proof_height=host.prover.height(0), updates=())
-    if kind != "init":
-        base = await fresh_ground(host, subject, clients[side])
+    host = parties[side]
     maker = _ConnectionMessages(parties, clients, ids, side)
-    message = await maker.make(kind, base)
+    base, message = await maker.make(kind)
     outcome = await host.chain.submit([*base.updates, message])
     if not outcome.ok:
         again = await find_connection(parties, clients)
@@ -175,10 +175,10 @@ async def _connection_step(parties: Parties, clients: tuple[str, str], ids: Ids,
     return ids.with_side(side, _event_values(outcome, f"connection_open_{kind}", "connection_id")[0])
 
 
-async def fresh_ground(host: Party, subject: Party, client_id: str) -> Ground:
-    """Ground on which everything can be proven that the subject's state shows now."""
+async def fresh_ground(host: Party, subject: Party, client_id: str, paths: Sequence[bytes]) -> Ground:
+    """Ground on which everything is proven that the subject's state shows now."""
     head = await subject.chain.head()
-    return await ground(host, subject, client_id, head.height + 1)
+    return await ground(host, subject, client_id, head.height + subject.prover.lag, paths)
 
 
 class _ConnectionMessages:
@@ -187,18 +187,24 @@ class _ConnectionMessages:
         self.client, self.other_client = clients[side], clients[1 - side]
         self.own, self.other = ids.sides[side], ids.sides[1 - side]
         self.signer = self.host.chain.signer
+        self.other_path = paths.connection(self.other)
 
-    async def make(self, kind: str, base: Ground) -> Message:
-        """The message of one step."""
+    async def make(self, kind: str) -> tuple[Ground, Message]:
+        """The message of one step, and what it stands on."""
         if kind == "init":
-            return self._init()
+            return Ground(proof_height=self.host.prover.height(0)), self._init()
         if kind == "confirm":
-            _, proof = await self._proof(paths.connection(self.other), base)
-            return connection_tx.MsgConnectionOpenConfirm(
-                connection_id=self.own, proof_ack=proof, proof_height=height_message(base.proof_height),
+            base = await fresh_ground(self.host, self.subject, self.client, [self.other_path])
+            return base, connection_tx.MsgConnectionOpenConfirm(
+                connection_id=self.own,
+                proof_ack=base.proof(self.other_path),
+                proof_height=height_message(base.proof_height),
                 signer=self.signer,
-            )  # fmt: skip
-        return await (self._try(base) if kind == "try" else self._ack(base))
+            )
+        base, latest = await self._both_proven()
+        message = self._try(base) if kind == "try" else self._ack(base)
+        self._add_client_proofs(message, base, latest)
+        return base, message
 
     def _init(self) -> Message:
         return connection_tx.MsgConnectionOpenInit(
@@ -208,52 +214,53 @@ class _ConnectionMessages:
             signer=self.signer,
         )
 
-    async def _proof(self, path: bytes, base: Ground) -> tuple[bytes, bytes]:
-        proven = await self.subject.prover.proof(path, base.height)
-        return proven.value, proven.proof
+    async def _both_proven(self) -> tuple[Ground, Height]:
+        """Ground with the other end, the other client and its newest consensus state, and that state's height.
 
-    async def _try(self, base: Ground) -> Message:
-        end, proof = await self._other_end(base)
-        made = connection_tx.MsgConnectionOpenTry(
+        The client may move between the question and the proof; then it is asked again.
+        """
+        client = paths.client_state(self.other_client)
+        for _ in range(ROUNDS_MAX):
+            latest = (await client_info(self.subject.chain, self.other_client)).latest
+            needs = [self.other_path, client, paths.consensus_state(self.other_client, latest)]
+            base = await fresh_ground(self.host, self.subject, self.client, needs)
+            proven = read_client_state(self.other_client, Any.FromString(base.value(client)))
+            if proven.latest == latest:
+                return base, latest
+        raise ToolError(f"client {self.other_client} on {self.subject.chain.chain_id}: expected it to rest, it moves")
+
+    def _try(self, base: Ground) -> connection_tx.MsgConnectionOpenTry:
+        end = self._other_end(base)
+        return connection_tx.MsgConnectionOpenTry(
             client_id=self.client,
             counterparty=connection_counterparty(self.other_client, self.other, PREFIX),
             delay_period=end.delay_period,
             counterparty_versions=end.versions,
-            proof_init=proof,
+            proof_init=base.proof(self.other_path),
             signer=self.signer,
         )
-        await self._add_client_proofs(made, base)
-        return made
 
-    async def _ack(self, base: Ground) -> Message:
-        end, proof = await self._other_end(base)
-        made = connection_tx.MsgConnectionOpenAck(
+    def _ack(self, base: Ground) -> connection_tx.MsgConnectionOpenAck:
+        return connection_tx.MsgConnectionOpenAck(
             connection_id=self.own,
             counterparty_connection_id=self.other,
-            version=end.versions[0],
-            proof_try=proof,
+            version=self._other_end(base).versions[0],
+            proof_try=base.proof(self.other_path),
             signer=self.signer,
         )
-        await self._add_client_proofs(made, base)
-        return made
 
-    async def _other_end(self, base: Ground) -> tuple[connection.ConnectionEnd, bytes]:
-        value, proof = await self._proof(paths.connection(self.other), base)
-        end = connection.ConnectionEnd.FromString(value)
+    def _other_end(self, base: Ground) -> connection.ConnectionEnd:
+        end = connection.ConnectionEnd.FromString(base.value(self.other_path))
         if not end.versions:
             raise ToolError(f"connection {self.other}: expected an end with a version, got none")
-        return end, proof
+        return end
 
-    async def _add_client_proofs(
-        self, message: connection_tx.MsgConnectionOpenTry | connection_tx.MsgConnectionOpenAck, base: Ground
-    ) -> None:
+    def _add_client_proofs(self, message: _TryOrAck, base: Ground, latest: Height) -> None:
         """The counterparty's client of the host: newer chains ignore it, older ones want it there."""
-        value, proof_client = await self._proof(paths.client_state(self.other_client), base)
-        state = Any.FromString(value)
-        latest = read_client_state(state).latest
-        _, proof_consensus = await self._proof(paths.consensus_state(self.other_client, latest), base)
-        message.client_state.CopyFrom(state)
-        message.proof_client, message.proof_consensus = proof_client, proof_consensus
+        client = paths.client_state(self.other_client)
+        message.client_state.CopyFrom(Any.FromString(base.value(client)))
+        message.proof_client = base.proof(client)
+        message.proof_consensus = base.proof(paths.consensus_state(self.other_client, latest))
         message.consensus_height.CopyFrom(height_message(latest))
         message.proof_height.CopyFrom(height_message(base.proof_height))
 
@@ -358,10 +365,10 @@ class _Round:
 async def _channel_round(turn: _Round, works: Sequence[_ChannelWork]) -> dict[int, Ids]:
     """One step of each channel that is due on a side, in one transaction."""
     host, subject = turn.parties[turn.side], turn.parties[1 - turn.side]
-    base = Ground(height=0, proof_height=host.prover.height(0), updates=())
-    if any(work.kind != "init" for work in works):
-        base = await fresh_ground(host, subject, turn.clients[turn.side])
-    built = await asyncio.gather(*(_channel_message(turn, work, base) for work in works))
+    base = Ground(proof_height=host.prover.height(0))
+    if needs := [_peer_path(turn, work) for work in works if work.kind != "init"]:
+        base = await fresh_ground(host, subject, turn.clients[turn.side], needs)
+    built = [_channel_message(turn, work, base) for work in works]
     outcome = await host.chain.submit([*base.updates, *built])
     if not outcome.ok:
         found = {work.at: await find_channel(turn.parties, turn.connections, work.spec) for work in works}
@@ -382,8 +389,12 @@ def _with_new_ids(side: int, works: Sequence[_ChannelWork], outcome: TxOutcome) 
     return made
 
 
-async def _channel_message(turn: _Round, work: _ChannelWork, base: Ground) -> Message:
-    host, subject = turn.parties[turn.side], turn.parties[1 - turn.side]
+def _peer_path(turn: _Round, work: _ChannelWork) -> bytes:
+    """Where the counterparty keeps its end."""
+    return paths.channel(work.spec.ports[1 - turn.side], work.ids.sides[1 - turn.side])
+
+
+def _channel_message(turn: _Round, work: _ChannelWork, base: Ground) -> Message:
     port, peer_port = work.spec.ports[turn.side], work.spec.ports[1 - turn.side]
     own, other = work.ids.sides[turn.side], work.ids.sides[1 - turn.side]
     ordering = channel.ORDER_ORDERED if work.spec.ordered else channel.ORDER_UNORDERED
@@ -394,24 +405,24 @@ async def _channel_message(turn: _Round, work: _ChannelWork, base: Ground) -> Me
         connection_hops=[turn.connections.sides[turn.side]],
         version=work.spec.version,
     )
-    signer = host.chain.signer
+    signer = turn.parties[turn.side].chain.signer
     if work.kind == "init":
         return channel_tx.MsgChannelOpenInit(port_id=port, channel=end, signer=signer)
-    proven = await subject.prover.proof(paths.channel(peer_port, other), base.height)
-    theirs = channel.Channel.FromString(proven.value)
+    path = _peer_path(turn, work)
+    proof, theirs = base.proof(path), channel.Channel.FromString(base.value(path))
     at = height_message(base.proof_height)
     if work.kind == "try":
         return channel_tx.MsgChannelOpenTry(
-            port_id=port, channel=end, counterparty_version=theirs.version, proof_init=proven.proof,
+            port_id=port, channel=end, counterparty_version=theirs.version, proof_init=proof,
             proof_height=at, signer=signer,
         )  # fmt: skip
     if work.kind == "ack":
         return channel_tx.MsgChannelOpenAck(
             port_id=port, channel_id=own, counterparty_channel_id=other, counterparty_version=theirs.version,
-            proof_try=proven.proof, proof_height=at, signer=signer,
+            proof_try=proof, proof_height=at, signer=signer,
         )  # fmt: skip
     return channel_tx.MsgChannelOpenConfirm(
-        port_id=port, channel_id=own, proof_ack=proven.proof, proof_height=at, signer=signer
+        port_id=port, channel_id=own, proof_ack=proof, proof_height=at, signer=signer
     )
 
 

@@ -1,8 +1,8 @@
 """What to relay, decided from two snapshots alone: no clock, no network, no memory.
 
 Sides are numbered 0 and 1. A packet from side s is received on 1 - s; its acknowledgement and timeout run on s.
-State of a side is as of `height`; the header one above proves it, and its time and number are what timeouts are
-measured by (ICS-04: against the consensus state of the proof).
+State of a side is as of `height`; the header at `proof_height` proves it, and its time and number are what timeouts
+are measured by (ICS-04: against the consensus state of the proof).
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class EndView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SideView:
-    """One chain on a path. `proof_height` and `proof_time_ns` are those of the header above `height`."""
+    """One chain on a path. `proof_height` and `proof_time_ns` are those of the header that proves `height`."""
 
     chain_id: str
     height: Height

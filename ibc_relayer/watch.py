@@ -6,6 +6,7 @@ import logging
 from collections import deque
 
 from bsmg.client.errors import NodeError
+from bsmg.client.feed import Head
 from cosmos_wire.errors import ToolError
 from cosmos_wire.protos import client_tx
 from ibc_relayer.chain import Party
@@ -48,13 +49,14 @@ class Watch:
                 if isinstance(fact, ClientUpdated):
                     self.suspect(side, fact)
 
-    async def turn(self, heads: tuple[int, int]) -> None:
+    async def turn(self, heads: tuple[Head, Head]) -> None:
         """Check what can be checked; a header above its chain's head waits until the chain is there."""
         for side in (0, 1):
+            await self.parties[1 - side].prover.witness(heads[1 - side])
             queue = self._queues[side]
             for _ in range(min(len(queue), CHECKS_PER_TURN)):
                 update = queue[0]
-                if update.height.height > heads[1 - side]:
+                if update.height.height > heads[1 - side].height:
                     queue.rotate(-1)
                     continue
                 await self._check(side, update)
@@ -63,7 +65,8 @@ class Watch:
     async def _check(self, side: int, update: ClientUpdated) -> None:
         host, subject, client_id = self.parties[side], self.parties[1 - side], self.clients[side]
         try:
-            evidence = await subject.prover.conflict(client_id, update.header)
+            info = await client_info(host.chain, client_id)
+            evidence = await subject.prover.conflict(info, update.header)
         except NodeError:
             raise  # asked again in the next turn
         except ToolError as error:

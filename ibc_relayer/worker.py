@@ -17,7 +17,8 @@ from cosmos_wire.errors import ToolError
 from ibc_relayer.batch import Limits, choose
 from ibc_relayer.book import Book, new_book
 from ibc_relayer.chain import Party
-from ibc_relayer.clients import NS, client_status, ground, refresh_due
+from ibc_relayer.client_types import NS
+from ibc_relayer.clients import client_status, ground, refresh_due
 from ibc_relayer.delivery import Delivery, Result
 from ibc_relayer.events import ClientUpdated, Fact, facts
 from ibc_relayer.filter import PacketFilter
@@ -103,7 +104,7 @@ class PathWorker:
 
     async def _news(self) -> None:
         waits = [
-            asyncio.create_task(party.chain.wait_above(self.synced[side] + 1))
+            asyncio.create_task(party.chain.wait_above(self.synced[side] + party.prover.lag))
             for side, party in enumerate(self.parties)
         ]
         try:
@@ -133,16 +134,20 @@ class PathWorker:
     async def turn(self) -> int:
         """Read what is new, start what is due; returns how many steps were started."""
         heads = (await self.parties[0].chain.head(), await self.parties[1].chain.head())
-        if min(heads[0].height, heads[1].height) < 2:
-            return 0  # a proof needs a block and the header above it
+        if min(self._provable(heads)) < 1:
+            return 0  # a proof needs a block, and the header above it where that one proves it
         if not self.books or self._stale(heads):
             await self.clear(heads)
         else:
             await self._fold(heads)
         await self._recover()
         await self._check_clients(heads)
-        self._chore("watch", lambda: self.watch.turn((heads[0].height, heads[1].height)))
+        self._chore("watch", lambda: self.watch.turn(heads))
         return self._start(heads)
+
+    def _provable(self, heads: tuple[Head, Head]) -> tuple[int, int]:
+        """The newest block of each chain whose state can be proven."""
+        return heads[0].height - self.parties[0].prover.lag, heads[1].height - self.parties[1].prover.lag
 
     def _chore(self, name: str, work: Callable[[], Coroutine[None, None, None]]) -> None:
         """Run something beside the turns that waits for transactions of its own, one of a name at a time."""
@@ -162,14 +167,14 @@ class PathWorker:
             log.error("path %s: %s ended with a defect", self.spec.name, name, exc_info=error)
 
     def _stale(self, heads: tuple[Head, Head]) -> bool:
-        behind = any(heads[side].height - 1 - self.synced[side] > GAP_BLOCKS_MAX for side in (0, 1))
+        behind = any(newest - self.synced[side] > GAP_BLOCKS_MAX for side, newest in enumerate(self._provable(heads)))
         return behind or heads[0].time_ns - self._cleared_ns >= self.spec.clear_interval_s * NS
 
     async def clear(self, heads: tuple[Head, Head]) -> None:
         """Full queries of every channel: what is pending by the chains' own word."""
         if self.books:
             await self._fold(heads)
-        heights = (heads[0].height - 1, heads[1].height - 1)
+        heights = self._provable(heads)
         if not self.books:
             self.books = [await self._open_book(ends) for ends in self.spec.channels]
         for book in self.books:
@@ -202,7 +207,7 @@ class PathWorker:
 
     async def _fold(self, heads: tuple[Head, Head]) -> None:
         for side, party in enumerate(self.parties):
-            for height in range(self.synced[side] + 1, heads[side].height):
+            for height in range(self.synced[side] + 1, self._provable(heads)[side] + 1):
                 for fact in facts(await party.chain.events(height)):
                     self._take(side, fact)
                 self.synced[side] = height
@@ -231,7 +236,7 @@ class PathWorker:
         prover = self.parties[side].prover
         return SideView(
             chain_id=prover.chain_id,
-            height=prover.height(head.height - 1),
+            height=prover.height(head.height - prover.lag),
             proof_height=prover.height(head.height),
             proof_time_ns=head.time_ns,
             client_usable=self.usable[side],

@@ -15,7 +15,7 @@ from ibc_relayer.chain import Party
 from ibc_relayer.clients import ground
 from ibc_relayer.cometbft import CometChain, CometProver
 from ibc_relayer.events import Sent, facts
-from ibc_relayer.messages import messages
+from ibc_relayer.messages import messages, needed
 from ibc_relayer.plan import Action, Packet, Step
 from processes import control
 from testnet import lifecycle
@@ -58,9 +58,9 @@ async def _offer(scene: Scene, packet: Packet, way: tuple[str, str]) -> tuple[Tx
     source, target = (_party(scene, chain_id) for chain_id in way)
     end = scene.link.a if scene.link.a.chain_id == way[1] else scene.link.b
     head = await source.chain.head()
-    base = await ground(target, source, end.client_id, head.height + 1)
     step = Step(action=Action.RECV, side=1, end=packet.destination, peer=packet.source, ordered=False, packet=packet)
-    (true,) = await messages([step], target, source, base)
+    base = await ground(target, source, end.client_id, head.height + source.prover.lag, needed([step]))
+    (true,) = messages([step], base, target.chain.signer)
     assert isinstance(true, channel_tx.MsgRecvPacket)
     await target.chain.submit(base.updates)
     return await target.chain.submit([with_a_bit_changed(true)]), await target.chain.submit([true])

@@ -7,7 +7,7 @@ from ibc_relayer.chain import Party
 from ibc_relayer.clients import ground
 from ibc_relayer.cometbft import CometChain, CometProver
 from ibc_relayer.events import Acked, Sent, facts
-from ibc_relayer.messages import messages
+from ibc_relayer.messages import messages, needed
 from ibc_relayer.plan import Action, Packet, Step
 from tests.e2e.net import Side, TxOutcome
 
@@ -33,11 +33,11 @@ async def message(action: Action, packet: Packet, host: Side, subject: Side, ack
     """The true message for `host`, proven by what `subject` says now; the client on `host` is brought up to date."""
     here, there = party(host), party(subject)
     least = (await subject.client.head()).height + 1
-    base = await ground(here, there, host.end.client_id, least)
     received = action is Action.RECV
     end, peer = (packet.destination, packet.source) if received else (packet.source, packet.destination)
     step = Step(action=action, side=0, end=end, peer=peer, ordered=False, packet=packet, ack=ack)
-    (made,) = await messages([step], here, there, base)
+    base = await ground(here, there, host.end.client_id, least, needed([step]))
+    (made,) = messages([step], base, here.chain.signer)
     updated = await host.faucet.submit(base.updates)
     assert updated.ok, updated.log
     return made

@@ -131,7 +131,7 @@ async def half_a_misbehaviour(host: Side, peer: Side) -> Seen:
 def create(spoil: Callable[[tendermint_client.ClientState, tendermint_client.ConsensusState], None]) -> Act:
     async def act(host: Side, peer: Side) -> Seen:
         head = await peer.client.head()
-        state, consensus = await peer.party.prover.first_states(head.height)
+        state, consensus = await peer.party.prover.states(head.height)
         assert isinstance(state, tendermint_client.ClientState)
         assert isinstance(consensus, tendermint_client.ConsensusState)
         spoil(state, consensus)
@@ -155,7 +155,7 @@ def about_clients(make: Callable[[Side], Message]) -> Act:
 
 def upgrade(**changes: object) -> Act:
     async def act(host: Side, peer: Side) -> Seen:
-        state, consensus = await peer.party.prover.first_states((await peer.client.head()).height)
+        state, consensus = await peer.party.prover.states((await peer.client.head()).height)
         assert isinstance(state, tendermint_client.ClientState)
         state.latest_height.revision_height += 10**6
         message = client_tx.MsgUpgradeClient(

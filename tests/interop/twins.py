@@ -198,9 +198,9 @@ class Side:
         (fact,) = [item for item in facts(outcome.events) if isinstance(item, Sent)]
         return fact.packet, outcome.height
 
-    async def ground(self, peer: Side, least: int = 0) -> Ground:
-        """A height of the peer that this chain's client knows."""
-        found = await clients.ground(self.party, peer.party, self.client_id, least)
+    async def ground(self, peer: Side, least: int = 0, asked: Sequence[bytes] = ()) -> Ground:
+        """A height of the peer that this chain's client knows, with proofs of paths."""
+        found = await clients.ground(self.party, peer.party, self.client_id, least, asked)
         if found.updates:
             outcome = await self.party.chain.submit(found.updates)
             assert outcome.ok, outcome
@@ -208,9 +208,8 @@ class Side:
 
     async def proven(self, peer: Side, path: bytes, least: int = 0) -> tuple[bytes, client.Height]:
         """Proof of the peer's state at a path, with the height to check it at."""
-        ground = await self.ground(peer, least)
-        proof = await peer.party.prover.proof(path, ground.height)
-        return proof.proof, height_message(ground.proof_height)
+        ground = await self.ground(peer, least, [path])
+        return ground.proof(path), height_message(ground.proof_height)
 
     async def commitment_of(self, peer: Side, packet: Packet, least: int) -> tuple[bytes, client.Height]:
         """Proof that the peer sent it."""

@@ -14,7 +14,6 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any as Whatever
 
-from bsmg.client.chain import Proven
 from bsmg.client.errors import NodeUnreachable, QueryNotFound, QueryRefused
 from bsmg.client.feed import Head
 from bsmg.client.lane import TxOutcome
@@ -31,8 +30,8 @@ from ibc_core.router import Handshake, Outgoing
 from ibc_core.tendermint import build
 from ibc_core.tendermint.client import TendermintClient
 from ibc_core.transfer import Transfer, TransferV2
-from ibc_relayer.chain import Party
-from ibc_relayer.clients import NS
+from ibc_relayer.chain import Evidence, FirstStates, Need, Party, Proof
+from ibc_relayer.client_types import NS, ClientInfo
 from ibc_relayer.events import facts
 from ibc_relayer.plan import End
 from microgrid.store.db import StateDb
@@ -336,42 +335,58 @@ class SimParty:
 
     # Prover
 
+    lag = 1
+
     def height(self, number: int) -> Height:
         return self.sim.light.ibc_height(number)
 
-    async def header(self, height: int, trusted: Height) -> Any:
+    async def prove(self, need: Need) -> Evidence:
         await self._transport(self.faults.lost_query)
-        return pack(self.sim.light.update(trusted.height, height))
+        head, latest = await self.head(), need.client.latest
+        height, headers = latest, ()
+        if latest.height < head.height:
+            height = self.height(head.height)
+            headers = (pack(self.sim.light.update(latest.height, head.height)),)
+        proofs = {path: self._proof(path, height.height - self.lag) for path in need.paths}
+        return Evidence(height=height, time_ns=head.time_ns, headers=headers, proofs=proofs)
 
-    async def header_time_ns(self, height: int) -> int:
-        time = self.sim.light.at(height).header.time
-        return time.seconds * NS + time.nanos
-
-    async def proof(self, path: bytes, height: int) -> Proven:
-        await self._transport(self.faults.lost_query)
+    def _proof(self, path: bytes, height: int) -> Proof:
         with self.sim.db.snapshot(height) as snap:
             value, ops = snap.prove("ibc", path)
         proofs = [ics23.CommitmentProof.FromString(data) for _, _, data in ops]
-        data = commitment.MerkleProof(proofs=proofs).SerializeToString()
-        return Proven(value=value or b"", proof=data, proof_height=self.height(height + 1))
+        return Proof(value=value or b"", data=commitment.MerkleProof(proofs=proofs).SerializeToString())
 
-    async def first_states(self, height: int) -> tuple[Message, Message]:
+    async def first_states(self) -> FirstStates:
         await self._transport(self.faults.lost_query)
+        consensus = self.sim.light.at(self.sim.height).consensus
+        return FirstStates(
+            client=pack(self._terms(self.sim.height)), consensus=pack(consensus), time_ns=self.sim.light.time_ns
+        )
+
+    def _terms(self, height: int) -> tendermint_client.ClientState:
         terms = build.Terms(
             trusting_period_ns=self.sim.unbonding_ns * 2 // 3,
             unbonding_period_ns=self.sim.unbonding_ns,
             max_clock_drift_ns=30 * NS,
         )
-        specs = (IAVL_SPEC, TENDERMINT_SPEC)
-        return build.client_state(self.chain_id, height, terms, specs), self.sim.light.at(height).consensus
+        return build.client_state(self.chain_id, height, terms, (IAVL_SPEC, TENDERMINT_SPEC))
 
-    async def conflict(self, client_id: str, header: bytes) -> Any | None:
+    async def is_genuine(self, client: ClientInfo, consensus: Any) -> bool:
+        own = self.sim.light.at(client.latest.height).consensus
+        return tendermint_client.ConsensusState.FromString(consensus.value) == own
+
+    async def is_own_form(self, client: ClientInfo) -> bool:
+        return tendermint_client.ClientState.FromString(client.state.value) == self._terms(client.latest.height)
+
+    async def witness(self, head: Head) -> None: ...
+
+    async def conflict(self, client: ClientInfo, header: bytes) -> Any | None:
         submitted = tendermint_client.Header.FromString(Any.FromString(header).value)
         number = submitted.signed_header.header.height
         if submitted.signed_header.header == self.sim.light.at(number).header:
             return None
         own = self.sim.light.update(submitted.trusted_height.revision_height, number)
-        return pack(build.misbehaviour(client_id, submitted, own))
+        return pack(build.misbehaviour(client.client_id, submitted, own))
 
 
 async def let_run(rounds: int = 400) -> None:

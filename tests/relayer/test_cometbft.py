@@ -14,7 +14,7 @@ from cosmos_wire.protos import bank_tx, tendermint_client
 from cosmos_wire.tx import pack
 from ibc_core.host import Event
 from ibc_core.light_client import Height
-from ibc_relayer.clients import read_client_state
+from ibc_relayer.client_types import read_client_state
 from ibc_relayer.cometbft import BlockLimits, CometChain, block_limits, client_state, parse_header
 from ibc_relayer.events import ClientUpdated, Finished, Sent, facts
 from tests.client.fake_node import FakeNode
@@ -59,7 +59,7 @@ def test_client_state_of_a_new_client():
     assert list(made.upgrade_path) == ["upgrade", "upgradedIBCState"]
     assert [spec.inner_spec.child_size for spec in made.proof_specs] == [33, 32]
     assert made.HasField("frozen_height")
-    info = read_client_state(pack(made))
+    info = read_client_state("07-tendermint-0", pack(made))
     assert (info.chain_id, info.latest, info.frozen) == ("mga-1", Height(1, 9), False)
     with pytest.raises(ToolError, match="expected more than 0"):
         client_state("mga-1", Height(1, 9), 0)
