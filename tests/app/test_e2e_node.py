@@ -17,6 +17,7 @@ from cosmos_wire.protos import (
     auth_query,
     bank_query,
     cmt_query,
+    node_service,
     tx_service,
 )
 from tests.app.chain import ALICE, BOB, DENOM, RICH, send_tx
@@ -101,6 +102,24 @@ def test_broadcast_by_grpc_and_absent_transaction(node: RealNode) -> None:
             tx_service.GetTxResponse,
         )
     assert "tx not found" in str(caught.value)
+
+
+def test_a_client_follows_blocks_by_one_service(node: RealNode) -> None:
+    """Each status waits for the next block; the block is there with it, and so is the state after it."""
+    path, q = "/bsmg.node.v1.Service/", node_service
+    checked = _pay(node)
+    head = _ask(node, path + "Status", q.StatusRequest(), q.StatusResponse)
+    for _ in range(5):
+        before = head.height
+        head = _ask(node, path + "Status", q.StatusRequest(above=before), q.StatusResponse)
+        assert head.height == before + 1
+        block = _ask(node, path + "Block", q.BlockRequest(height=head.height), q.BlockResponse)
+        assert (block.height, block.time_ns) == (head.height, head.time_ns)
+    search = q.EventsRequest(type="transfer", attributes=[q.Attribute(key="recipient", value=BOB.text)])
+    found = _ask(node, path + "Events", search, q.EventsResponse).found
+    (paid,) = [item for item in found if item.tx_hash == checked["hash"]]
+    block = _ask(node, path + "Block", q.BlockRequest(height=paid.height), q.BlockResponse)
+    assert paid.event in [event for tx in block.txs if tx.hash == paid.tx_hash for event in tx.result.events]
 
 
 def test_blocks_and_validators_through_the_node(node: RealNode) -> None:
