@@ -10,6 +10,7 @@ import grpc
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from cosmos_wire.errors import ToolError
+from fabric_adapter.embedded.deliver import DeliverService
 from fabric_adapter.embedded.disk import Disk
 from fabric_adapter.embedded.ledger import Ledger
 from fabric_adapter.embedded.network import Network, Node
@@ -22,7 +23,7 @@ from fabric_adapter.network.plan import ORDERER, ORDERER_MSP, Home, Peer, Plan
 from fabric_adapter.stub import Chaincode
 from fabric_wire.msp import Msp, check_msps
 from fabric_wire.policy import parse_policy
-from fabric_wire.services import gateway_services
+from fabric_wire.services import deliver_services, gateway_services
 from fabric_wire.x509 import read_certificate, serialized_identity
 
 SERVER_OPTIONS = (
@@ -84,6 +85,7 @@ async def serve(home: Home, plan: Plan, make: MakeChaincode) -> None:
 async def _listen(home: Home, ledger: Ledger, peer: Peer) -> grpc.aio.Server:
     server: grpc.aio.Server = grpc.aio.server(options=SERVER_OPTIONS)
     gateway_services.add_GatewayServicer_to_server(GatewayService(ledger, peer.address, peer.msp_id), server)
+    deliver_services.add_DeliverServicer_to_server(DeliverService(ledger), server)
     tls = crypto.read_pair(home.crypto(peer.org) / "tls", "peer")
     pairs = [(tls.key_pem, tls.certificate_pem)]
     credentials = grpc.ssl_server_credentials(pairs)  # type: ignore[no-untyped-call]  # grpcio ships no types
