@@ -12,9 +12,11 @@ from rich.console import Console
 from bsmg.demo.report import tables
 from bsmg.demo.run import Options, run
 from cosmos_wire.errors import ToolError
+from testnet.topology import FABRIC, FABRIC_EMBEDDED
 from utility_cell.profiles import first_quarter
 
 SLOTS_MAX = 96
+THIRD = {"embedded": FABRIC_EMBEDDED, "real": FABRIC, "none": ""}
 
 
 @click.command("demo")
@@ -23,19 +25,29 @@ SLOTS_MAX = 96
 @click.option("--seed", type=int, default=1, help="Seed of the cells' prices.")
 @click.option("--folder", type=click.Path(path_type=Path), default=Path("demo"), help="Where the report goes.")
 @click.option("--topology", type=click.Path(path_type=Path, exists=True), help="Another testnet than the default.")
+@click.option("--fabric", type=click.Choice(list(THIRD)), default="none", help="Ledger of the third microgrid.")
 @click.option("--keep", is_flag=True, help="Leave the testnet running.")
 def command(  # noqa: PLR0913  (one parameter a flag)
-    *, slots: int, day: datetime, seed: int, folder: Path, topology: Path | None, keep: bool
+    *, slots: int, day: datetime, seed: int, folder: Path, topology: Path | None, fabric: str, keep: bool
 ) -> None:
-    """Two microgrids trade a real day, with proofs; ends with tables and FOLDER/report.html."""
+    """Microgrids trade a real day, with proofs; ends with tables and FOLDER/report.html."""
     console = Console()
     first_quarter(day.date())  # refuses a day without profiles before anything is started
-    options = Options(folder=folder, topology=topology, day=day.date(), slots=slots, seed=seed, keep=keep)
+    options = Options(
+        folder=folder,
+        topology=topology,
+        day=day.date(),
+        slots=slots,
+        seed=seed,
+        keep=keep,
+        third=THIRD[fabric],
+    )
     done = asyncio.run(run(options, console))
     for table in tables(done):
         console.print(table)
-    if done.refusal is not None:
-        console.print(f"A forged proof was refused: {done.refusal.codespace}/{done.refusal.code}: {done.refusal.log}")
+    for item in done.refusals:
+        way = f"from {item.source} to {item.target}"
+        console.print(f"A forged proof {way} was refused: {item.codespace}/{item.code}: {item.log}")
     console.print(f"{done.wall_s} s; report: {folder / 'report.html'}, {folder / 'report.json'}")
     if done.audited is not None and done.audited.differences:
         raise ToolError("audit: expected no differences, got:\n" + "\n".join(done.audited.differences))

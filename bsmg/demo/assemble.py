@@ -57,7 +57,9 @@ async def chain_row(scene: Scene, info: ChainInfo, span: Span) -> ChainRow:
     return ChainRow(
         chain_id=info.chain_id,
         denom=info.denom,
+        kind=info.kind,
         fleet=str(info.doc.get("profile", "")),
+        nodes=len(info.nodes),
         blocks=log.height,
         block_interval_ms=_interval_ms(log),
         slots=_slot_rows(log, of_day, span),

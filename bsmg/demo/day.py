@@ -62,7 +62,9 @@ class ChainRow:
 
     chain_id: str
     denom: str
+    kind: str
     fleet: str
+    nodes: int
     blocks: int
     block_interval_ms: int
     slots: tuple[SlotRow, ...]
@@ -121,8 +123,10 @@ class Outage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
-    """What the chain said to the packet whose proof was tampered with."""
+    """What the target said to the packet of the source whose proof was tampered with."""
 
+    source: str
+    target: str
     code: int
     codespace: str
     log: str
@@ -151,7 +155,7 @@ class DayReport:
     packets: tuple[PacketRow, ...]
     tokens_moved: dict[str, int]  # base units that arrived as vouchers or came home, by denomination
     outage: Outage | None
-    refusal: Refusal | None
+    refusals: tuple[Refusal, ...]
     audited: Audited | None
 
     @property
@@ -180,8 +184,9 @@ class DayReport:
         return all(row.conserved for chain in self.chains for row in chain.supply)
 
     def document(self) -> dict[str, Json]:
-        """The JSON form: the rows, and a summary of what a reader looks for first."""
-        return {"version": VERSION, "summary": self.summary(), **asdict(self)}
+        """The JSON form: the rows, and a summary of what a reader looks for first; `refusal` is the first of them."""
+        rows = asdict(self)
+        return {"version": VERSION, "summary": self.summary(), **rows, "refusal": next(iter(rows["refusals"]), None)}
 
     def summary(self) -> dict[str, Json]:
         """Totals, by the names that README explains."""

@@ -13,7 +13,10 @@ from bsmg.demo.day import ChainRow, DayReport
 
 mpl.use("svg")
 mpl.rcParams["svg.hashsalt"] = "bsmg"
-COLOURS = ("#c2571a", "#1a6fb5", "#3f8f4f", "#8655a8", "#a08a1f", "#777777")
+COLOURS = (
+    "#c2571a", "#1a6fb5", "#3f8f4f", "#8655a8", "#a08a1f", "#777777",
+    "#e39b6c", "#7db3dc", "#8fc79b", "#c0a3d3", "#d3c471", "#b0b0b0",
+)  # fmt: skip
 KWH = 1_000_000  # mWh
 TOKEN = 10**10  # base units
 PRICE = 10_000  # e4

@@ -8,7 +8,7 @@ from html import escape
 from rich.table import Table
 
 from bsmg.demo import plots
-from bsmg.demo.day import DayReport
+from bsmg.demo.day import DayReport, Refusal
 from bsmg.demo.plots import KWH, PRICE, TOKEN
 
 STYLE = """
@@ -29,13 +29,14 @@ def html(day: DayReport) -> str:
         f"<h1>Trading day {escape(day.day)}: {day.slots} slots, {len(day.chains)} microgrids</h1>",
         _conserved(day),
         _section("What happened", _table(("", ""), summary_rows(day))),
+        _section("Microgrids", _table(CHAIN_HEAD, chain_rows(day))),
         _section("Prices of level 1", plots.prices(day)),
         _section("Energy by level", plots.energy_by_level(day)),
         _section("Packets", _table(PACKET_HEAD, packet_rows(day)) + plots.latency(day)),
         _section("Supply, to the last unit", _table(SUPPLY_HEAD, supply_rows(day))),
         *(_section(f"Cost of the day, cells of {chain.chain_id}", plots.costs(chain)) for chain in day.chains),
         _section("Contracts between microgrids", _table(CONTRACT_HEAD, contract_rows(day))),
-        _refusal(day),
+        *(_refusal(item) for item in day.refusals),
         _audit(day),
     ]
     head = f"<!doctype html><html lang=en><meta charset=utf-8><title>Trading day {escape(day.day)}</title>"
@@ -45,6 +46,7 @@ def html(day: DayReport) -> str:
 def tables(day: DayReport) -> Iterable[Table]:
     """The same for a terminal."""
     yield _rich("The day", ("", ""), summary_rows(day))
+    yield _rich("Microgrids", CHAIN_HEAD, chain_rows(day))
     yield _rich("Packets", PACKET_HEAD, packet_rows(day))
     yield _rich("Supply", SUPPLY_HEAD, supply_rows(day))
 
@@ -82,10 +84,34 @@ def summary_rows(day: DayReport) -> list[tuple[str, str]]:
         rows.append(
             (
                 "relayer down",
-                f"{down_s:.1f} s, {day.outage.timeouts_refunded} timeout refunded",
+                f"{down_s:.1f} s, {day.outage.timeouts_refunded} of {day.outage.transfers_sent} timeouts refunded",
             )
         )
     return rows
+
+
+CHAIN_HEAD = ("microgrid", "ledger", "nodes", "blocks", "interval", "cells", "traded inside", "sold out", "bought in")
+
+
+def chain_rows(day: DayReport) -> list[tuple[str, ...]]:
+    """A row a chain: its ledger, its pace, and its energy inside and across."""
+    return [
+        (
+            chain.chain_id,
+            chain.kind,
+            str(chain.nodes),
+            str(chain.blocks),
+            f"{chain.block_interval_ms / 1_000:.2f} s",
+            str(len(chain.cells)),
+            f"{sum(row.volume_mWh for row in chain.slots) / KWH:.3f} kWh",
+            *(f"{_across(day, side, chain.chain_id) / KWH:.3f} kWh" for side in ("seller_chain", "buyer_chain")),
+        )
+        for chain in day.chains
+    ]
+
+
+def _across(day: DayReport, side: str, chain_id: str) -> int:
+    return sum(c.lo_mWh for c in day.contracts if c.seller_state == "SETTLED" and getattr(c, side) == chain_id)
 
 
 def _audit_line(day: DayReport) -> str:
@@ -158,12 +184,11 @@ def _conserved(day: DayReport) -> str:
     return '<p class="bad">Supply is not conserved: see the table below.</p>'
 
 
-def _refusal(day: DayReport) -> str:
-    if day.refusal is None:
-        return ""
-    said = f"code {day.refusal.code} of code space {day.refusal.codespace}: <code>{escape(day.refusal.log)}</code>"
-    text = f"<p>A packet was offered with one bit of its proof changed. The chain refused it: {said}</p>"
-    return _section("A forged proof", f"{text}<p>{escape(day.refusal.meaning)}</p>")
+def _refusal(item: Refusal) -> str:
+    said = f"code {item.code} of code space {item.codespace}: <code>{escape(item.log)}</code>"
+    way = f"from {escape(item.source)} to {escape(item.target)}"
+    text = f"<p>A packet {way} was offered with one bit of its proof changed. The chain refused it: {said}</p>"
+    return _section(f"A forged proof {way}", f"{text}<p>{escape(item.meaning)}</p>")
 
 
 def _audit(day: DayReport) -> str:

@@ -31,18 +31,32 @@ from utility_cell.profiles import QUARTERS_PER_DAY
 
 SHORT_DAY_QUARTER = 66  # a few slots only: late afternoon of the default day, where the direction of trade turns
 SHORT_DAY = 16  # so few slots are traded in a shorter window, or most of the time would be waiting for the first
-SHORT_WINDOW = """
+WINDOW = "gates = { window_min_ms = 60_000 }"
+ON_COMETBFT = """
 [[chain]]
 id = "mga-1"
 kind = "cometbft"
-gates = { window_min_ms = 60_000 }
+{window}
 [[chain]]
 id = "mgb-1"
 kind = "cometbft"
-gates = { window_min_ms = 60_000 }
+{window}
 [[link]]
 a = "mga-1"
 b = "mgb-1"
+"""
+ON_FABRIC = """
+[[chain]]
+id = "mgf-1"
+kind = "{kind}"
+profile = "windy"
+{window}
+[[link]]
+a = "mga-1"
+b = "mgf-1"
+[[link]]
+a = "mgb-1"
+b = "mgf-1"
 """
 OUTAGE_AFTER = 3  # the outage comes after a third of the day
 TOKENS = 25 * 10**10
@@ -62,6 +76,7 @@ class Options:
     slots: int
     seed: int
     keep: bool  # leave the testnet running
+    third: str = ""  # kind of the third microgrid's ledger, empty: only two
 
     @property
     def first_quarter(self) -> int:
@@ -69,10 +84,12 @@ class Options:
         return 0 if self.slots >= QUARTERS_PER_DAY else SHORT_DAY_QUARTER
 
     def network(self) -> Topology:
-        """The topology that was asked for, or two microgrids."""
-        if self.topology is None and self.slots <= SHORT_DAY:
-            return parse_topology(SHORT_WINDOW, "short day")
-        return load_topology(self.topology)
+        """The topology that was asked for, or two microgrids on CometBFT and one on Fabric."""
+        if self.topology is not None:
+            return load_topology(self.topology)
+        text = ON_COMETBFT + (ON_FABRIC if self.third else "")
+        window = WINDOW if self.slots <= SHORT_DAY else ""
+        return parse_topology(text.format(window=window, kind=self.third), "the demo's topology")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +97,7 @@ class Told:
     """What happened besides trading."""
 
     suffered: Outage
-    refused: Refusal
+    refused: tuple[Refusal, ...]
     audited: Audited
 
 
@@ -89,8 +106,9 @@ async def run(options: Options, console: Console) -> DayReport:
     started, home = time.monotonic(), Home((options.folder / "testnet").resolve())
     if home.specs.exists():
         lifecycle.down(home, purge=True)
-    console.log("starting two microgrids of four validators each")
-    request = lifecycle.Request(home=home, topology=options.network(), say=console.log)
+    network = options.network()
+    console.log(f"starting {len(network.chains)} microgrids")
+    request = lifecycle.Request(home=home, topology=network, say=console.log)
     try:
         await lifecycle.up(request)
         async with open_scene(home.testnet) as scene:
@@ -112,9 +130,7 @@ async def _trade(scene: Scene, home: Home, options: Options, console: Console) -
             work = asyncio.create_task(_events(scene, home, progress))
             await _watch(progress, agents, work)
             suffered = outage.with_refunds(scene, await work)
-            progress.say("a packet with one bit of its proof changed")
-            refused = await refusal.refuse(scene, home)
-            progress.say(f"refused: code {refused.code} of code space {refused.codespace}: {refused.log}")
+            refused = await _refusals(scene, home, progress)
             await _settle_down(progress)
             progress.say("the audit recomputes the day from public RPC")
             told = Told(suffered=suffered, refused=refused, audited=await audited(scene.net))
@@ -158,14 +174,22 @@ async def _events(scene: Scene, home: Home, progress: Progress) -> Outage:
 
 
 async def _round_trip(scene: Scene, progress: Progress) -> None:
-    """Tokens of each chain go to the other."""
-    for near, far in ((scene.link.a, scene.link.b), (scene.link.b, scene.link.a)):
-        timeout_ms = await scene.time_ms(far.chain_id) + TRANSFER_TIMEOUT_MS
-        amount = (scene.net.chain(near.chain_id).denom, TOKENS)
-        outcome = await scene.send(near.chain_id, amount, timeout_ms)
-        if not outcome.ok:
-            raise ToolError(f"transfer on {near.chain_id}: expected code 0, got {outcome.code}: {outcome.log}")
-    progress.say("tokens of each chain are on their way to the other")
+    """Tokens of each chain go to every other that it is linked with."""
+    for way in scene.ways():
+        await scene.send(way, TOKENS, await scene.time_ms(way.far.chain_id) + TRANSFER_TIMEOUT_MS)
+    progress.say("tokens of each chain are on their way to the others")
+
+
+async def _refusals(scene: Scene, home: Home, progress: Progress) -> tuple[Refusal, ...]:
+    """A forged proof of each kind of ledger, on the first link where it is proven."""
+    progress.say("packets with one bit of their proof changed")
+    ways = {scene.net.chain(way.near.chain_id).kind: way for way in reversed(scene.ways())}
+    found = []
+    for way in ways.values():
+        refused = await refusal.refuse(scene, home, way)
+        progress.say(f"refused: code {refused.code} of code space {refused.codespace}: {refused.log}")
+        found.append(refused)
+    return tuple(found)
 
 
 async def _watch(progress: Progress, agents: asyncio.subprocess.Process, work: asyncio.Task[Outage]) -> None:
@@ -230,7 +254,7 @@ async def _report(scene: Scene, options: Options, span: Span, told: Told) -> Day
         packets=packet_rows(packets(scene.logs, scene.channel_ends())),
         tokens_moved=moved(scene.logs),
         outage=outage.with_refunds(scene, told.suffered),
-        refusal=told.refused,
+        refusals=told.refused,
         audited=told.audited,
     )
 

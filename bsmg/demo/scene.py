@@ -10,13 +10,22 @@ from pathlib import Path
 
 from bsmg.client.chain import ChainClient
 from bsmg.client.lane import FeePolicy, Lane, TxOutcome
-from bsmg.client.testnet_file import LinkInfo, TestnetFile, load_testnet
+from bsmg.client.testnet_file import LinkEnd, TestnetFile, load_testnet
 from bsmg.demo.collect import ChainLog, follow
+from cosmos_wire.errors import ToolError
 from cosmos_wire.protos import coin, transfer_tx
 
 GAS_LIMIT = 5_000_000
 TRANSFER_PORT = "transfer"
 MS, NS_PER_MS = 1_000, 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """One direction of a link: the end that sends, and the end that receives."""
+
+    near: LinkEnd
+    far: LinkEnd
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,10 +37,14 @@ class Scene:
     faucets: Mapping[str, Lane]
     logs: dict[str, ChainLog]
 
-    @property
-    def link(self) -> LinkInfo:
-        """The one link of the demo."""
-        return self.net.links[0]
+    def ways(self) -> list[Way]:
+        """Every direction of every link."""
+        return [way for link in self.net.links for way in (Way(link.a, link.b), Way(link.b, link.a))]
+
+    def way(self, source: str, target: str) -> Way:
+        """From one chain to another that it is linked with."""
+        link = self.net.link(source, target)
+        return Way(link.a, link.b)
 
     def channel_ends(self) -> dict[tuple[str, str], str]:
         """(chain, channel) -> the chain behind it, for every channel."""
@@ -49,18 +62,21 @@ class Scene:
         head = await self.chains[chain_id].head()
         await follow(self.chains[chain_id], self.logs[chain_id], head.height)
 
-    async def send(self, source: str, amount: tuple[str, int], timeout_ms: int) -> TxOutcome:
-        """ICS-20 from faucet to faucet; `timeout_ms` is block time of the receiving chain."""
-        near, far = (self.link.a, self.link.b) if self.link.a.chain_id == source else (self.link.b, self.link.a)
+    async def send(self, way: Way, tokens: int, timeout_ms: int) -> TxOutcome:
+        """ICS-20 of the sender's own token from faucet to faucet; `timeout_ms` is block time of the receiving chain."""
+        source, target = way.near.chain_id, way.far.chain_id
         message = transfer_tx.MsgTransfer(
             source_port=TRANSFER_PORT,
-            source_channel=near.channels[TRANSFER_PORT].channel_id,
-            token=coin.Coin(denom=amount[0], amount=str(amount[1])),
+            source_channel=way.near.channels[TRANSFER_PORT].channel_id,
+            token=coin.Coin(denom=self.net.chain(source).denom, amount=str(tokens)),
             sender=self.faucets[source].address,
-            receiver=self.faucets[far.chain_id].address,
+            receiver=self.faucets[target].address,
             timeout_timestamp=timeout_ms * NS_PER_MS,
         )
-        return await self.faucets[source].submit([message])
+        outcome = await self.faucets[source].submit([message])
+        if not outcome.ok:
+            raise ToolError(f"transfer on {source}: expected code 0, got {outcome.code}: {outcome.log}")
+        return outcome
 
     async def time_ms(self, chain_id: str) -> int:
         """Time of a chain's newest block."""

@@ -22,7 +22,8 @@ from bsmg.demo.day import (
     SupplyRow,
     percentile,
 )
-from bsmg.demo.report import html, tables
+from bsmg.demo.plots import COLOURS
+from bsmg.demo.report import chain_rows, html, tables
 
 
 def slot(number: int, volume: int) -> SlotRow:
@@ -45,7 +46,9 @@ CELL = CellRow(
 CHAIN = ChainRow(
     chain_id="mga-1",
     denom="bmga",
+    kind="cometbft",
     fleet="sunny",
+    nodes=4,
     blocks=10,
     block_interval_ms=1_300,
     slots=(slot(96, 0), slot(97, 2_000_000)),
@@ -89,7 +92,16 @@ DAY = DayReport(
     tokens_moved={"bmga": 12},
     outage=Outage(from_ms=0, to_ms=9_000, transfers_sent=1, timeouts_refunded=1, refunded=5),
     audited=Audited(checked={"clearings": 2, "balances": 5}, differences=()),
-    refusal=Refusal(code=8, codespace="client", log="<script>proof</script>", meaning="the root differs"),
+    refusals=(
+        Refusal(
+            source="mga-1",
+            target="mgb-1",
+            code=8,
+            codespace="client",
+            log="<script>proof</script>",
+            meaning="the root differs",
+        ),
+    ),
 )
 
 
@@ -134,6 +146,27 @@ def test_the_json_form_has_the_figures_that_are_asked_for() -> None:
     assert summary["packets_timed_out"] == 1
     assert summary["latency_p50_ms"] == 4_000
     assert summary["timeouts_refunded"] == 1
+    assert DAY.document()["refusal"]["code"] == 8
+
+
+FABRIC = replace(CHAIN, chain_id="mgf-1", kind="fabric-embedded", nodes=2)
+
+
+def test_a_microgrid_on_fabric_has_its_row_its_curves_and_its_refusal() -> None:
+    sold = replace(CONTRACT, seller_chain="mgf-1", buyer_chain="mga-1")
+    forged = replace(DAY.refusals[0], source="mgf-1", target="mga-1", log="two endorsements")
+    day = replace(DAY, chains=(CHAIN, FABRIC), contracts=(CONTRACT, sold), refusals=(*DAY.refusals, forged))
+    (row,) = [row for row in chain_rows(day) if row[0] == "mgf-1"]
+    assert row[1:3] == ("fabric-embedded", "2")
+    assert row[-2:] == ("0.400 kWh", "0.000 kWh")
+    page = html(day)
+    assert "A forged proof from mgf-1 to mga-1" in page
+    assert "level 2 mgf-1 to mga-1" in page
+
+
+def test_every_curve_has_a_colour_of_its_own() -> None:
+    """Three chains have three auctions and six directions between them, and twelve sorts of packets."""
+    assert len({*COLOURS}) == 12
 
 
 def test_a_difference_of_the_audit_is_shown() -> None:
@@ -145,9 +178,9 @@ def test_a_difference_of_the_audit_is_shown() -> None:
 
 
 def test_an_empty_day_still_has_a_report() -> None:
-    empty = replace(DAY, chains=(), contracts=(), packets=(), tokens_moved={}, outage=None, refusal=None, audited=None)
+    empty = replace(DAY, chains=(), contracts=(), packets=(), tokens_moved={}, outage=None, refusals=(), audited=None)
     assert "no trade" in html(empty)
-    assert len(list(tables(empty))) == 3
+    assert len(list(tables(empty))) == 4
 
 
 @given(st.lists(st.integers(0, 10**6), min_size=1), st.integers(1, 100))

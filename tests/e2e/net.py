@@ -10,9 +10,9 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TypeVar
 
-from bsmg.client.comet import CometClient
+from bsmg.client.chain import ChainClient, EventQuery
 from bsmg.client.errors import NodeError
-from bsmg.client.lane import FeePolicy, SigningLane, TxOutcome
+from bsmg.client.lane import FeePolicy, Lane, TxOutcome
 from bsmg.client.testnet_file import ChainInfo, LinkEnd, TestnetFile, load_testnet
 from cosmos_wire.address import to_bech32
 from cosmos_wire.protos import bank_query, channel_query, coin, transfer_tx
@@ -60,6 +60,7 @@ class Net:
     """The testnet by its folder."""
 
     home: Home
+    ends: tuple[str, str] = (A, B)
 
     @property
     def file(self) -> TestnetFile:
@@ -78,12 +79,13 @@ class Net:
 
     @asynccontextmanager
     async def without_relayers(self) -> AsyncIterator[None]:
-        """Both are killed at the start and come back at the end, whatever happens."""
-        await self.kill(*RELAYERS)
+        """All are killed at the start and come back at the end, whatever happens."""
+        names = [relayer["name"] for relayer in self.file.doc["relayers"]]
+        await self.kill(*names)
         try:
             yield
         finally:
-            await self.restart(*RELAYERS)
+            await self.restart(*names)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,8 +94,8 @@ class Side:
 
     info: ChainInfo
     end: LinkEnd
-    client: CometClient
-    faucet: SigningLane
+    client: ChainClient
+    faucet: Lane
 
     @property
     def denom(self) -> str:
@@ -108,7 +110,7 @@ class Side:
         """Address of an account of testnet.json."""
         return self.info.account(name).address
 
-    def lane(self, name: str) -> SigningLane:
+    def lane(self, name: str) -> Lane:
         """Lane of an account of testnet.json."""
         return self.client.lane_of(self.info.account(name), FeePolicy(fixed_gas=GAS))
 
@@ -134,20 +136,17 @@ class Side:
         return sorted(item.sequence for item in answer.commitments)
 
     async def events(self, kind: str, **attributes: str | int) -> list[Event]:
-        """Indexed events of successful transactions that have these attributes."""
-        query = " AND ".join(f"{kind}.{name}='{value}'" for name, value in attributes.items())
-        found = await self.client.rpc.tx_search(query)
-        wanted = {(name, str(value)) for name, value in attributes.items()}
-        events = (event for tx in found if tx.result.code == 0 for event in tx.result.events)
-        return [event for event in events if event.type == kind and wanted <= set(event.attributes)]
+        """Indexed events that have these attributes, of successful transactions and of hooks."""
+        wanted = EventQuery(type=kind, attributes={name: str(value) for name, value in attributes.items()})
+        return [found.event for found in await self.client.find_events(wanted)]
 
 
 @asynccontextmanager
 async def opened(net: Net, node: int = 0) -> AsyncIterator[tuple[Side, Side]]:
     """Both chains through one of their nodes."""
     file = net.file
-    link = file.link(A, B)
-    clients = [CometClient.of(file.chain(chain_id), node) for chain_id in (A, B)]
+    link = file.link(*net.ends)
+    clients = [ChainClient.of(file.chain(chain_id), node) for chain_id in net.ends]
     try:
         for client in clients:
             await client.connect()
@@ -157,13 +156,13 @@ async def opened(net: Net, node: int = 0) -> AsyncIterator[tuple[Side, Side]]:
             await client.close()
 
 
-def _side(file: TestnetFile, end: LinkEnd, client: CometClient) -> Side:
+def _side(file: TestnetFile, end: LinkEnd, client: ChainClient) -> Side:
     info = file.chain(end.chain_id)
     faucet = client.lane_of(info.account("faucet"), FeePolicy(fixed_gas=GAS))
     return Side(info=info, end=end, client=client, faucet=faucet)
 
 
-async def until(client: CometClient, check: Callable[[], Awaitable[T]], what: str, blocks: int = BLOCKS) -> T:
+async def until(client: ChainClient, check: Callable[[], Awaitable[T]], what: str, blocks: int = BLOCKS) -> T:
     """The first true answer, asked once a block; fails after `blocks` blocks of that chain."""
     async with asyncio.timeout(HANG_S):
         head = await client.head()

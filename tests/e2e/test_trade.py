@@ -241,5 +241,4 @@ async def test_a_trade_each_way_settles_to_the_unit(net: Net) -> None:
 
 async def _has(side: Side, kind: str, ident: bytes) -> bool:
     """Whether the chain's index knows this event of the contract, in a transaction or a block's hook."""
-    query = f"{kind}.contract_id='{ident.hex()}'"
-    return bool(await side.client.rpc.tx_search(query) or await side.client.rpc.block_search(query))
+    return bool(await side.events(kind, contract_id=ident.hex()))
