@@ -49,20 +49,45 @@ def decode(data: bytes, types: Mapping[str, type[Message]]) -> DecodedTx:
     body, unknown = parse_lax(tx.TxBody, raw.body_bytes, "TxBody")
     auth_info = parse(tx.AuthInfo, raw.auth_info_bytes, "AuthInfo")
     amounts.require_readable(auth_info.fee)
+    messages, odd = _unpack_all(body, types)
+    return DecodedTx(
+        raw=raw,
+        body=body,
+        auth_info=auth_info,
+        messages=messages,
+        keys=tuple([key_of(info) for info in auth_info.signer_infos]),
+        size=len(data),
+        unknown_fields=unknown or odd,
+    )
+
+
+def decode_body(data: bytes, types: Mapping[str, type[Message]]) -> DecodedTx:
+    """A TxBody alone, of a ledger that names the signer itself: no fee, no signer infos. Raises `sdk` errors."""
+    if not data:
+        raise InvalidRequest("must contain at least one message")
+    if len(data) > TX_BYTES_MAX:
+        raise TxTooLarge(f"expected at most {TX_BYTES_MAX} bytes, got {len(data)}")
+    body, unknown = parse_lax(tx.TxBody, data, "TxBody")
+    messages, odd = _unpack_all(body, types)
+    return DecodedTx(
+        raw=tx.TxRaw(body_bytes=data),
+        body=body,
+        auth_info=tx.AuthInfo(),
+        messages=messages,
+        keys=(),
+        size=len(data),
+        unknown_fields=unknown or odd,
+    )
+
+
+def _unpack_all(body: tx.TxBody, types: Mapping[str, type[Message]]) -> tuple[tuple[tuple[str, Message], ...], bool]:
+    """Messages by type URL, and whether any had unknown non-critical fields."""
     unpacked = [(item.type_url, *unpack(item, types)) for item in body.messages]
     for _, message, _ in unpacked:
         amounts.require_readable(message)
     _refuse_options(body, types)
     _check_timestamp(body)
-    return DecodedTx(
-        raw=raw,
-        body=body,
-        auth_info=auth_info,
-        messages=tuple([(url, message) for url, message, _ in unpacked]),
-        keys=tuple([key_of(info) for info in auth_info.signer_infos]),
-        size=len(data),
-        unknown_fields=unknown or any(odd for _, _, odd in unpacked),
-    )
+    return tuple([(url, message) for url, message, _ in unpacked]), any(odd for _, _, odd in unpacked)
 
 
 def _refuse_options(body: tx.TxBody, types: Mapping[str, type[Message]]) -> None:

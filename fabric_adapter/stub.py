@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 OK = 200
 REFUSED = 400  # the chaincode said no; nothing is endorsed
@@ -67,3 +67,11 @@ class Chaincode(Protocol):
 
     def invoke(self, stub: Stub) -> Response:
         """Run one transaction: deterministic in the stub's answers."""
+
+
+@runtime_checkable
+class PerPeer(Chaincode, Protocol):
+    """A chaincode that remembers what it saw of one peer's ledger: every peer's stream gets an object of its own."""
+
+    def for_stream(self) -> Chaincode:
+        """A new one that has seen nothing."""

@@ -32,7 +32,7 @@ from cosmos_wire.errors import (
 )
 from cosmos_wire.multisig import OneSignature, Signature
 from cosmos_wire.protos import Message, auth, tx
-from cosmos_wire.public_keys import Key, secp256k1_key
+from cosmos_wire.public_keys import Key, SimpleKey, secp256k1_key
 from cosmos_wire.sign_modes import SignBytes, Signer, SignModeError
 from cosmos_wire.tx import DecodedTx, check_key_count, check_memo, check_messages
 from ibc_core.errors import IbcInvalidAddress
@@ -94,6 +94,27 @@ class Ante:
         self.check_signers(ctx, decoded, parts, mode)
         if self.refuse_redundant is not None and mode in (Mode.CHECK, Mode.RECHECK):
             self.refuse_redundant(ctx, [message for _, message in decoded.messages], mode is Mode.RECHECK)
+
+    def admit(self, ctx: Context, decoded: DecodedTx, key: SimpleKey) -> None:
+        """What is left of it where the ledger has authenticated the one signer: no fee, sequence or signature.
+
+        The signer's account is made when there is none, and keeps the key.
+        """
+        check_messages(decoded)
+        self.check_basics(decoded)
+        signer, named = public_keys.address(key), self.signers(decoded)
+        if named != (signer,):
+            texts = ", ".join(map(to_bech32, named[:4]))
+            raise Unauthorized(f"signers of the messages: expected {to_bech32(signer)} alone, got {texts}")
+        check_timeout(ctx, decoded.body)
+        check_memo(decoded)
+        if decoded.body.unordered:
+            raise NotSupported("unordered transactions are not enabled")
+        ctx.gas.consume(gas.TX_BYTE * decoded.size, "txSize")
+        account = accounts.create(ctx, signer)
+        if accounts.key_of(account) is None:
+            accounts.set_key(account, key)
+            accounts.save(ctx, signer, account)
 
     def check_basics(self, decoded: DecodedTx) -> None:
         """What each message refuses by itself."""

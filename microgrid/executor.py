@@ -6,9 +6,10 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from cosmos_wire.errors import ChainError, UnknownRequest
+from cosmos_wire.errors import ChainError, InvalidRequest, TxTooLarge, UnknownRequest
 from cosmos_wire.protos import DecodeError, Message, abci, base_abci
-from cosmos_wire.tx import DecodedTx, decode, pack
+from cosmos_wire.public_keys import SimpleKey
+from cosmos_wire.tx import DecodedTx, decode, decode_body, pack
 from ibc_core.host import Context, Event, EventLog, MessageRoute, Overlay
 from microgrid import accounts
 from microgrid.ante import Ante, Mode
@@ -65,6 +66,16 @@ def refused(passed: Outcome, error: ChainError, log: str = "") -> Outcome:
     return replace(passed, code=error.code, codespace=error.codespace, log=log or str(error))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Authenticated:
+    """A transaction's one signer, whose key the ledger has checked, and what the transaction may use."""
+
+    key: SimpleKey
+    gas_limit: int
+    output_bytes_max: int  # of events and state changes together
+    key_bytes_max: int  # of a state key
+
+
 class Executor:
     """The transactions' part of the state machine: pure in state and bytes."""
 
@@ -101,6 +112,30 @@ class Executor:
         passed = self._ante_outcome(ctx, decoded, Mode.SIMULATE, meter)
         return passed if passed.code else self._run_messages(ctx, decoded, meter, passed)
 
+    def run_for(self, ctx: Context, body: bytes, signer: Authenticated) -> tuple[Outcome, Layer | None]:
+        """A TxBody of a signer that the ledger has authenticated: no fee, no sequence, gas up to the signer's limit.
+
+        The caller keeps the writes by `flush` of the layer, which is None when the transaction is refused.
+        """
+        meter = LimitedGas(signer.gas_limit)
+        nothing = Outcome(gas_wanted=signer.gas_limit)
+        layer = Layer(ctx, meter)
+        try:
+            decoded = decode_body(body, self._types)
+            self._ante.admit(layer.ctx, decoded, signer.key)
+        except ChainError as error:
+            return refused(replace(nothing, gas_used=meter.used), error), None
+        except FAULTS as fault:
+            return refused(replace(nothing, gas_used=meter.used), _fault(fault, "admission")), None
+        outcome = self._messages(layer, decoded, replace(nothing, events=tuple(layer.log.events)))
+        if outcome.code:
+            return outcome, None
+        try:
+            layer.measure(outcome, signer)
+        except ChainError as error:
+            return refused(replace(nothing, gas_used=meter.used), error), None
+        return outcome, layer
+
     def _ante_outcome(self, ctx: Context, decoded: DecodedTx, mode: Mode, meter: LimitedGas) -> Outcome:
         layer = Layer(ctx, meter)
         wanted = min(decoded.auth_info.fee.gas_limit, GAS_LIMIT_MAX)
@@ -118,6 +153,14 @@ class Executor:
 
     def _run_messages(self, ctx: Context, decoded: DecodedTx, meter: LimitedGas, passed: Outcome) -> Outcome:
         layer = Layer(ctx, meter)
+        outcome = self._messages(layer, decoded, passed)
+        if not outcome.code:
+            layer.flush()
+        return outcome
+
+    def _messages(self, layer: Layer, decoded: DecodedTx, passed: Outcome) -> Outcome:
+        """Run them into the layer; `passed` is what came before."""
+        meter = layer.meter
         events = list(passed.events)
         answers = base_abci.TxMsgData()
         for i, (url, message) in enumerate(decoded.messages):
@@ -129,7 +172,6 @@ class Executor:
                 return _failed_message(replace(passed, gas_used=meter.used), _fault(fault, url), i)
             answers.msg_responses.append(pack(response))
             events += marked(emitted, "msg_index", str(i))
-        layer.flush()
         return Outcome(
             data=answers.SerializeToString(deterministic=True),
             gas_wanted=passed.gas_wanted,
@@ -157,10 +199,11 @@ class Executor:
 class Layer:
     """Metered writes above a context, kept until `flush`."""
 
-    __slots__ = ("_app", "_ibc", "_under", "ctx", "log")
+    __slots__ = ("_app", "_ibc", "_settled", "ctx", "log", "meter", "size")
 
     def __init__(self, under: Context, meter: LimitedGas) -> None:
-        self._under = under
+        self.meter, self.size = meter, 0
+        self._settled = False
         self._app, self._ibc, self.log = Overlay(under.app), Overlay(under.ibc), EventLog()
         self.ctx = Context(
             env=under.env,
@@ -170,13 +213,32 @@ class Layer:
             gas=meter,
         )
 
-    def flush(self) -> None:
-        """Make accounts for new holders and hand all writes down."""
+    def settle(self) -> None:
+        """Make accounts for new holders: the last writes."""
         ctx = self.ctx
         unmetered = Context(env=ctx.env, app=self._app, ibc=ctx.ibc, events=ctx.events, gas=ctx.gas)
         accounts.create_for_balances(unmetered, tuple(self._app.order))
+        self._settled = True
+
+    def flush(self) -> None:
+        """Settle, and hand all writes down."""
+        if not self._settled:
+            self.settle()
         self._app.flush()
         self._ibc.flush()
+
+    def measure(self, outcome: Outcome, signer: Authenticated) -> None:
+        """Settle, and set `size` to the bytes that a ledger has to carry; raises when they are beyond its limits."""
+        self.settle()
+        size = len(outcome.data) + sum(len(k) + len(v) for item in outcome.events for k, v in item.attributes)
+        for store in (self._app, self._ibc):
+            for key, value in store.changes.items():
+                if len(key) > signer.key_bytes_max:
+                    raise InvalidRequest(f"state key: expected at most {signer.key_bytes_max} bytes, got {len(key)}")
+                size += 2 * len(key) + len(value or b"")
+        if size > signer.output_bytes_max:
+            raise TxTooLarge(f"events and changes: expected at most {signer.output_bytes_max} bytes, got {size}")
+        self.size = size
 
 
 def _failed_message(passed: Outcome, error: ChainError, index: int) -> Outcome:

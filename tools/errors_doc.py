@@ -14,7 +14,7 @@ sys.path.insert(0, str(ROOT))
 
 from cosmos_wire.errors import REGISTRY, ChainError  # noqa: E402  (the checkout has to be on the path first)
 
-ROOMS = ("cosmos_wire", "fabric_wire", "ibc_core", "energy", "microgrid", "abci_app")
+ROOMS = ("cosmos_wire", "fabric_wire", "ibc_core", "energy", "microgrid", "fabric_adapter", "abci_app")
 HEAD = """# Errors
 
 Every refusal of the chain carries a code space and a code. `sdk`, `client`, `connection`, `channel`, `transfer` and

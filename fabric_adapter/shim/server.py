@@ -15,7 +15,7 @@ import grpc
 from cosmos_wire.errors import ToolError
 from fabric_adapter.identity import MESSAGE_BYTES_MAX
 from fabric_adapter.shim.session import Message, Session
-from fabric_adapter.stub import Chaincode
+from fabric_adapter.stub import Chaincode, PerPeer
 from fabric_wire.services import chaincode_services
 
 THREADS = 16  # transactions at a time, the others wait their turn; 64 cost a third more CPU and a sixth of the rate
@@ -69,8 +69,9 @@ class Streams(chaincode_services.ChaincodeServicer):
         del request_iterator  # read by the context, so that reading and writing don't wait for each other
         loop = asyncio.get_running_loop()
         outgoing: asyncio.Queue[Message] = asyncio.Queue()
+        program = self._service.program
         session = Session(
-            self._service.program,
+            program.for_stream() if isinstance(program, PerPeer) else program,
             self._executor,
             lambda message: _hand_over(loop, outgoing, message),
         )

@@ -1,0 +1,240 @@
+"""The chaincode `microgrid`; ledgers take it as `fabric_adapter.microgrid.chaincode:MicrogridChaincode`.
+
+Genesis DOCUMENT      once: writes the first state, tick 1
+Submit BODY           a TxBody of the creator's; tried on the image, then put under `inbox/`
+Tick ARGS             the writer's: executes waiting transactions as a block
+Attest ARGS           endorsed and never submitted: what light clients elsewhere believe
+Query PATH REQUEST    evaluated: the modules' query methods on the last tick
+Load                  evaluated: reads the image off the ledger
+
+Refusals answer status 400 and `codespace/code: log`; a process without image answers 500 and `image not loaded`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
+from threading import Lock
+
+from cosmos_wire.errors import BsmgError, ChainError, ToolError
+from cosmos_wire.protos import fabric_microgrid
+from fabric_adapter.microgrid import layout
+from fabric_adapter.microgrid.errors import (
+    AlreadyFounded,
+    InvalidCall,
+    NoImageError,
+    NotFounded,
+    NotWriter,
+    WrongTickHeight,
+    WrongTickTime,
+)
+from fabric_adapter.microgrid.genesis import read_genesis
+from fabric_adapter.microgrid.image import Image, Proposed, State, state_of, store_of
+from fabric_adapter.microgrid.machine import TICK_TXS_MAX, InboxTx, Machine, Made, Waiting
+from fabric_adapter.microgrid.queries import answer
+from fabric_adapter.stub import FAILED, REFUSED, Response, Stub
+from fabric_wire import strict
+from fabric_wire.msp import Role, require_member
+from fabric_wire.x509 import read_identity
+from ibc_core.fabric import records
+from ibc_core.fabric.membership import Members, read_members
+from ibc_core.fabric.records import Membership, Scope, TickRecord
+from ibc_core.host import BlockEnv
+from microgrid.state_api import STORES
+
+TickArgs = fabric_microgrid.TickArgs
+NAMESPACE = "microgrid"  # the name under which the chaincode has to be defined: attestations carry it
+CLOCK_SKEW_NS = 30 * 10**9  # a tick's time may be this far from the endorser's clock
+SCAN_PAIRS = 50_000  # of one range query: below every limit that a peer has for one
+WRITERS = (Role.PEER, Role.ADMIN)
+Clock = Callable[[], int]  # ns since 1970
+
+
+class RefusedTxError(ToolError):
+    """The dry run's refusal: `codespace/code: log`."""
+
+
+class MicrogridChaincode:
+    """One peer's; any thread may call."""
+
+    def __init__(self, clock: Clock = time.time_ns) -> None:
+        self._clock = clock
+        self._machine = Machine()
+        self._image = Image()
+        self._loading = Lock()
+        self._functions: Mapping[bytes, tuple[Callable[..., bytes], int]] = {
+            b"Genesis": (self.genesis, 1),
+            b"Submit": (self.submit, 1),
+            b"Tick": (self.tick, 1),
+            b"Attest": (self.attest, 1),
+            b"Query": (self.query, 2),
+            b"Load": (self.load, 0),
+        }
+
+    def for_stream(self) -> MicrogridChaincode:
+        """One for another peer: each has an image of its own."""
+        return MicrogridChaincode(self._clock)
+
+    def invoke(self, stub: Stub) -> Response:
+        """Run the function that the first argument names."""
+        try:
+            return Response(payload=self._call(stub))
+        except NoImageError as error:
+            return Response(status=FAILED, message=str(error))
+        except ChainError as error:
+            return Response(status=REFUSED, message=f"{error.codespace}/{error.code}: {error}")
+        except BsmgError as error:
+            return Response(status=REFUSED, message=str(error))
+
+    def _call(self, stub: Stub) -> bytes:
+        name, *args = stub.args or (b"",)
+        if name not in self._functions:
+            known = ", ".join(each.decode() for each in self._functions)
+            raise InvalidCall(f"function: expected one of {known}, got {name[:64]!r}")
+        function, count = self._functions[name]
+        if len(args) != count:
+            raise InvalidCall(f"{name.decode()}: expected {count} arguments, got {len(args)}")
+        return function(stub, *args)
+
+    def genesis(self, stub: Stub, document: bytes) -> bytes:
+        """Write the first state."""
+        if stub.get_state(layout.GENESIS) is not None:
+            raise AlreadyFounded("expected a channel without genesis, got a second one")
+        doc = read_genesis(document)
+        _require_writer(stub, read_members(doc.membership))
+        ahead_ns = doc.time_ns - self._clock()
+        if ahead_ns > CLOCK_SKEW_NS:
+            raise WrongTickTime(f"genesis time: expected at most {CLOCK_SKEW_NS} ns ahead, got {ahead_ns} ns")
+        env = BlockEnv(chain_id=doc.chain_id, height=1, time_ns=doc.time_ns)
+        made = self._machine.found(env, doc.app_state, doc.membership.version)
+        stub.put_state(layout.GENESIS, layout.genesis_record(doc.chain_id, document))
+        stub.put_state(records.membership_key(doc.membership.version), strict.write(doc.membership))
+        _write(stub, made)
+        return b""
+
+    def submit(self, stub: Stub, body: bytes) -> bytes:
+        """Try the transaction and let it wait."""
+        tx = InboxTx(body=body, creator=stub.creator)
+        views = self._image.views
+        if not views:
+            raise NoImageError("none")
+        outcome = self._machine.try_out(views[0], stub.timestamp_ns, tx)
+        if outcome.code and len(views) > 1:  # the tick that it builds on may just have been made
+            later = self._machine.try_out(views[1], stub.timestamp_ns, tx)
+            outcome = later if later.code == 0 else outcome
+        if outcome.code:
+            raise RefusedTxError(f"{outcome.codespace}/{outcome.code}: {outcome.log}")
+        stub.put_state(layout.inbox_key(stub.tx_id), strict.write(tx))
+        return b""
+
+    def tick(self, stub: Stub, data: bytes) -> bytes:
+        """Execute what waits."""
+        args = strict.read(TickArgs, data, InvalidCall)
+        if len(args.tx_ids) > TICK_TXS_MAX or len(set(args.tx_ids)) != len(args.tx_ids):
+            raise InvalidCall(f"expected at most {TICK_TXS_MAX} transactions, each once, got {len(args.tx_ids)}")
+        last = layout.read_tick(stub.get_state(records.TICK))
+        _require_writer(stub, _members(stub, last.membership_version))
+        self._require_next(last, args.height, stub.timestamp_ns)
+        state = self._image.at(last)
+        if state is None:
+            raise NoImageError(f"another state than that of tick {last.height}")
+        record = TickRecord(height=args.height, time_ns=stub.timestamp_ns, membership_version=_newest(stub, last))
+        made = self._machine.tick(state, record, _waiting(stub, args))
+        for tx_id in made.event.tx_ids:
+            stub.del_state(layout.inbox_key(tx_id))
+        _write(stub, made)
+        self._image.propose(Proposed(parent=state, record=made.record, changes=made.changes))
+        return b""
+
+    def _require_next(self, last: TickRecord, height: int, time_ns: int) -> None:
+        if height != last.height + 1:
+            raise WrongTickHeight(f"expected height {last.height + 1}, got {height}")
+        if time_ns <= last.time_ns:
+            raise WrongTickTime(f"expected more than {last.time_ns} ns, that of tick {last.height}, got {time_ns} ns")
+        off_ns = time_ns - self._clock()
+        if abs(off_ns) > CLOCK_SKEW_NS:
+            raise WrongTickTime(f"expected within {CLOCK_SKEW_NS} ns of the endorser's clock, got {off_ns} ns off it")
+
+    def attest(self, stub: Stub, data: bytes) -> bytes:
+        """Write attestations of committed state."""
+        chain_id = layout.chain_id_of(stub.get_state(layout.GENESIS))
+        scope = Scope(chain_id=chain_id, channel_id=stub.channel_id, namespace=NAMESPACE)
+        for write in records.attest(scope, data, stub.get_state):
+            stub.put_state(write.key, write.value)
+        return b""
+
+    def query(self, stub: Stub, path: bytes, request: bytes) -> bytes:
+        """Answer from the last tick."""
+        return answer(self._machine.modules, self._current(stub), path, request)
+
+    def load(self, stub: Stub) -> bytes:
+        """Read the image, unless this process has it."""
+        return str(self._current(stub).record.height).encode()
+
+    def _current(self, stub: Stub) -> State:
+        """The state of the ledger's last tick; scans the ledger when this process does not know it."""
+        record = layout.read_tick(stub.get_state(records.TICK))
+        found = self._image.at(record)
+        if found is not None:
+            return found
+        with self._loading:
+            found = self._image.at(record) or state_of(record, {name: store_of(_scan(stub, name)) for name in STORES})
+        self._image.load(found)
+        return found
+
+
+def _require_writer(stub: Stub, members: Members) -> None:
+    """Raise unless the creator is a peer or an administrator of a member organisation."""
+    identity = read_identity(stub.creator)
+    try:
+        member = require_member(members.msps, identity, stub.timestamp_ns)
+    except ChainError as error:
+        raise NotWriter(f"{identity.msp_id}: {error}") from error
+    if member.role not in WRITERS:
+        role = "none" if member.role is None else member.role.value
+        raise NotWriter(f"role of {member.certificate.name}: expected peer or admin, got {role}")
+
+
+def _members(stub: Stub, version: int) -> Members:
+    """The membership in force."""
+    found = stub.get_state(records.membership_key(version))
+    if found is None:
+        raise NotFounded(f"expected membership {version} on the ledger, got none")
+    return read_members(Membership.FromString(found))
+
+
+def _newest(stub: Stub, last: TickRecord) -> int:
+    """Version of the membership that is in force from this tick on: the next one as soon as it is there."""
+    following = last.membership_version + 1
+    return last.membership_version if stub.get_state(records.membership_key(following)) is None else following
+
+
+def _waiting(stub: Stub, args: TickArgs) -> Iterator[Waiting]:
+    """Of the listed transactions those that are there."""
+    for tx_id in args.tx_ids:
+        found = stub.get_state(layout.inbox_key(tx_id))
+        if found is not None:
+            yield Waiting(tx_id=tx_id, data=strict.read(InboxTx, found))
+
+
+def _write(stub: Stub, made: Made) -> None:
+    for key, value in made.written:
+        if value is None:
+            stub.del_state(key)
+        else:
+            stub.put_state(key, value)
+    stub.put_state(records.TICK, strict.write(made.record))
+    stub.set_event(layout.EVENT, strict.write(made.event))
+
+
+def _scan(stub: Stub, store: str) -> dict[bytes, bytes]:
+    """All of a store, in queries of bounded length: peers end a longer one without a word."""
+    start, end = layout.bounds(store)
+    found: dict[bytes, bytes] = {}
+    while True:
+        pairs = list(islice(stub.range(start, end), SCAN_PAIRS))
+        found.update((bytes.fromhex(key[len(store) + 1 :]), value) for key, value in pairs)
+        if len(pairs) < SCAN_PAIRS:
+            return found
+        start = pairs[-1][0] + "0"  # the next possible key

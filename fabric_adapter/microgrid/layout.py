@@ -1,0 +1,84 @@
+"""How the microgrid lies on the ledger, and the hash that chains its states.
+
+| key | value |
+|---|---|
+| `app/<hex>`, `ibc/<hex>` | state of the modules; hex keeps the order of the keys |
+| `inbox/<transaction id>` | InboxTx that waits for a Tick |
+| `tick` | TickRecord of the last one |
+| `membership/<version, 16 hex digits>` | Membership |
+| `genesis` | JSON: chain id, SHA-256 of the document |
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from hashlib import sha256
+
+from fabric_adapter.microgrid.errors import InvalidCall, NotFounded
+from fabric_wire import strict
+from ibc_core.fabric.records import TickRecord
+from microgrid.state_api import STORES, Changes
+
+GENESIS, INBOX, EVENT = "genesis", "inbox", "tick"
+KEY_BYTES_MAX = 240  # of a state key: in hex and with its prefix it stays below LMDB's 511
+FIRST_HASH = bytes(32)  # before the first state
+TX_ID = re.compile(r"[0-9a-f]{64}")
+
+
+def state_key(store: str, key: bytes) -> str:
+    """Ledger key of a state key."""
+    return f"{store}/{key.hex()}"
+
+
+def bounds(store: str) -> tuple[str, str]:
+    """First ledger key of a store, and the first one behind it."""
+    return f"{store}/", f"{store}0"  # 0 follows the slash
+
+
+def inbox_key(tx_id: str) -> str:
+    """Ledger key of a transaction that waits; raises InvalidCall for what is no identifier."""
+    if not TX_ID.fullmatch(tx_id):
+        raise InvalidCall(f"transaction id: expected 64 hex digits, got {tx_id[:80]!r}")
+    return f"{INBOX}/{tx_id}"
+
+
+def read_tick(data: bytes | None) -> TickRecord:
+    """The tick record; raises NotFounded."""
+    if data is None:
+        raise NotFounded("expected a tick record on the ledger, got none")
+    return strict.read(TickRecord, data)
+
+
+def genesis_record(chain_id: str, document: bytes) -> bytes:
+    """Value under `genesis`."""
+    doc = {"chain_id": chain_id, "sha256": sha256(document).hexdigest()}
+    return json.dumps(doc, sort_keys=True, separators=(",", ":")).encode()
+
+
+def chain_id_of(data: bytes | None) -> str:
+    """Out of the value under `genesis`; raises NotFounded."""
+    if data is None:
+        raise NotFounded("expected a genesis record on the ledger, got none")
+    return str(json.loads(data)["chain_id"])
+
+
+def writes(changes: Changes) -> Iterator[tuple[str, bytes | None]]:
+    """Ledger keys and values of changes, ascending; None removes."""
+    for store in STORES:
+        for key, value in sorted(changes[store].items()):
+            yield state_key(store, key), value
+
+
+def chained_hash(before: bytes, record: TickRecord, changed: Sequence[tuple[str, bytes | None]]) -> bytes:
+    """Hash of the state after a tick: of the hash before, of the record without its hash, of every change."""
+    head = TickRecord(height=record.height, time_ns=record.time_ns, membership_version=record.membership_version)
+    total = sha256(before + _sized(strict.write(head)))
+    for key, value in changed:
+        total.update(_sized(key.encode()) + _sized(value or b""))  # values are never empty
+    return total.digest()
+
+
+def _sized(part: bytes) -> bytes:
+    return len(part).to_bytes(8, "big") + part

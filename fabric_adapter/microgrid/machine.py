@@ -1,0 +1,157 @@
+"""The state machine of the chaincode: genesis, dry runs, ticks. Pure in state, time and transactions.
+
+A Tick executes as a block of CometBFT does (`microgrid.block`): hooks, transactions with one result each, hooks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from cosmos_wire.protos import abci, cmt_params, fabric_microgrid
+from cosmos_wire.public_keys import SECP256R1, SimpleKey
+from fabric_adapter.microgrid import layout
+from fabric_adapter.microgrid.image import State
+from fabric_wire import p256
+from fabric_wire.x509 import read_identity
+from ibc_core.fabric.records import TickRecord
+from ibc_core.host import BlockEnv, Context, Event, EventLog, FreeGas, MemoryStore
+from microgrid import system
+from microgrid.ante import Ante
+from microgrid.block import Block
+from microgrid.events import write
+from microgrid.executor import Authenticated, Executor, Outcome
+from microgrid.modules import Modules, compose
+from microgrid.signatures import SignatureCache
+from microgrid.state_api import APP, IBC, Changes
+
+InboxTx = fabric_microgrid.InboxTx
+TickEvent = fabric_microgrid.TickEvent
+
+TX_GAS_MAX = 60_000_000  # a client update and 50 packets take a third
+TX_OUTPUT_BYTES_MAX = 1 << 20  # events and state changes of one transaction
+TICK_TXS_MAX = 2_000
+TICK_GAS_MAX = 400_000_000  # when it is used up, the other transactions wait for the next Tick
+TICK_OUTPUT_BYTES_MAX = 2 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """A transaction out of the inbox."""
+
+    tx_id: str
+    data: InboxTx
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """What a Tick, or the genesis, comes to."""
+
+    record: TickRecord
+    changes: Changes
+    written: Sequence[tuple[str, bytes | None]]  # by ledger key, ascending
+    event: TickEvent
+
+
+@dataclass(slots=True, kw_only=True)
+class Work:
+    """What a Tick has executed so far."""
+
+    tx_ids: list[str] = field(default_factory=list)
+    results: list[abci.ExecTxResult] = field(default_factory=list)
+    gas: int = 0
+    output_bytes: int = 0
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the next transaction has to wait."""
+        return (
+            len(self.tx_ids) >= TICK_TXS_MAX or self.gas >= TICK_GAS_MAX or self.output_bytes >= TICK_OUTPUT_BYTES_MAX
+        )
+
+
+class Machine:
+    """The modules and how they run."""
+
+    def __init__(self) -> None:
+        self.modules: Modules = compose()
+        ante = Ante(
+            routes=self.modules.messages,
+            min_gas_prices=(),
+            signatures=SignatureCache(),
+            refuse_redundant=self.modules.refuse_redundant,
+        )
+        self._executor = Executor(ante)
+
+    def found(self, env: BlockEnv, app_state: dict[str, object], membership_version: int) -> Made:
+        """The first state; raises what the modules raise."""
+        block = Block(env, MemoryStore(), MemoryStore())
+        system.write_params(block.ctx, _params())
+        block.init_genesis(self.modules, app_state)
+        record = TickRecord(height=env.height, time_ns=env.time_ns, membership_version=membership_version)
+        return _made(layout.FIRST_HASH, record, block.changes(), Work(), [])
+
+    def try_out(self, state: State, time_ns: int, tx: InboxTx) -> Outcome:
+        """What a transaction would come to in a Tick right after a state; nothing is kept."""
+        env = BlockEnv(
+            chain_id=state.env.chain_id, height=state.env.height + 1, time_ns=max(time_ns, state.env.time_ns + 1)
+        )
+        app, ibc = state.stores[APP], state.stores[IBC]
+        ctx = Context(env=env, app=app, ibc=ibc, events=EventLog(), gas=FreeGas())  # writes stay in the layer above
+        outcome, _ = self._executor.run_for(ctx, tx.body, signer_of(tx.creator))
+        return outcome
+
+    def tick(self, state: State, record: TickRecord, waiting: Iterable[Waiting]) -> Made:
+        """Execute; `record` has height, time and membership version of the new tick, its hash is set here."""
+        env = BlockEnv(chain_id=state.env.chain_id, height=record.height, time_ns=record.time_ns)
+        block = Block(env, state.stores[APP], state.stores[IBC])
+        system.write_block(block.ctx)
+        events = block.hooks(self.modules.begin_block, "BeginBlock")
+        work = Work()
+        for item in waiting:
+            self._execute(block.ctx, item, work)
+            if work.is_full:
+                break
+        events += block.hooks(self.modules.end_block, "EndBlock")
+        return _made(state.record.state_hash, record, block.changes(), work, events)
+
+    def _execute(self, ctx: Context, item: Waiting, work: Work) -> None:
+        outcome, layer = self._executor.run_for(ctx, item.data.body, signer_of(item.data.creator))
+        if layer is not None:
+            work.output_bytes += layer.size
+            layer.flush()
+        result = outcome.result()
+        work.gas += outcome.gas_used
+        work.output_bytes += result.ByteSize()
+        work.tx_ids.append(item.tx_id)
+        work.results.append(result)
+
+
+def _made(before: bytes, record: TickRecord, changes: Changes, work: Work, events: Sequence[Event]) -> Made:
+    """The record with its hash, and the event that tells of it."""
+    written = tuple(layout.writes(changes))
+    whole = TickRecord()
+    whole.CopyFrom(record)
+    whole.state_hash = layout.chained_hash(before, record, written)
+    results = abci.ResponseFinalizeBlock(tx_results=work.results, app_hash=whole.state_hash)
+    write(events, results.events)
+    event = TickEvent(record=whole, tx_ids=work.tx_ids, results=results)
+    return Made(record=whole, changes=changes, written=written, event=event)
+
+
+def _params() -> cmt_params.ConsensusParams:
+    """What stands for a block's limits here, so that whoever asks for consensus parameters is told the truth."""
+    made = cmt_params.ConsensusParams()
+    made.block.max_bytes, made.block.max_gas = TICK_OUTPUT_BYTES_MAX, TICK_GAS_MAX
+    return made
+
+
+def signer_of(creator: bytes) -> Authenticated:
+    """Who signs: the key of the creator's certificate; raises what a wrong identity raises."""
+    key = SimpleKey(SECP256R1, p256.compress(read_identity(creator).certificate.key))
+    return Authenticated(
+        key=key,
+        gas_limit=TX_GAS_MAX,
+        output_bytes_max=TX_OUTPUT_BYTES_MAX,
+        key_bytes_max=layout.KEY_BYTES_MAX,
+    )
