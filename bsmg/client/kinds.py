@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from bsmg.client.chain import ChainClient
 from bsmg.client.comet import CometClient
+from bsmg.client.fabric import FabricClient
 from bsmg.client.testnet_file import ChainInfo
 from cosmos_wire.errors import ToolError
 
-CLIENTS: tuple[type[ChainClient], ...] = (CometClient,)
+CLIENTS: tuple[type[ChainClient], ...] = (CometClient, FabricClient)
 
 
 def client_of(info: ChainInfo, node: int) -> ChainClient:

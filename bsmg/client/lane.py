@@ -167,7 +167,7 @@ class SigningLane:
             if isinstance(sent, TxOutcome):
                 return sent
             try:
-                return _outcome(await self._included(sent), sent.ticket.tx_hash)
+                return outcome_of(await self._included(sent), sent.ticket.tx_hash)
             except TxExpired:
                 self._account = None
                 if attempt == RESIGN_TRIES - 1:
@@ -339,7 +339,8 @@ def _refused(accepted: Accepted) -> TxOutcome:
     )
 
 
-def _outcome(found: Inclusion, tx_hash: str) -> TxOutcome:
+def outcome_of(found: Inclusion, tx_hash: str) -> TxOutcome:
+    """A transaction that is in a block."""
     result = found.result
     return TxOutcome(
         height=found.height,
