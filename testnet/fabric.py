@@ -17,9 +17,11 @@ from typing import Any as Json
 from google.protobuf import json_format
 
 from cosmos_wire.address import to_bech32
+from fabric_adapter.chaincodes import MICROGRID
 from fabric_adapter.embedded.serve import load_network
-from fabric_adapter.network import admin, build, document, lifecycle, members
+from fabric_adapter.network import admin, document, members
 from fabric_adapter.network.crypto import read_pair
+from fabric_adapter.network.lifecycle import back_end
 from fabric_adapter.network.plan import Batch, Peer, Plan, Wish, make_plan, ports_needed
 from fabric_adapter.network.plan import Home as NetworkHome
 from fabric_wire import p256
@@ -31,15 +33,13 @@ from testnet.files import Home
 from testnet.genesis import ChainPlan, app_state, genesis_time
 from testnet.keys import Account
 from testnet.nodes import APP_ROUND, COMETBFT_ROUND, fleet_of, hash_seed, plan_chain, write_keys
-from testnet.topology import FABRIC, Chain, Topology
+from testnet.topology import Chain, Topology
 
-FACTORY = "fabric_adapter.microgrid.chaincode:MicrogridChaincode"
 SERVICES = ("grpc", "rest")
 STANDBY_TICKS = 5  # a front that is not the first writes when so many ticks were missed
 BATCH = Batch(timeout_ms=100)  # a Tick and the packets for it pass the orderer well within a tick's interval
 FRONT_ROUND, LEDGER_ROUND = COMETBFT_ROUND, APP_ROUND
 HASH_SEED_BASE = 1 << 17  # above those of nodes and relayers
-LEDGER = "ledger"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +81,7 @@ def make_chain(home: Home, topology: Topology, number: int, start_ms: int) -> Ma
     """Write everything that a chain on Fabric needs; ports are leased to the testnet."""
     chain, fleet = topology.chains[number], fleet_of(topology, number)
     place = NetworkHome(home.network(chain.id))
-    wish = Wish(orgs=chain.organisations, factory=FACTORY, batch=BATCH)
+    wish = Wish(kind=chain.kind, orgs=chain.organisations, factory=MICROGRID, batch=BATCH)
     network = make_plan(wish, ports.lease(home.path, ports_needed(wish)))
     write_json(place.plan, network.doc())
     members.make_all(place, network)
@@ -157,19 +157,11 @@ def membership_doc(home: NetworkHome, network: Plan) -> dict[str, Json]:
 
 def ledger_specs(made: MadeFabric, say: Callable[[str], None]) -> list[ProcessSpec]:
     """Processes below the fronts: the embedded ledger, or orderer, peers and chaincode. Builds Fabric where it must."""
-    if made.chain.kind == FABRIC:
-        return _real_specs(made, build.ensure(say))
-    argv = (sys.executable, "-m", "fabric_adapter.embedded", "--home", str(made.home.path))
-    log = str(made.home.node(LEDGER) / "log")
-    name = f"{made.chain.id}-{LEDGER}/{LEDGER}"
-    return [ProcessSpec(name=name, argv=argv, env=(), log=log, stop_round=LEDGER_ROUND)]
-
-
-def _real_specs(made: MadeFabric, binaries: build.Binaries) -> list[ProcessSpec]:
-    package_id = lifecycle.write_node_files(made.home, made.network, binaries)
-    document.write(made.home, document.made(made.home, made.network, package_id))
-    found = lifecycle.specs(made.home, made.network, binaries, package_id)
-    return [replace(spec, name=process_name(made, spec.name), stop_round=LEDGER_ROUND) for spec in found]
+    ledger = back_end(made.chain.kind)
+    ledger.prepare(say)
+    written = ledger.write(made.home, made.network)
+    document.write(made.home, document.made(made.home, made.network, written.package_id))
+    return [replace(spec, name=process_name(made, spec.name), stop_round=LEDGER_ROUND) for spec in written.specs]
 
 
 def process_name(made: MadeFabric, name: str) -> str:
@@ -209,30 +201,15 @@ def front_specs(made: MadeFabric, seed: int) -> list[ProcessSpec]:
 
 async def ledger_listens(made: MadeFabric) -> None:
     """Wait until whatever the fronts and clients dial takes connections."""
-    addresses = [peer.address for peer in made.network.peers]
-    if made.chain.kind == FABRIC:
-        host, _, _ = made.network.orderer_address.rpartition(":")
-        admin_address = f"{host}:{made.network.orderer['admin']}"
-        addresses += [made.network.orderer_address, admin_address, made.network.chaincode_address]
-    await asyncio.gather(*(accepts(f"tcp://{address}") for address in addresses))
+    addresses = back_end(made.chain.kind).addresses(made.network).values()
+    await asyncio.gather(*(accepts(f"tcp://{address}") for each in addresses for address in each))
 
 
 async def begin(home: Home, made: MadeFabric) -> None:
     """Join peers and chaincode where they are real, then give the chaincode its genesis: the tick of height 1."""
-    if made.chain.kind == FABRIC:
-        await _join(made)
+    package_id = read_json(made.home.document)["package_id"]
+    await back_end(made.chain.kind).join(made.home, made.network, package_id)
     doc = json.loads(home.genesis(made.chain.id).read_text(encoding="utf-8"))
     args = (b"Genesis", json.dumps(doc, separators=(",", ":")).encode())
     async with admin.gateway(made.home, made.network, made.network.peers[0]) as client:
         await client.transact(made.network.wish.chaincode, args)
-
-
-async def _join(made: MadeFabric) -> None:
-    await admin.join_orderer(made.home, made.network)
-    await asyncio.gather(*(_equip(made, peer) for peer in made.network.peers))
-    await admin.deploy(made.home, made.network, read_json(made.home.document)["package_id"])
-
-
-async def _equip(made: MadeFabric, peer: Peer) -> None:
-    await admin.join_peer(made.home, peer)
-    await admin.install(made.home, peer)

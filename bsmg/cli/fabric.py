@@ -12,10 +12,11 @@ import click
 
 from bsmg.cli.output import note, show
 from cosmos_wire.errors import ToolError
-from fabric_adapter.network import document, lifecycle, members
-from fabric_adapter.network.plan import CHAINCODE, CHANNEL, ORGS_MAX, SAMPLE_CHAINCODE, Batch, Home, Wish, read_plan
+from fabric_adapter.chaincodes import KEY_VALUE, NAMED
+from fabric_adapter.network import lifecycle
+from fabric_adapter.network.plan import CHAINCODE, CHANNEL, EMBEDDED, ORGS_MAX, REAL, Batch, Home, Wish
 from processes import control, watch
-from processes.files import read_json, read_specs, tail
+from processes.files import read_specs, tail
 
 home_option = click.option(
     "--home",
@@ -27,37 +28,40 @@ home_option = click.option(
 
 @click.group()
 def command() -> None:
-    """Bring a Hyperledger Fabric network up and down on this machine."""
+    """Bring a Hyperledger Fabric network, or an embedded ledger of its kind, up and down on this machine."""
 
 
 @command.command()
 @home_option
+@click.option("--embedded", is_flag=True, help="The embedded ledger: one process, nothing to build.")
 @click.option("--orgs", type=click.IntRange(1, ORGS_MAX), default=2, show_default=True, help="One peer each.")
 @click.option("--channel", default=CHANNEL, show_default=True)
 @click.option("--name", default=CHAINCODE, show_default=True, help="Name of the chaincode.")
-@click.option("--chaincode", default=SAMPLE_CHAINCODE, show_default=True, help="MODULE:NAME of the Python chaincode.")
+@click.option("--chaincode", default=KEY_VALUE, show_default=True, help=f"{', '.join(NAMED)} or MODULE:NAME.")
 @click.option("--endorsement", default="", help="Policy, as \"OutOf(1, 'Org1MSP.peer', ...)\"; default: every peer.")
-@click.option("--batch-ms", type=click.IntRange(10, 60_000), default=200, show_default=True, help="Batch timeout.")
+@click.option("--batch-ms", type=click.IntRange(1, 60_000), help="Batch timeout; default 200, embedded 10.")
 @click.option("--detach", is_flag=True, help="Return when the chaincode answers on every peer.")
 def up(  # noqa: PLR0913, PLR0917  (click gives every flag by name)
     home: Path | None,
+    embedded: bool,
     orgs: int,
     channel: str,
     name: str,
     chaincode: str,
     endorsement: str,
-    batch_ms: int,
+    batch_ms: int | None,
     detach: bool,
 ) -> None:
     """Start a network, or one that was stopped again. Without --detach it ends with Ctrl-C."""
     place = lifecycle.home_of(home)
     wish = Wish(
+        kind=EMBEDDED if embedded else REAL,
         orgs=orgs,
         channel=channel,
         chaincode=name,
         factory=chaincode,
         endorsement=endorsement,
-        batch=Batch(timeout_ms=batch_ms),
+        batch=Batch(timeout_ms=batch_ms) if batch_ms else None,
     )
     doc = asyncio.run(_up(lifecycle.Request(home=place, wish=wish, say=note)))
     _summary(doc, place)
@@ -94,7 +98,7 @@ async def _stay(place: Home) -> None:
 def _summary(doc: dict[str, Json], place: Home) -> None:
     for org in doc["orgs"]:
         note(f"{org['msp_id']}: gateway {org['gateway']}, members {', '.join(org['members'])}")
-    note(f"orderer {doc['orderer']['address']}, chaincode {doc['chaincode']} at {doc['chaincode_server']['address']}")
+    note(f"{doc['kind']}: channel {doc['channel']}, chaincode {doc['chaincode']}")
     note(str(place.document))
 
 
@@ -163,15 +167,8 @@ def restart(process: str, home: Path | None) -> None:
 @command.command()
 @click.argument("name")
 @click.option("--org", type=click.IntRange(1, ORGS_MAX), default=1, show_default=True)
+@click.option("--role", type=click.Choice(["client", "admin"]), default="client", show_default=True)
 @home_option
-def enroll(name: str, org: int, home: Path | None) -> None:
+def enroll(name: str, org: int, role: str, home: Path | None) -> None:
     """Issue a certificate to a new member of an organisation."""
-    place = lifecycle.home_of(home)
-    plan = read_plan(place)
-    if org > len(plan.peers):
-        raise ToolError(f"organisation: expected 1 to {len(plan.peers)}, got {org}")
-    peer = plan.peers[org - 1]
-    click.echo(str(members.add_member(place, peer.org, name)))
-    doc = dict(read_json(place.document))
-    doc["orgs"][org - 1]["members"] = document.members(place, peer)
-    document.write(place, doc)
+    click.echo(str(lifecycle.enroll(lifecycle.home_of(home), org, name, role)))

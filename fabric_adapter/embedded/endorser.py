@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import combinations
 
 from cosmos_wire.errors import BsmgError, ToolError
 from fabric_adapter.embedded.disk import Disk
@@ -38,6 +40,21 @@ class DuplicateError(ToolError):
     """The transaction identifier is taken."""
 
 
+class NoPeersError(ToolError):
+    """Nobody can be asked."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """Whose peers are to answer: MSP ids, none for whom the policy needs; `first`: the asked gateway's own one."""
+
+    organisations: tuple[str, ...] = ()
+    first: str = ""
+
+
+ANYBODY = Wanted()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accepted:
     """A proposal whose form, signature and creator are good."""
@@ -63,6 +80,7 @@ class Endorsers:
         self._network = network
         self._disk = disk
         self._chaincodes = chaincodes  # by name, then by MSP id
+        self._layouts: dict[tuple[str, str], tuple[Node, ...]] = {}
 
     def accept(self, signed: proposal.SignedProposal, now_ns: int) -> Accepted:
         """Check a proposal; raises a ChainError, DuplicateError."""
@@ -79,28 +97,59 @@ class Endorsers:
                 raise DuplicateError(f"duplicate transaction found [{tx_id}]: expected a new transaction identifier")
         return Accepted(parts=parts, asked=asked, tx_id=tx_id)
 
-    def evaluate(self, accepted: Accepted) -> Response:
-        """The first peer's answer; nothing is signed or kept. Raises ChaincodeRefusedError."""
-        response, _ = self._simulate(self._network.peers[0], accepted)
+    def evaluate(self, accepted: Accepted, wanted: Wanted) -> Response:
+        """One peer's answer; nothing is signed or kept. Raises ChaincodeRefusedError, NoPeersError."""
+        named = [node for node in self._preferred(wanted.first) if node.msp_id in wanted.organisations]
+        if wanted.organisations and not named:
+            name, channel = accepted.asked.chaincode, accepted.asked.channel_id
+            raise NoPeersError(f"no peers available to evaluate chaincode {name} in channel {channel}")
+        node = (named or self._preferred(wanted.first))[0]
+        response, _ = self._simulate(node, self._programs(accepted.asked.chaincode)[node.msp_id], accepted)
         return response
 
-    def endorse(self, accepted: Accepted, organisations: Sequence[str]) -> Ready:
-        """Endorsements of the organisations' peers, of all when none is named; raises when they don't agree."""
-        nodes = [node for node in self._network.peers if not organisations or node.msp_id in organisations]
-        if not nodes:
-            raise InvalidProposal(f"organisations: expected some of {self._names()}, got {list(organisations)[:16]}")
-        payloads = [self._payload(node, accepted) for node in nodes]
+    def endorse(self, accepted: Accepted, wanted: Wanted) -> Ready:
+        """Endorsements of the organisations' peers; of those that the policy needs when none is named.
+
+        Raises ChaincodeRefusedError, NoPeersError, DisagreementError.
+        """
+        program = self._programs(accepted.asked.chaincode)
+        nodes = self._named(wanted) if wanted.organisations else self._needed(accepted.asked.chaincode, wanted.first)
+        payloads = [self._payload(node, program[node.msp_id], accepted) for node in nodes]
         if any(payload != payloads[0] for payload in payloads):
             raise DisagreementError("ProposalResponsePayloads do not match: expected the same result of every endorser")
         made = tuple(endorse(node.secret, node.identity, payloads[0]) for node in nodes)
         return Ready(accepted=accepted, payload=payloads[0], endorsements=made)
 
-    def _names(self) -> list[str]:
-        return [node.msp_id for node in self._network.peers]
+    def _preferred(self, first: str) -> list[Node]:
+        """All peers, those of one organisation first."""
+        return sorted(self._network.peers, key=lambda node: node.msp_id != first)
 
-    def _payload(self, node: Node, accepted: Accepted) -> bytes:
+    def _named(self, wanted: Wanted) -> list[Node]:
+        """The peers of the named organisations."""
+        known = {node.msp_id for node in self._network.peers}
+        unknown = [name for name in wanted.organisations if name not in known]
+        if unknown:
+            raise NoPeersError(f"failed to find any endorsing peers for org(s): {', '.join(unknown[:16])}")
+        return [node for node in self._preferred(wanted.first) if node.msp_id in wanted.organisations]
+
+    def _needed(self, name: str, first: str) -> tuple[Node, ...]:
+        """The fewest peers that satisfy the chaincode's policy, as a real gateway asks them; always the same ones."""
+        if (name, first) not in self._layouts:
+            self._layouts[name, first] = self._layout(name, first)
+        return self._layouts[name, first]
+
+    def _layout(self, name: str, first: str) -> tuple[Node, ...]:
+        nodes, policy = self._preferred(first), self._network.policies[name]
+        members = {node.msp_id: self._network.member(node.identity, time.time_ns())[1] for node in nodes}
+        for count in range(1, len(nodes) + 1):
+            for chosen in combinations(nodes, count):
+                if policy.is_satisfied([members[node.msp_id] for node in chosen]):
+                    return chosen
+        raise NoPeersError(f"no combination of peers can be derived which satisfy the endorsement policy: {policy}")
+
+    def _payload(self, node: Node, program: Chaincode, accepted: Accepted) -> bytes:
         """ProposalResponsePayload of one peer's simulation."""
-        response, simulation = self._simulate(node, accepted)
+        response, simulation = self._simulate(node, program, accepted)
         said = proposal_response.Response(status=response.status, message=response.message, payload=response.payload)
         action = proposal.ChaincodeAction(
             results=simulation.results(),
@@ -112,14 +161,14 @@ class Endorsers:
             proposal_response.ProposalResponsePayload(proposal_hash=accepted.parts.hash, extension=strict.write(action))
         )
 
-    def _program(self, name: str, node: Node) -> Chaincode:
+    def _programs(self, name: str) -> Mapping[str, Chaincode]:
+        """A chaincode, by MSP id."""
         if name not in self._chaincodes:
             raise InvalidProposal(f"chaincode: expected one of {sorted(self._chaincodes)}, got {name[:100]!r}")
-        return self._chaincodes[name][node.msp_id]
+        return self._chaincodes[name]
 
-    def _simulate(self, node: Node, accepted: Accepted) -> tuple[Response, Simulation]:
+    def _simulate(self, node: Node, program: Chaincode, accepted: Accepted) -> tuple[Response, Simulation]:
         asked = accepted.asked
-        program = self._program(asked.chaincode, node)
         call = Call(
             channel_id=asked.channel_id,
             namespace=asked.chaincode,

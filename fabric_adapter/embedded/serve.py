@@ -19,7 +19,7 @@ from fabric_adapter.embedded.service import GatewayService
 from fabric_adapter.identity import CHANNEL_OPTIONS
 from fabric_adapter.network import crypto
 from fabric_adapter.network.members import CA
-from fabric_adapter.network.plan import ORDERER, ORDERER_MSP, Home, Peer, Plan
+from fabric_adapter.network.plan import LEDGER, ORDERER, ORDERER_MSP, Home, Peer, Plan
 from fabric_adapter.stub import Chaincode
 from fabric_wire.msp import Msp, check_msps
 from fabric_wire.policy import parse_policy
@@ -31,7 +31,6 @@ SERVER_OPTIONS = (
     ("grpc.http2.max_ping_strikes", 0),  # clients keep idle streams alive
     ("grpc.so_reuseport", 0),  # a second server on the same port is an error, not a rival
 )
-LEDGER = "ledger"  # folder of the tables in a network's home
 
 MakeChaincode = Callable[[], Chaincode]
 
@@ -64,9 +63,9 @@ def make_ledger(home: Home, plan: Plan, make: MakeChaincode) -> Ledger:
     """The ledger of a home; each organisation runs a chaincode of its own."""
     network = load_network(home, plan)
     programs: Mapping[str, Chaincode] = {node.msp_id: make() for node in network.peers}
-    batch = plan.wish.batch
+    batch = plan.batch
     rules = BatchRules(count_max=batch.messages_max, bytes_max=batch.bytes_max, wait_s=batch.timeout_ms / 1000)
-    return Ledger(network, Disk(home.path / LEDGER), {plan.wish.chaincode: programs}, rules)
+    return Ledger(network, Disk(home.node(LEDGER) / "data"), {plan.wish.chaincode: programs}, rules)
 
 
 async def serve(home: Home, plan: Plan, make: MakeChaincode) -> None:

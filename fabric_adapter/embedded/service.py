@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import NoReturn, TypeVar
 
@@ -18,7 +18,9 @@ from google.rpc.status_pb2 import Status
 from cosmos_wire.errors import ChainError, ToolError
 from fabric_adapter.embedded.endorser import (
     Accepted,
+    NoPeersError,
     Ready,
+    Wanted,
 )
 from fabric_adapter.embedded.ledger import Ledger
 from fabric_adapter.embedded.orderer import OrdererFullError
@@ -64,7 +66,7 @@ class GatewayService(gateway_services.GatewayServicer):
             accepted = self._accept(signed)
             if accepted.asked.chaincode in SYSTEM:
                 return answer(self._ledger, accepted.asked)
-            found = self._ledger.endorsers.evaluate(accepted)
+            found = self._ledger.endorsers.evaluate(accepted, self._wanted(request.target_organizations))
             return proposal_response.Response(status=found.status, message=found.message, payload=found.payload)
 
         return gateway.EvaluateResponse(
@@ -73,10 +75,10 @@ class GatewayService(gateway_services.GatewayServicer):
 
     async def Endorse(self, request: gateway.EndorseRequest, context: Context) -> gateway.EndorseResponse:
         """An envelope's payload, for the client to sign."""
-        signed, organisations = request.proposed_transaction, tuple(request.endorsing_organizations)
+        signed, wanted = request.proposed_transaction, self._wanted(request.endorsing_organizations)
 
         def work() -> Ready:
-            return self._ledger.endorsers.endorse(self._accept(signed), organisations)
+            return self._ledger.endorsers.endorse(self._accept(signed), wanted)
 
         ready = await self._run(context, work, "failed to endorse transaction")
         payload = transaction_payload(ready.accepted.parts, ready.payload, ready.endorsements)
@@ -120,6 +122,9 @@ class GatewayService(gateway_services.GatewayServicer):
             if events:
                 yield gateway.ChaincodeEventsResponse(events=events, block_number=block.header.number)
 
+    def _wanted(self, organisations: Iterable[str]) -> Wanted:
+        return Wanted(organisations=tuple(organisations), first=self._msp_id)
+
     def _accept(self, signed: proposal.SignedProposal) -> Accepted:
         return self._ledger.endorsers.accept(signed, time.time_ns())
 
@@ -154,6 +159,8 @@ class GatewayService(gateway_services.GatewayServicer):
     async def _run(self, context: Context, work: Callable[[], T], failed: str) -> T:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        except NoPeersError as error:
+            await self._fail(context, Code.UNAVAILABLE, str(error), "")
         except (ToolError, ChainError) as error:
             await self._fail(context, Code.ABORTED, f"{failed}, see attached details for more info", str(error))
 

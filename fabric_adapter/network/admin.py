@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 
 import aiohttp
 import grpc
 
 from cosmos_wire.errors import ToolError
+from fabric_adapter.errors import EndorseError, EvaluateError
 from fabric_adapter.gateway import Gateway
 from fabric_adapter.identity import Identity, Tls, load_identity, open_channel
-from fabric_adapter.network import policy
 from fabric_adapter.network.plan import HOST, ORDERER, Home, Peer, Plan
 from fabric_adapter.proposal import Call, Options, propose
-from fabric_wire.protos import Message, common, lifecycle, proposal_response
-from fabric_wire.protos import policy as peer_policy
+from fabric_wire.policy import parse_policy, write_policy
+from fabric_wire.protos import Message, common, lifecycle, policies, policy, proposal_response
 from fabric_wire.services import endorser_services
 
 LIFECYCLE, CONFIGURATION = "_lifecycle", "cscc"
@@ -99,7 +99,8 @@ def _args(function: str, request: Message) -> tuple[bytes, bytes]:
 
 def endorsement_bytes(text: str) -> bytes:
     """An endorsement policy as the chaincode's definition carries it."""
-    return peer_policy.ApplicationPolicy(signature_policy=policy.parse(text)).SerializeToString()
+    rule = policies.SignaturePolicyEnvelope.FromString(write_policy(parse_policy(text)))
+    return policy.ApplicationPolicy(signature_policy=rule).SerializeToString()
 
 
 async def deploy(home: Home, plan: Plan, package_id: str) -> None:
@@ -141,11 +142,24 @@ async def _seen(gateways: Sequence[Gateway], tx_ids: Sequence[str]) -> None:
 
 
 async def chaincode_answers(home: Home, plan: Plan, args: Sequence[bytes]) -> None:
-    """Wait until every peer gets answers from the chaincode, and the gateways find every endorser."""
+    """Wait until every peer gets answers from the chaincode, and the gateways find every endorser.
+
+    A refusal is an answer: not every chaincode knows `args`.
+    """
     await asyncio.gather(*(_answers(home, plan, peer, args) for peer in plan.peers))
 
 
 async def _answers(home: Home, plan: Plan, peer: Peer, args: Sequence[bytes]) -> None:
+    name, everyone = plan.wish.chaincode, Options(organizations=[each.msp_id for each in plan.peers])
     async with gateway(home, plan, peer) as client:
-        await client.evaluate(plan.wish.chaincode, args, Options(organizations=[peer.msp_id]))
-        await client.endorse(plan.wish.chaincode, args)
+        await _or_refused(client.evaluate(name, args, Options(organizations=[peer.msp_id])))
+        await _or_refused(client.endorse(name, args))
+        await _or_refused(client.endorse(name, args, everyone))  # a refusal comes before all endorsers are asked
+
+
+async def _or_refused(asked: Awaitable[object]) -> None:
+    try:
+        await asked
+    except (EvaluateError, EndorseError) as error:
+        if error.refusal is None:
+            raise

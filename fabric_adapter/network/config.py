@@ -272,7 +272,7 @@ def configtx(home: Home, plan: Plan) -> dict[str, Json]:
 
 
 def _ordering(home: Home, plan: Plan) -> dict[str, Json]:
-    batch = plan.wish.batch
+    batch = plan.batch
     certificate = str(home.crypto(ORDERER) / "tls" / "orderer.crt")
     return {
         "OrdererType": "etcdraft",

@@ -1,12 +1,16 @@
 """fabric.json: all that another program needs to use the network.
 
-{"version": 1, "home": DIR, "channel": "energy", "chaincode": "microgrid", "package_id": "microgrid:...",
-"endorsement": "AND('Org1MSP.peer', 'Org2MSP.peer')", "batch_timeout_ms": 200,
+{"version": 1, "kind": "fabric" | "fabric-embedded", "home": DIR, "channel": "energy", "chaincode": "microgrid",
+"package_id": "microgrid:...", "endorsement": "AND('Org1MSP.peer', 'Org2MSP.peer')", "batch_timeout_ms": 200,
 "orgs": [{"name": "org1", "msp_id": "Org1MSP", "peer": "peer1", "gateway": "127.0.0.1:...", "pid": ...,
 "operations": "http://127.0.0.1:...", "ca": FILE, "tls_ca": FILE,
 "members": {"admin": {"certificate": FILE, "key": FILE}, ...}}, ...],
+"processes": {"peer1": PID, ...}, "supervisor": DIR/supervisor.json,
+of a real network also
 "orderer": {"address": "127.0.0.1:...", "admin": "...", "operations": "...", "tls_ca": FILE, "pid": ...},
-"chaincode_server": {"address": "127.0.0.1:...", "pid": ...}, "supervisor": DIR/supervisor.json}
+"chaincode_server": {"address": "127.0.0.1:...", "pid": ...}}
+
+The embedded ledger is the process of every organisation's peer; its package id names no package.
 """
 
 from __future__ import annotations
@@ -18,7 +22,7 @@ from typing import Any as Json
 from cosmos_wire.errors import ToolError
 from fabric_adapter.gateway import Gateway, Patience
 from fabric_adapter.identity import Tls, load_identity
-from fabric_adapter.network.plan import HOST, ORDERER, Home, Peer, Plan
+from fabric_adapter.network.plan import HOST, LEDGER, ORDERER, REAL, Home, Peer, Plan
 from processes.files import read_json, write_json
 
 
@@ -26,22 +30,28 @@ def made(home: Home, plan: Plan, package_id: str) -> dict[str, Json]:
     """The document of a network, without pids."""
     return {
         "version": 1,
+        "kind": plan.wish.kind,
         "home": str(home.path),
         "channel": plan.wish.channel,
         "chaincode": plan.wish.chaincode,
         "package_id": package_id,
         "endorsement": plan.endorsement,
-        "batch_timeout_ms": plan.wish.batch.timeout_ms,
+        "batch_timeout_ms": plan.batch.timeout_ms,
         "orgs": [_org(home, peer) for peer in plan.peers],
-        "orderer": {
-            "address": plan.orderer_address,
-            "admin": f"https://{HOST}:{plan.orderer['admin']}",
-            "operations": f"http://{HOST}:{plan.orderer['operations']}",
-            "tls_ca": str(home.crypto(ORDERER) / "tlsca.crt"),
-        },
-        "chaincode_server": {"address": plan.chaincode_address},
         "supervisor": str(home.state),
+        **(_others(home, plan) if plan.wish.kind == REAL else {}),
     }
+
+
+def _others(home: Home, plan: Plan) -> dict[str, Json]:
+    """Orderer and chaincode where they are processes of their own."""
+    orderer = {
+        "address": plan.orderer_address,
+        "admin": f"https://{HOST}:{plan.orderer['admin']}",
+        "operations": f"http://{HOST}:{plan.orderer['operations']}",
+        "tls_ca": str(home.crypto(ORDERER) / "tlsca.crt"),
+    }
+    return {"orderer": orderer, "chaincode_server": {"address": plan.chaincode_address}}
 
 
 def _org(home: Home, peer: Peer) -> dict[str, Json]:
@@ -67,10 +77,12 @@ def members(home: Home, peer: Peer) -> dict[str, Json]:
 
 def save(home: Home, doc: dict[str, Json], table: Mapping[str, Json]) -> dict[str, Json]:
     """Write the document with the pids of the supervisor's table."""
+    pids = {name: item["pid"] for name, item in table.items()}
     for org in doc["orgs"]:
-        org["pid"] = table[org["peer"]]["pid"]
-    doc["orderer"]["pid"] = table[ORDERER]["pid"]
-    doc["chaincode_server"]["pid"] = table["chaincode"]["pid"]
+        org["pid"] = pids[org["peer"] if doc["kind"] == REAL else LEDGER]
+    if doc["kind"] == REAL:
+        doc["orderer"]["pid"], doc["chaincode_server"]["pid"] = pids[ORDERER], pids["chaincode"]
+    doc["processes"] = pids
     write(home, doc)
     return doc
 

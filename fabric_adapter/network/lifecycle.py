@@ -1,38 +1,50 @@
-"""A network's life: up, down, kill and restart of one process."""
+"""A network's life, whatever its kind: up, down, kill and restart of one process, new members."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import shutil
-import subprocess
-import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any as Json
 
 from cosmos_wire.errors import ToolError
+from fabric_adapter.embedded.nodes import Embedded
 from fabric_adapter.errors import FabricError
-from fabric_adapter.network import admin, build, config, document, members, package
-from fabric_adapter.network.build import Binaries
-from fabric_adapter.network.plan import ORDERER, Home, Peer, Plan, Wish, make_plan, ports_needed, read_plan
+from fabric_adapter.network import admin, document, members
+from fabric_adapter.network.backends import BackEnd, Say
+from fabric_adapter.network.plan import (
+    EMBEDDED,
+    LEDGER,
+    REAL,
+    Home,
+    Peer,
+    Plan,
+    Wish,
+    make_plan,
+    ports_needed,
+    read_plan,
+)
+from fabric_adapter.network.real import Real
 from processes import control, ports
 from processes.control import ask
-from processes.files import ProcessSpec, read_json, read_specs, tail, write_json, write_specs
+from processes.files import read_json, read_specs, tail, write_json, write_specs
 from processes.watch import ProcessDiedError, accepts, unless_one_dies
 
 ATTEMPTS = 3  # another program may take a port between lease and listen
 UP_TIMEOUT_S = 60.0
 STATUS_TIMEOUT_S = 3.0
 DEFAULT_HOME = Path("build/fabric")
-CHAINCODE_ROUND, PEER_ROUND, ORDERER_ROUND = 0, 1, 2
-LOG_LEVEL = "warning:gossip=error:comm.grpc=error:orderer.consensus.etcdraft=warning"
-LOG_FORMAT = "%{time:2006-01-02 15:04:05.000} %{level:.4s} [%{module}] %{message}"  # without colours
-LOGGING = (("FABRIC_LOGGING_FORMAT", LOG_FORMAT), ("FABRIC_LOGGING_SPEC", LOG_LEVEL))
 LAST_LINES = 6
 PING: Sequence[bytes] = (b"ping",)
-Say = Callable[[str], None]
+BACK_ENDS: Mapping[str, BackEnd] = {REAL: Real(), EMBEDDED: Embedded()}
+
+
+def back_end(kind: str) -> BackEnd:
+    """Of a kind that a plan names."""
+    return BACK_ENDS[kind]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,9 +60,9 @@ async def up(request: Request) -> dict[str, Json]:
     """Bring a network up, or the one that this home already holds up again; returns fabric.json."""
     home = request.home
     check_home(home)
-    binaries = await asyncio.to_thread(build.ensure, request.say)
     if home.document.exists():
-        return await _guarded(home, _resume(home))
+        return await _guarded(home, _resume(request))
+    await asyncio.to_thread(back_end(request.wish.kind).prepare, request.say)
     ports.release(home.path)  # of a start that came to nothing
     for attempt in range(1, ATTEMPTS + 1):
         home.path.mkdir(parents=True, exist_ok=True)
@@ -58,7 +70,7 @@ async def up(request: Request) -> dict[str, Json]:
         _clear(home)
         write_specs(home, [])  # from now on the folder is ours
         try:
-            return await _guarded(home, _fresh(request, binaries))
+            return await _guarded(home, _fresh(request))
         except ProcessDiedError as error:
             if not error.port_taken or attempt == ATTEMPTS:
                 raise
@@ -101,10 +113,10 @@ def _clear(home: Home) -> None:
         shutil.rmtree(item) if item.is_dir() else item.unlink()
 
 
-async def _fresh(request: Request, binaries: Binaries) -> dict[str, Json]:
+async def _fresh(request: Request) -> dict[str, Json]:
     home = request.home
     plan = make_plan(request.wish, ports.lease(home.path, ports_needed(request.wish)))
-    package_id = await asyncio.to_thread(_write_files, home, plan, binaries)
+    package_id = await asyncio.to_thread(_write_files, home, plan)
     request.say(f"{len(plan.peers)} organisations, channel {plan.wish.channel}, in {home.path}")
     await _start(home, plan)
     await unless_one_dies(home, _join(home, plan, package_id), UP_TIMEOUT_S)
@@ -113,106 +125,34 @@ async def _fresh(request: Request, binaries: Binaries) -> dict[str, Json]:
     return document.save(home, doc, ask(home, "status")["processes"])
 
 
-def _write_files(home: Home, plan: Plan, binaries: Binaries) -> str:
-    """Certificates, configuration, first block, package, processes; returns the package id."""
+def _write_files(home: Home, plan: Plan) -> str:
+    """Everything but the document; returns the package id."""
     write_json(home.plan, plan.doc())
     members.make_all(home, plan)
-    package_id = write_node_files(home, plan, binaries)
-    write_specs(home, specs(home, plan, binaries, package_id))
-    return package_id
-
-
-def write_node_files(home: Home, plan: Plan, binaries: Binaries) -> str:
-    """What nodes need beside plan and certificates: configuration, first block, package; returns the package id."""
-    config.write_all(home, plan)
-    _first_block(home, plan, binaries)
-    package_id, archive = package.make(home, plan)
-    home.package.write_bytes(archive)
-    return package_id
-
-
-def _first_block(home: Home, plan: Plan, binaries: Binaries) -> None:
-    command = [binaries["configtxgen"], "-profile", config.PROFILE, "-channelID", plan.wish.channel]
-    done = subprocess.run(
-        [*command, "-configPath", str(home.block.parent), "-outputBlock", str(home.block)],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "FABRIC_LOGGING_SPEC": "warning"},
-    )
-    if done.returncode:
-        reason = done.stderr.partition("goroutine 1")[0].strip()[-2000:]
-        raise ToolError(f"configtxgen: expected the channel's first block, got:\n{reason}")
-
-
-def specs(home: Home, plan: Plan, binaries: Binaries, package_id: str) -> list[ProcessSpec]:
-    """The processes."""
-    nodes = [_node(home, ORDERER, (binaries["orderer"], "start"), ORDERER_ROUND)]
-    nodes += [_node(home, peer.name, (binaries["peer"], "node", "start"), PEER_ROUND) for peer in plan.peers]
-    return [*nodes, _chaincode(home, plan, package_id)]
-
-
-def _node(home: Home, name: str, argv: Sequence[str], stop_round: int) -> ProcessSpec:
-    folder = home.node(name)
-    return ProcessSpec(
-        name=name,
-        argv=tuple(argv),
-        env=(
-            ("FABRIC_CFG_PATH", str(folder)),
-            ("FABRIC_LOGGING_FORMAT", LOG_FORMAT),
-            ("FABRIC_LOGGING_SPEC", LOG_LEVEL),
-        ),
-        log=str(folder / "log"),
-        stop_round=stop_round,
-    )
-
-
-def _chaincode(home: Home, plan: Plan, package_id: str) -> ProcessSpec:
-    keys = home.crypto(plan.peers[0].org)
-    options = {
-        "--address": plan.chaincode_address,
-        "--package-id": package_id,
-        "--chaincode": plan.wish.factory,
-        "--tls-certificate": str(keys / "tls" / "chaincode.crt"),
-        "--tls-key": str(keys / "tls" / "chaincode.key"),
-        "--client-roots": str(keys / "tlsca.crt"),
-    }
-    words = [word for pair in options.items() for word in pair]
-    return ProcessSpec(
-        name=plan.chaincode_process,
-        argv=(sys.executable, "-m", "fabric_adapter.shim", *words),
-        env=(),
-        log=str(home.node(plan.chaincode_process) / "log"),
-        stop_round=CHAINCODE_ROUND,
-    )
+    made = back_end(plan.wish.kind).write(home, plan)
+    write_specs(home, made.specs)
+    return made.package_id
 
 
 async def _start(home: Home, plan: Plan) -> None:
-    """Everything at once; back when every port listens: peers that join earlier find each other late."""
+    """Everything at once; back when every port listens."""
     control.launch(home)
     ask(home, "start", names=[spec.name for spec in read_specs(home)])
-    addresses = [plan.orderer_address, plan.chaincode_address, *(peer.address for peer in plan.peers)]
-    addresses.append(plan.orderer_address.rpartition(":")[0] + f":{plan.orderer['admin']}")
-    work = asyncio.gather(*(accepts(f"tcp://{address}") for address in addresses))
+    addresses = back_end(plan.wish.kind).addresses(plan).values()
+    work = asyncio.gather(*(accepts(f"tcp://{address}") for each in addresses for address in each))
     await unless_one_dies(home, work, UP_TIMEOUT_S)
 
 
 async def _join(home: Home, plan: Plan, package_id: str) -> None:
-    await admin.join_orderer(home, plan)
-    await asyncio.gather(*(_equip(home, peer) for peer in plan.peers))
-    await admin.deploy(home, plan, package_id)
+    await back_end(plan.wish.kind).join(home, plan, package_id)
     await admin.chaincode_answers(home, plan, PING)
 
 
-async def _equip(home: Home, peer: Peer) -> None:
-    await admin.join_peer(home, peer)
-    await admin.install(home, peer)
-
-
-async def _resume(home: Home) -> dict[str, Json]:
-    """Start the processes of a network that was stopped."""
+async def _resume(request: Request) -> dict[str, Json]:
+    """Start the processes of a network that was stopped, as the kind that it is."""
+    home, plan = request.home, read_plan(request.home)
+    await asyncio.to_thread(back_end(plan.wish.kind).prepare, request.say)
     control.end_leftovers(home)
-    plan = read_plan(home)
     await _start(home, plan)
     await unless_one_dies(home, admin.chaincode_answers(home, plan, PING), UP_TIMEOUT_S)
     return document.save(home, dict(read_json(home.document)), ask(home, "status")["processes"])
@@ -241,9 +181,8 @@ async def restart(home: Home, name: str) -> list[str]:
     if home.document.exists():
         document.save(home, dict(read_json(home.document)), table)
     plan = read_plan(home)
-    where = {peer.name: peer.address for peer in plan.peers}
-    where |= {ORDERER: plan.orderer_address, plan.chaincode_process: plan.chaincode_address}
-    await unless_one_listens(home, [where[item] for item in names])
+    where = back_end(plan.wish.kind).addresses(plan)
+    await unless_one_listens(home, [address for item in names for address in where[item]])
     return names
 
 
@@ -255,6 +194,20 @@ async def unless_one_listens(home: Home, addresses: Sequence[str]) -> None:
     except TimeoutError as error:
         wanted = ", ".join(addresses)
         raise ToolError(f"{wanted}: expected to listen within {UP_TIMEOUT_S:.0f} s\n{last_words(home)}") from error
+
+
+def enroll(home: Home, org: int, name: str, role: str = "client") -> Path:
+    """A new member of an organisation, known at once; returns the certificate's file, the key lies beside it."""
+    plan = read_plan(home)
+    if not 1 <= org <= len(plan.peers):
+        raise ToolError(f"organisation: expected 1 to {len(plan.peers)}, got {org}")
+    peer = plan.peers[org - 1]
+    made = members.add_member(home, peer.org, name, role)
+    if home.document.exists():
+        doc = dict(read_json(home.document))
+        doc["orgs"][org - 1]["members"] = document.members(home, peer)
+        document.write(home, doc)
+    return made
 
 
 async def status(home: Home) -> dict[str, Json]:
@@ -279,9 +232,10 @@ async def status(home: Home) -> dict[str, Json]:
 async def _blocks(home: Home, alive: Sequence[str]) -> dict[str, int]:
     """How many blocks each peer has, of those that answer at once."""
     plan = read_plan(home)
-    peers = [peer for peer in plan.peers if peer.name in alive]
-    heights = await asyncio.gather(*(_height(home, plan, peer) for peer in peers))
-    return {peer.name: height for peer, height in zip(peers, heights, strict=True) if height is not None}
+    where = {peer.name: peer for peer in plan.peers} | {LEDGER: plan.peers[0]}
+    names = [name for name in alive if name in where]
+    heights = await asyncio.gather(*(_height(home, plan, where[name]) for name in names))
+    return {name: height for name, height in zip(names, heights, strict=True) if height is not None}
 
 
 async def _height(home: Home, plan: Plan, peer: Peer) -> int | None:

@@ -20,18 +20,19 @@ from fabric_adapter.network.plan import DEFAULT_USERS, ORDERER, Home, Plan
 
 MEMBER_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 CA, TLS_CA = "ca", "tlsca"
+ADMIN = "admin"
+ADMINS = (ADMIN, "writer")  # the writer makes Ticks, which a chaincode takes from administrators and peers only
 
 
 def make_all(home: Home, plan: Plan) -> None:
     """Every certificate that a new network needs."""
     _make_org(home.crypto(ORDERER), ORDERER, ORDERER)
-    for user in ("admin",):
-        add_member(home, ORDERER, user)
+    add_member(home, ORDERER, ADMIN, ADMIN)
     issue_tls(home, ORDERER, "admin")
     for peer in plan.peers:
         _make_org(home.crypto(peer.org), peer.org, "peer")
         for user in DEFAULT_USERS:
-            add_member(home, peer.org, user)
+            add_member(home, peer.org, user, ADMIN if user in ADMINS else "client")
     issue_tls(home, plan.peers[0].org, "chaincode")
     issue_tls(home, plan.peers[0].org, "chaincode-client")
 
@@ -59,14 +60,13 @@ def issue_tls(home: Home, org: str, name: str) -> None:
     crypto.write_pair(folder / "tls", pair, name)
 
 
-def add_member(home: Home, org: str, name: str) -> Path:
-    """A new member of an organisation; returns its certificate's file, the key lies beside it."""
+def add_member(home: Home, org: str, name: str, role: str = "client") -> Path:
+    """A new member of an organisation, in a node role; returns its certificate's file, the key lies beside it."""
     if not MEMBER_NAME.fullmatch(name):
         raise ToolError(f"member: expected lower-case letters, digits, '.', '_' and '-', got {name!r}")
     folder = home.crypto(org)
     if (folder / "members" / f"{name}.crt").exists():
         raise ToolError(f"member {name} of {org}: expected a new name, got one that is taken")
-    role = "admin" if name == "admin" else "client"
     pair = crypto.issue(crypto.read_pair(folder, CA), Subject(name=f"{name}.{org}", role=role))
     crypto.write_pair(folder / "members", pair, name)
     return folder / "members" / f"{name}.crt"

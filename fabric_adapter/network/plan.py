@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any as Json
 
-from cosmos_wire.errors import ToolError
-from fabric_adapter.network import policy
+from cosmos_wire.errors import ChainError, ToolError
+from fabric_adapter.chaincodes import KEY_VALUE
+from fabric_wire.policy import parse_policy
 from processes import files
 
 CHANNEL = "energy"
 CHAINCODE = "microgrid"
-SAMPLE_CHAINCODE = "fabric_adapter.shim.keyvalue:KeyValue"
 ORGS_MAX = 16
-ORDERER = "orderer"
+REAL, EMBEDDED = "fabric", "fabric-embedded"  # kinds of ledgers
+ORDERER, LEDGER = "orderer", "ledger"  # ledger: the one process of an embedded network
 HOST = "127.0.0.1"
 ORDERER_MSP = "OrdererMSP"
 DEFAULT_USERS = ("admin", "writer", "relayer", "user")
@@ -63,16 +64,23 @@ class Batch:
     bytes_max: int = 10 << 20
 
 
+USUAL_BATCH: Mapping[str, Batch] = {REAL: Batch(), EMBEDDED: Batch(timeout_ms=10)}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
-    """What `up` is asked for; `endorsement` empty: every organisation's peer."""
+    """What `up` is asked for; `endorsement` empty: every organisation's peer; `batch` None: as the kind has it.
 
+    `factory`: a chaincode of `fabric_adapter.chaincodes`, or MODULE:NAME of one.
+    """
+
+    kind: str = REAL
     orgs: int = 2
     channel: str = CHANNEL
     chaincode: str = CHAINCODE
-    factory: str = SAMPLE_CHAINCODE
+    factory: str = KEY_VALUE
     endorsement: str = ""
-    batch: Batch = field(default_factory=Batch)
+    batch: Batch | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +123,13 @@ class Plan:
     @property
     def endorsement(self) -> str:
         """Endorsement policy of the chaincode, as text."""
-        return self.wish.endorsement or policy.all_of([peer.msp_id for peer in self.peers])
+        peers = ", ".join(f"'{peer.msp_id}.peer'" for peer in self.peers)
+        return self.wish.endorsement or f"AND({peers})"
+
+    @property
+    def batch(self) -> Batch:
+        """When the orderer cuts a block."""
+        return self.wish.batch or USUAL_BATCH[self.wish.kind]
 
     @property
     def orderer_address(self) -> str:
@@ -141,7 +155,7 @@ class Plan:
         """From the JSON form."""
         wish = dict(doc["wish"])
         return cls(
-            wish=Wish(**{**wish, "batch": Batch(**wish["batch"])}),
+            wish=Wish(**{**wish, "batch": Batch(**wish["batch"]) if wish["batch"] else None}),
             peers=tuple(Peer(**peer) for peer in doc["peers"]),
             orderer=doc["orderer"],
             chaincode_port=doc["chaincode_port"],
@@ -159,6 +173,8 @@ def ports_needed(wish: Wish) -> int:
 
 def make_plan(wish: Wish, ports: Sequence[int]) -> Plan:
     """A plan on leased ports; raises ToolError when the wish can't be granted."""
+    if wish.kind not in USUAL_BATCH:
+        raise ToolError(f"kind: expected one of {', '.join(USUAL_BATCH)}, got {wish.kind!r}")
     if not 1 <= wish.orgs <= ORGS_MAX:
         raise ToolError(f"organisations: expected 1 to {ORGS_MAX}, got {wish.orgs}")
     left = iter(ports)
@@ -171,7 +187,10 @@ def make_plan(wish: Wish, ports: Sequence[int]) -> Plan:
         orderer={name: next(left) for name in ORDERER_PORTS},
         chaincode_port=next(left),
     )
-    policy.parse(plan.endorsement)  # a wrong one is refused before anything is started
+    try:
+        parse_policy(plan.endorsement)  # a wrong one is refused before anything is started
+    except ChainError as error:
+        raise ToolError(f"endorsement: {error}") from error
     return plan
 
 

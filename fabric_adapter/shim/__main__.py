@@ -1,4 +1,4 @@
-"""Serve a chaincode: `python -m fabric_adapter.shim --address HOST:PORT --package-id ID --chaincode MODULE:NAME`.
+"""Serve a chaincode: `python -m fabric_adapter.shim --address HOST:PORT --package-id ID --chaincode NAME`.
 
 The package id is what the peer's `install` answers, `label:sha256`. Without the TLS options the server is in the clear.
 """
@@ -6,31 +6,13 @@ The package id is what the peer's `install` answers, `label:sha256`. Without the
 from __future__ import annotations
 
 import argparse
-import asyncio
-import importlib
 import logging
-import signal
-import sys
 from pathlib import Path
 
-import uvloop
-
-from cosmos_wire.errors import BsmgError, ToolError
+from cosmos_wire.errors import ToolError
+from fabric_adapter import serving
+from fabric_adapter.chaincodes import load
 from fabric_adapter.shim.server import ServerTls, Service, serve
-from fabric_adapter.stub import Chaincode
-
-
-def load(name: str) -> Chaincode:
-    """The chaincode that MODULE:NAME makes, called without arguments; raises ToolError when it is not there."""
-    module, _, factory = name.partition(":")
-    try:
-        made = getattr(importlib.import_module(module), factory)()
-    except (ImportError, AttributeError) as error:
-        raise ToolError(f"chaincode {name!r}: expected MODULE:NAME that can be imported, got {error}") from error
-    if not callable(getattr(made, "invoke", None)):
-        raise ToolError(f"chaincode {name!r}: expected something with `invoke`, got {type(made).__name__}")
-    program: Chaincode = made
-    return program
 
 
 def parser() -> argparse.ArgumentParser:
@@ -60,29 +42,20 @@ def tls_of(options: argparse.Namespace) -> ServerTls | None:
 
 
 async def run(options: argparse.Namespace) -> None:
-    """Serve until SIGTERM."""
+    """Serve until cancelled."""
     service = Service(
         address=options.address,
         package_id=options.package_id,
         program=load(options.chaincode),
         tls=tls_of(options),
     )
-    serving = asyncio.ensure_future(serve(service, lambda where: logging.info("%s at %s", options.chaincode, where)))
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, serving.cancel)
-    try:
-        await serving
-    except asyncio.CancelledError:
-        logging.info("ended")
+    await serve(service, lambda where: logging.info("%s at %s", options.chaincode, where))
 
 
 def main() -> None:
-    """Exit code 1 and one line for what a person can put right."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    try:
-        uvloop.run(run(parser().parse_args()))
-    except BsmgError as error:
-        sys.exit(f"error: {error}")
+    """By the command line's options, until SIGTERM."""
+    options = parser().parse_args()
+    serving.main(lambda: run(options))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from datetime import timedelta
 
 import pytest
 
-from fabric_adapter.embedded.endorser import ChaincodeRefusedError, DisagreementError, DuplicateError
+from fabric_adapter.embedded.endorser import ANYBODY, ChaincodeRefusedError, DisagreementError, DuplicateError
 from fabric_adapter.stub import Response
 from fabric_wire import p256
 from fabric_wire.envelopes import block_data_hash, block_header_hash
@@ -166,7 +166,7 @@ async def test_proposals_that_are_refused(ledger, user, orgs):
         accept(ledger, user, channel_id="other")
     for name in ("other", "qscc"):
         with pytest.raises(InvalidProposal, match=f"chaincode: expected .*microgrid.*, got '{name}'"):
-            ledger.endorsers.endorse(accept(ledger, user, chaincode=name), ())
+            ledger.endorsers.endorse(accept(ledger, user, chaincode=name), ANYBODY)
     with pytest.raises(InvalidProposal, match="time"):
         accept(ledger, user, time_ns=1)
     signed = sign_proposal(orgs[0].node("client").secret, build_proposal(asked(user, b"ping")))

@@ -13,7 +13,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from fabric_adapter.embedded.disk import Disk, Place
-from fabric_adapter.embedded.endorser import Ready
+from fabric_adapter.embedded.endorser import ANYBODY, Ready
 from fabric_adapter.embedded.ledger import Ledger
 from fabric_adapter.embedded.network import Network, Node
 from fabric_adapter.embedded.orderer import BatchRules
@@ -86,7 +86,7 @@ def asked(creator: Node, *args: bytes) -> Invocation:
 
 def endorse(ledger: Ledger, creator: Node, invocation: Invocation) -> Ready:
     signed = sign_proposal(creator.secret, build_proposal(invocation))
-    return ledger.endorsers.endorse(ledger.endorsers.accept(signed, time.time_ns()), ())
+    return ledger.endorsers.endorse(ledger.endorsers.accept(signed, time.time_ns()), ANYBODY)
 
 
 def envelope(creator: Node, ready: Ready) -> bytes:
@@ -102,7 +102,7 @@ async def transact(ledger: Ledger, creator: Node, *args: bytes) -> Place:
 
 def value_of(ledger: Ledger, creator: Node, key: bytes) -> bytes:
     signed = sign_proposal(creator.secret, build_proposal(asked(creator, b"get", key)))
-    return ledger.endorsers.evaluate(ledger.endorsers.accept(signed, time.time_ns())).payload
+    return ledger.endorsers.evaluate(ledger.endorsers.accept(signed, time.time_ns()), ANYBODY).payload
 
 
 def without(ready: Ready, keep: int) -> Ready:

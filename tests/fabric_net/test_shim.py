@@ -12,10 +12,10 @@ import grpc
 import pytest
 
 from cosmos_wire.errors import ToolError
+from fabric_adapter.chaincodes import load
 from fabric_adapter.identity import MESSAGE_BYTES_MAX, Tls, open_channel
 from fabric_adapter.network import crypto
 from fabric_adapter.network.crypto import Subject
-from fabric_adapter.shim.__main__ import load
 from fabric_adapter.shim.keyvalue import KeyValue
 from fabric_adapter.shim.server import ServerTls, Service, serve
 from fabric_adapter.shim.session import Message
@@ -363,5 +363,6 @@ def test_what_is_no_chaincode_is_not_loaded(name: str):
         load(name)
 
 
-def test_the_sample_is_loaded():
-    assert isinstance(load("fabric_adapter.shim.keyvalue:KeyValue"), KeyValue)
+@pytest.mark.parametrize("name", ["keyvalue", "fabric_adapter.shim.keyvalue:KeyValue"])
+def test_the_sample_is_loaded(name: str):
+    assert isinstance(load(name), KeyValue)
