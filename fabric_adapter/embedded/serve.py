@@ -88,6 +88,9 @@ async def _listen(home: Home, ledger: Ledger, peer: Peer) -> grpc.aio.Server:
     tls = crypto.read_pair(home.crypto(peer.org) / "tls", "peer")
     pairs = [(tls.key_pem, tls.certificate_pem)]
     credentials = grpc.ssl_server_credentials(pairs)  # type: ignore[no-untyped-call]  # grpcio ships no types
-    server.add_secure_port(peer.address, credentials)
+    try:
+        server.add_secure_port(peer.address, credentials)
+    except RuntimeError as error:
+        raise ToolError(f"{peer.address}: expected a free port, got: address already in use") from error
     await server.start()
     return server
