@@ -9,6 +9,7 @@ from typing import Protocol
 from bsmg.client.feed import Head
 from bsmg.client.grpc import R
 from bsmg.client.lane import TxOutcome
+from cosmos_wire.errors import ToolError
 from cosmos_wire.protos import Any, Message
 from ibc_core.host import Event
 from ibc_core.light_client import Height
@@ -78,6 +79,10 @@ class Evidence:
     time_ns: int
     headers: tuple[Any, ...]
     proofs: Mapping[bytes, Proof]
+
+
+class NotNowError(ToolError):
+    """Nothing can be proven at this moment; nothing is wrong with what was asked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

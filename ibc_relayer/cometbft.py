@@ -4,47 +4,33 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
 from bsmg.client.chain import Proven
 from bsmg.client.comet import CometClient, LightBlock
-from bsmg.client.errors import SimulationFailed
 from bsmg.client.feed import Head
-from bsmg.client.grpc import R
-from bsmg.client.lane import SigningLane, TxOutcome
 from bsmg.client.rpc import Rpc
 from cosmos_wire.errors import ToolError
 from cosmos_wire.protos import (
     Any,
     DecodeError,
-    Message,
     cmt_types,
     cmt_validator,
     staking_query,
     tendermint_client,
 )
 from cosmos_wire.tx import pack
-from ibc_core.host import Event
 from ibc_core.ics23.specs import IAVL_SPEC, TENDERMINT_SPEC
 from ibc_core.light_client import Height
 from ibc_core.tendermint import build
 from ibc_relayer.chain import Evidence, FirstStates, Need, Proof
 from ibc_relayer.client_types import NS, TENDERMINT_CLIENT_URL, TENDERMINT_HEADER_URL, ClientInfo
 from ibc_relayer.clients import MAX_CLOCK_DRIFT_S
-from ibc_relayer.headers import UPDATE_EVENT, with_headers
-from ibc_relayer.plan import End
-from ibc_relayer.v2.packet import DESTINATION_CLIENT, SOURCE_CLIENT
 
 TRUSTING_SHARE = Fraction(2, 3)  # of unbonding, as Hermes and the Go relayer choose it
 LIGHT_BLOCKS_KEPT = 64
 PROOFS_AT_ONCE = 16
-_SEARCH = {
-    "send_packet": ("packet_src_port", "packet_src_channel"),
-    "write_acknowledgement": ("packet_dst_port", "packet_dst_channel"),
-}
-_SEARCH_V2 = {"send_packet": SOURCE_CLIENT, "write_acknowledgement": DESTINATION_CLIENT}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,88 +48,6 @@ async def block_limits(rpc: Rpc, height: int) -> BlockLimits:
     """
     block = (await rpc.consensus_params(max(height, 1)))["block"]
     return BlockLimits(max_bytes=int(block["max_bytes"]), max_gas=int(block["max_gas"]))
-
-
-class CometChain:
-    """Reads and submits through one node and one lane."""
-
-    def __init__(self, client: CometClient, lane: SigningLane) -> None:
-        self.client, self.lane = client, lane
-        self.chain_id, self.signer = client.chain_id, lane.address
-
-    async def head(self) -> Head:
-        """The newest block."""
-        return await self.client.head()
-
-    async def wait_above(self, height: int) -> Head:
-        """The head, as soon as it is above `height`."""
-        return await self.client.feed.wait_above(height)
-
-    async def events(self, height: int) -> tuple[Event, ...]:
-        """Events of successful transactions in order, then of the hooks."""
-        record = await self.client.feed.record(height)
-        both = zip(record.txs, record.results.txs, strict=False)
-        of_txs = (item for raw, result in both if result.code == 0 for item in with_headers(raw, result.events))
-        return (*of_txs, *record.results.hook_events)
-
-    async def query(self, path: str, request: Message, response: type[R], height: int | None = None) -> R:
-        """Typed query."""
-        return await self.client.query(path, request, response, height)
-
-    async def search(self, kind: str, end: End, sequences: tuple[int, int]) -> tuple[Event, ...]:
-        """Past events by the transaction and block indices; both, since hooks send packets too."""
-        place = _place(kind, end)
-        first, last = sequences
-        terms = (
-            *(f"{kind}.{key}='{value}'" for key, value in place.items()),
-            f"{kind}.packet_sequence>={first}",
-            f"{kind}.packet_sequence<={last}",
-        )
-        query = " AND ".join(terms)
-        txs, heights = await asyncio.gather(self.client.rpc.tx_search(query), self.client.rpc.block_search(query))
-        found = [item for tx in txs if tx.result.code == 0 for item in tx.result.events]
-        for height in heights:
-            found += (await self.client.rpc.block_results(height)).hook_events
-        return tuple(item for item in found if _in_range(item, kind, place, sequences))
-
-    async def updates(self, client_id: str, height: Height) -> tuple[Event, ...]:
-        """Past updates of a client, by the transaction index."""
-        query = f"update_client.client_id='{client_id}' AND update_client.consensus_height='{height}'"
-        txs = await self.client.rpc.tx_search(query, pages_max=1)
-        found = (item for tx in txs if tx.result.code == 0 for item in with_headers(tx.tx, tx.result.events))
-        wanted = {("client_id", client_id), ("consensus_height", str(height))}
-        return tuple(item for item in found if item.type == UPDATE_EVENT and wanted <= set(item.attributes))
-
-    async def submit(self, messages: Sequence[Message]) -> TxOutcome:
-        """One transaction through the lane; a dry run that fails is a refusal like any other."""
-        try:
-            return await self.lane.submit(messages)
-        except SimulationFailed as error:
-            return TxOutcome(height=0, code=1, codespace="simulation", log=error.detail, events=(), tx_hash="")
-
-    def queued(self) -> int:
-        """Callers of the lane."""
-        return self.lane.waiting
-
-    async def spendable(self) -> int:
-        """Balance for fees."""
-        denom = self.lane.policy.denom
-        return await self.client.balance(self.signer, denom) if denom else 0
-
-
-def _place(kind: str, end: End) -> dict[str, str]:
-    """Attributes by which an event of that kind names the end."""
-    if end.v2:
-        return {_SEARCH_V2[kind]: end.channel}
-    port_key, channel_key = _SEARCH[kind]
-    return {port_key: end.port, channel_key: end.channel}
-
-
-def _in_range(item: Event, kind: str, place: dict[str, str], sequences: tuple[int, int]) -> bool:
-    known = dict(item.attributes)
-    if item.type != kind or any(known.get(key) != value for key, value in place.items()):
-        return False
-    return sequences[0] <= int(known.get("packet_sequence", "-1")) <= sequences[1]
 
 
 class CometProver:

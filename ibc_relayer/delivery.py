@@ -11,11 +11,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from bsmg.client.errors import NodeError
 from bsmg.client.lane import TxOutcome
 from cosmos_wire.errors import BsmgError
 from cosmos_wire.protos import Message
 from ibc_relayer.batch import Limits, split_bytes
-from ibc_relayer.chain import Party
+from ibc_relayer.chain import NotNowError, Party
 from ibc_relayer.clients import Ground, ground
 from ibc_relayer.messages import messages, needed
 from ibc_relayer.metrics import Metrics
@@ -31,11 +32,15 @@ WHOLE_TX = {("sdk", code) for code in (3, 4, 5, 9, 13, 19, 20, 28, 30, 32)}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """End of one step. `height`: the host's events up to there tell what became of it."""
+    """End of one step. `height`: the host's events up to there tell what became of it.
+
+    `passing`: a node was away or the like, so that the step is not to blame.
+    """
 
     done: bool
     height: int
     detail: str = ""
+    passing: bool = False
 
 
 Results = dict[object, Result]
@@ -59,7 +64,7 @@ class Delivery:
             built = messages(steps, base, self.host.chain.signer)
             return await self._submit(steps, built, base)
         except BsmgError as error:
-            return _all(steps, Result(done=False, height=0, detail=str(error)))
+            return _all(steps, _fault(error))
 
     async def _submit(self, steps: Sequence[Step], built: list[Message], base: Ground) -> Results:
         update_bytes = sum(message.ByteSize() for message in base.updates)
@@ -76,7 +81,7 @@ class Delivery:
         try:
             outcome = await self.host.chain.submit([*base.updates, *built])
         except BsmgError as error:
-            return _all(steps, Result(done=False, height=0, detail=str(error)))
+            return _all(steps, _fault(error))
         self.metrics.txs.labels(self.host.chain.chain_id, outcome.codespace, str(outcome.code)).inc()
         if outcome.ok:
             self._count(steps)
@@ -115,6 +120,11 @@ class Delivery:
     def _count(self, steps: Sequence[Step]) -> None:
         for step in steps:
             self.metrics.messages.labels(self.host.chain.chain_id, step.action.name.lower()).inc()
+
+
+def _fault(error: BsmgError) -> Result:
+    """Nothing was submitted, or nobody knows."""
+    return Result(done=False, height=0, detail=str(error), passing=isinstance(error, NodeError | NotNowError))
 
 
 def _detail(outcome: TxOutcome) -> str:

@@ -10,7 +10,8 @@ from bsmg.client.comet import CometClient, Endpoints
 from cosmos_wire.errors import ToolError
 from ibc_relayer.batch import Limits
 from ibc_relayer.chain import Party
-from ibc_relayer.cometbft import CometChain, CometProver, block_limits
+from ibc_relayer.client_chain import ClientChain
+from ibc_relayer.cometbft import CometProver, block_limits
 from ibc_relayer.config import ChainConfig, PathConfig, RelayerConfig
 from ibc_relayer.discover import find_path, path_of_channel, unused_client
 from ibc_relayer.handshake import PathIds, create_path
@@ -48,7 +49,7 @@ class Parties:
         block = await block_limits(client.rpc, (await client.head()).height)
         self.limits[chain.id] = chain.limits.within(block.max_bytes)
         lane = client.lane(chain.signing_key(), chain.fees_within(block.max_gas))
-        return Party(chain=CometChain(client, lane), prover=CometProver(client))
+        return Party(chain=ClientChain(client, lane), prover=CometProver(client))
 
     async def close(self) -> None:
         """Close every connection."""

@@ -33,6 +33,7 @@ GAP_BLOCKS_MAX = 200  # further behind than this, full queries are cheaper than 
 RECOVER_PER_TURN = 400  # packets whose data is searched for in one turn, so that new ones flow meanwhile
 CHECK_BLOCKS = 5  # between looks at a client's status and age
 BACKOFF_BLOCKS_MAX = 64
+PASSING_BLOCKS = 2  # until a node that was away is asked again
 NEVER = 1 << 62
 ORDERED = 2  # ORDER_ORDERED of ICS-04
 ERROR_WAIT_S = 1.0
@@ -307,13 +308,25 @@ class PathWorker:
             results = await delivery.run(batch)
         finally:
             head = await self.parties[side].chain.head()
+            self._log_passing(side, list(results.values()))
             for step in batch:
                 self._settle(side, step, results.get(step.ident), head)
+
+    def _log_passing(self, side: int, results: Sequence[Result]) -> None:
+        waiting = [result for result in results if result.passing]
+        if waiting:
+            chain_id = self.parties[side].chain.chain_id
+            log.warning(
+                "path %s: %d messages for %s wait: %s", self.spec.name, len(waiting), chain_id, waiting[0].detail
+            )
 
     def _settle(self, side: int, step: Step, result: Result | None, head: Head) -> None:
         if result is not None and result.done:
             self._failures.pop(step.ident, None)
             self._holds[step.ident] = _Hold(side=side, height=result.height)
+            return
+        if result is not None and result.passing:
+            self._holds[step.ident] = _Hold(side=side, height=head.height + PASSING_BLOCKS)
             return
         count = self._failures[step.ident] = self._failures.get(step.ident, 0) + 1
         pause = min(2 ** min(count, 16), BACKOFF_BLOCKS_MAX)

@@ -12,8 +12,9 @@ from bsmg.demo.scene import Scene, Way
 from cosmos_wire.errors import ToolError
 from cosmos_wire.protos import channel_tx
 from ibc_relayer.chain import Party
+from ibc_relayer.client_chain import ClientChain
 from ibc_relayer.clients import ground
-from ibc_relayer.cometbft import CometChain, CometProver
+from ibc_relayer.cometbft import CometProver
 from ibc_relayer.events import Sent, facts
 from ibc_relayer.messages import messages, needed
 from ibc_relayer.plan import Action, Packet, Step
@@ -94,4 +95,4 @@ def _party(scene: Scene, chain_id: str) -> Party:
     client, lane = scene.chains[chain_id], scene.faucets[chain_id]
     if not isinstance(client, CometClient) or not isinstance(lane, SigningLane):
         raise ToolError(f"forged proof: expected a link of CometBFT chains, got {chain_id}")
-    return Party(chain=CometChain(client, lane), prover=CometProver(client))
+    return Party(chain=ClientChain(client, lane), prover=CometProver(client))

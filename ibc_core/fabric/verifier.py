@@ -62,20 +62,25 @@ class Attested:
 
 def verify(trust: Trust, endorsed: EndorsedPayload) -> Attested:
     """The attested facts; raises a typed error at the first check that fails."""
+    attested = read(trust.scope, endorsed)
+    check_endorsements(trust, endorsed, attested.time_ns)
+    return attested
+
+
+def read(scope: Scope, endorsed: EndorsedPayload) -> Attested:
+    """The same without a look at who signed: for whoever has the payload from a peer that it trusts."""
     parts = Parts(
         channel_header=endorsed.channel_header,
         signature_header=endorsed.signature_header,
         payload=endorsed.proposal_payload,
     )
-    args = _check_proposal(trust.scope, parts)
+    args = _check_proposal(scope, parts)
     action = read_action(endorsed.response_payload)
-    _check_response(trust.scope, parts, action)
-    own = _own_set(trust.scope, action.sets)
-    attestations = _check_writes(trust.scope, args, own)
+    _check_response(scope, parts, action)
+    own = _own_set(scope, action.sets)
+    attestations = _check_writes(scope, args, own)
     _check_reads(args, own, attestations)
-    attested = _facts(args, attestations)
-    check_endorsements(trust, endorsed, attested.time_ns)
-    return attested
+    return _facts(args, attestations)
 
 
 def _differs(refusal: type[ChainError], what: str, expected: object, got: object) -> None:

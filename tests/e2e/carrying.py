@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from cosmos_wire.protos import Message, channel_query, channel_tx
 from ibc_relayer.chain import Party
+from ibc_relayer.client_chain import ClientChain
 from ibc_relayer.clients import ground
-from ibc_relayer.cometbft import CometChain, CometProver
+from ibc_relayer.cometbft import CometProver
 from ibc_relayer.events import Acked, Sent, facts
 from ibc_relayer.messages import messages, needed
 from ibc_relayer.plan import Action, Packet, Step
@@ -14,7 +15,7 @@ from tests.e2e.net import Side, TxOutcome
 
 def party(side: Side) -> Party:
     """The side as a relayer sees it, signing with the faucet's key."""
-    return Party(chain=CometChain(side.client, side.faucet), prover=CometProver(side.client))
+    return Party(chain=ClientChain(side.client, side.faucet), prover=CometProver(side.client))
 
 
 def packet_of(outcome: TxOutcome) -> Packet:

@@ -16,8 +16,8 @@ from bsmg.client.lane import FeePolicy, TxOutcome
 from cosmos_wire.protos import client_tx
 from cosmos_wire.tx import pack
 from ibc_core.tendermint import build
+from ibc_relayer.client_chain import ClientChain
 from ibc_relayer.clients import client_info
-from ibc_relayer.cometbft import CometChain
 from tests.e2e.test_fork import with_other_root
 from tests.interop.net import Chain, until
 from tests.interop.relay import Ours, Transfers, drained, escrow, transfer, voucher
@@ -91,7 +91,7 @@ async def lie(host: Chain, subject: Simd, client_id: str) -> TxOutcome:
     chain = subject.chain()
     async with CometClient(chain.id, Endpoints(rpc=chain.rpc)) as a, CometClient(host.id, _ends(host)) as b:
         lane = b.lane(key_from_mnemonic(host.accounts["faucet"]["mnemonic"]), FeePolicy())
-        trusted = (await client_info(CometChain(b, lane), client_id)).latest
+        trusted = (await client_info(ClientChain(b, lane), client_id)).latest
         head = await a.feed.wait_above(trusted.height + 1)
         block = await a.light_block(head.height)
         signed = with_other_root(block, seeds)

@@ -25,8 +25,9 @@ from ibc_core import paths
 from ibc_core.state import height_message
 from ibc_relayer import clients
 from ibc_relayer.chain import Party
+from ibc_relayer.client_chain import ClientChain
 from ibc_relayer.clients import Ground
-from ibc_relayer.cometbft import CometChain, CometProver
+from ibc_relayer.cometbft import CometProver
 from ibc_relayer.events import Sent, facts
 from ibc_relayer.handshake import ChannelSpec, create_path
 from ibc_relayer.plan import End, Packet
@@ -264,7 +265,7 @@ async def _side(stack: AsyncExitStack, chain: Chain, *, ours: bool) -> Side:
     made = await stack.enter_async_context(CometClient(chain.id, endpoints))
     relayer, faucet = (key_from_mnemonic(chain.accounts[name]["mnemonic"]) for name in ("relayer", "faucet"))
     lane = made.lane(relayer, FeePolicy(price=Decimal(GAS_PRICE), denom=chain.denom))
-    party = Party(chain=CometChain(made, lane), prover=CometProver(made))
+    party = Party(chain=ClientChain(made, lane), prover=CometProver(made))
     return Side(chain=chain, client=made, party=party, key=faucet, ours=ours)
 
 

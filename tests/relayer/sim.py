@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from typing import Any as Whatever
+from typing import ClassVar
 
 from bsmg.client.errors import NodeUnreachable, QueryNotFound, QueryRefused
 from bsmg.client.feed import Head
@@ -23,6 +24,7 @@ from cosmos_wire.protos import Any, Message, channel, commitment, ics23, tenderm
 from cosmos_wire.tx import pack
 from ibc_core import bank
 from ibc_core.core import IbcCore
+from ibc_core.fabric.client import FabricClient
 from ibc_core.host import BlockEnv, Context, Event, EventLog, FreeGas, Overlay
 from ibc_core.ics23.specs import IAVL_SPEC, TENDERMINT_SPEC
 from ibc_core.light_client import Height
@@ -30,7 +32,7 @@ from ibc_core.router import Handshake, Outgoing
 from ibc_core.tendermint import build
 from ibc_core.tendermint.client import TendermintClient
 from ibc_core.transfer import Transfer, TransferV2
-from ibc_relayer.chain import Evidence, FirstStates, Need, Party, Proof
+from ibc_relayer.chain import Evidence, FirstStates, Need, Party, Proof, Prover
 from ibc_relayer.client_types import NS, ClientInfo
 from ibc_relayer.events import facts
 from ibc_relayer.plan import End
@@ -102,9 +104,9 @@ class SimChain:
         self.db = StateDb.open(home / chain_id, options)
         self.light = LightChain(chain_id, [f"{chain_id} {name}" for name in ("ann", "bob", "cy", "dan")])
         router: dict[str, Whatever] = {}
-        client = TendermintClient()
+        clients: dict[str, Whatever] = {kind.type_url: kind for kind in (TendermintClient(), FabricClient())}
         router_v2: dict[str, Whatever] = {"transfer": TransferV2()}
-        self.core = IbcCore({client.type_url: client}, router, router_v2)
+        self.core = IbcCore(clients, router, router_v2)
         self.transfer, self.echo = Transfer(self.core), EchoApp()
         router.update({"transfer": self.transfer, "echo": self.echo})
         self.modules: list[Whatever] = [self.core, self.transfer]
@@ -253,6 +255,8 @@ class Faults:
 class SimParty:
     """`Chain` and `Prover` of a simulated chain, behind a transport with faults."""
 
+    chain_type: ClassVar[type[SimChain]] = SimChain
+
     sim: SimChain
     faults: Faults
     name: str = "relayer"
@@ -267,9 +271,12 @@ class SimParty:
         return address(self.name)
 
     def party(self) -> Party:
-        return Party(chain=self, prover=self)
+        return Party(chain=self, prover=self._prover())
 
-    async def _transport(self, chance: float) -> None:
+    def _prover(self) -> Prover:
+        return self
+
+    async def lose(self, chance: float) -> None:
         self.faults.calls += 1
         for _ in range(self.faults.rng.randrange(3)):
             await asyncio.sleep(0)
@@ -285,15 +292,15 @@ class SimParty:
         return await self.head()
 
     async def events(self, height: int) -> tuple[Event, ...]:
-        await self._transport(self.faults.lost_query)
+        await self.lose(self.faults.lost_query)
         return self.sim.events[height]
 
     async def query(self, path: str, request: Message, response: type, height: int | None = None) -> Whatever:
-        await self._transport(self.faults.lost_query)
+        await self.lose(self.faults.lost_query)
         return self.sim.query(path, request, height)
 
     async def search(self, kind: str, end: End, sequences: tuple[int, int]) -> tuple[Event, ...]:
-        await self._transport(self.faults.lost_query)
+        await self.lose(self.faults.lost_query)
         found = []
         for height in sorted(self.sim.events):
             found += [item for item in self.sim.events[height] if item.type == kind]
@@ -311,7 +318,7 @@ class SimParty:
         return tuple(item for item in known if wanted <= set(item.attributes))
 
     async def submit(self, messages: Sequence[Message]) -> TxOutcome:
-        await self._transport(self.faults.lost_call)
+        await self.lose(self.faults.lost_call)
         try:
             self.sim.check(messages)
         except ChainError as error:
@@ -324,7 +331,7 @@ class SimParty:
         if self.faults.rng.random() < self.faults.duplicate:
             self.sim.submit_soon(*messages)
         outcome = await done
-        await self._transport(self.faults.lost_answer)
+        await self.lose(self.faults.lost_answer)
         return outcome
 
     def queued(self) -> int:
@@ -341,7 +348,7 @@ class SimParty:
         return self.sim.light.ibc_height(number)
 
     async def prove(self, need: Need) -> Evidence:
-        await self._transport(self.faults.lost_query)
+        await self.lose(self.faults.lost_query)
         head, latest = await self.head(), need.client.latest
         height, headers = latest, ()
         if latest.height < head.height:
@@ -357,7 +364,7 @@ class SimParty:
         return Proof(value=value or b"", data=commitment.MerkleProof(proofs=proofs).SerializeToString())
 
     async def first_states(self) -> FirstStates:
-        await self._transport(self.faults.lost_query)
+        await self.lose(self.faults.lost_query)
         consensus = self.sim.light.at(self.sim.height).consensus
         return FirstStates(
             client=pack(self._terms(self.sim.height)), consensus=pack(consensus), time_ns=self.sim.light.time_ns

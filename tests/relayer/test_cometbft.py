@@ -14,8 +14,9 @@ from cosmos_wire.protos import bank_tx, tendermint_client
 from cosmos_wire.tx import pack
 from ibc_core.host import Event
 from ibc_core.light_client import Height
+from ibc_relayer.client_chain import ClientChain
 from ibc_relayer.client_types import read_client_state
-from ibc_relayer.cometbft import BlockLimits, CometChain, block_limits, client_state, parse_header
+from ibc_relayer.cometbft import BlockLimits, block_limits, client_state, parse_header
 from ibc_relayer.events import ClientUpdated, Finished, Sent, facts
 from tests.client.fake_node import FakeNode
 
@@ -31,7 +32,7 @@ async def test_a_failing_dry_run_is_a_refusal_so_that_poison_can_be_isolated():
     node = await Refusing().start()
     async with CometClient("fake-1", Endpoints(rpc=node.url)) as client:
         lane = client.lane(key_from_name("r"), FeePolicy(price=Decimal(1), denom="x"))
-        outcome = await CometChain(client, lane).submit([bank_tx.MsgSend()])
+        outcome = await ClientChain(client, lane).submit([bank_tx.MsgSend()])
     await node.stop()
     assert (outcome.ok, outcome.codespace, outcome.height) == (False, "simulation", 0)
     assert "message index: 3" in outcome.log

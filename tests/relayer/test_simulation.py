@@ -19,7 +19,7 @@ from ibc_relayer.filter import PacketFilter
 from ibc_relayer.handshake import ChannelSpec, PathIds, create_path
 from ibc_relayer.metrics import Metrics
 from ibc_relayer.worker import PathSpec, PathWorker
-from tests.relayer.sim import HOUR_NS, NS, Faults, SimChain, SimParty, let_run, send_echo
+from tests.relayer.sim import HOUR_NS, NS, Faults, SimParty, let_run, send_echo
 from tests.tendermint.testgen import seal
 
 TRANSFER = ChannelSpec(ports=("transfer", "transfer"), version="ics20-1")
@@ -30,13 +30,17 @@ VOUCHER = Denom("bmga", (("transfer", "channel-0"),)).ledger_name
 
 
 class World:
+    kinds: tuple[type[SimParty], type[SimParty]] = (SimParty, SimParty)
+
     def __init__(self, home, seed=1, unbonding_ns=21 * 86_400 * NS):
         self.rng = random.Random(seed)
         self.faults = Faults(rng=self.rng)
-        self.a, self.b = SimChain("mga-1", home, unbonding_ns), SimChain("mgb-1", home, unbonding_ns)
+        self.a, self.b = (
+            kind.chain_type(name, home, unbonding_ns) for kind, name in zip(self.kinds, ("mga-1", "mgb-1"), strict=True)
+        )
         self.a.fund("alice", "bmga", SUPPLY)
         self.b.fund("alice", "bmgb", SUPPLY)
-        self.pair = (SimParty(self.a, self.faults), SimParty(self.b, self.faults))
+        self.pair = (self.kinds[0](self.a, self.faults), self.kinds[1](self.b, self.faults))
         self.parties = (self.pair[0].party(), self.pair[1].party())
         self.ids: PathIds | None = None
 
