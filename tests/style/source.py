@@ -12,7 +12,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 ROOMS = (
     "abci_app", "bench", "bsmg", "cosmos_wire", "energy", "fabric_adapter", "fabric_wire", "ibc_core", "ibc_relayer",
-    "microgrid", "processes", "testnet", "tools", "utility_cell",
+    "microgrid", "physics", "processes", "testnet", "tools", "utility_cell",
 )  # fmt: skip
 PURE = ("cosmos_wire", "energy", "fabric_wire", "ibc_core")
 

@@ -7,18 +7,20 @@ from tests.style.source import PURE, Source, imports, product, pure
 WIRE, FABRIC, CORE, CLIENT = "cosmos_wire", "fabric_wire", "ibc_core", "bsmg.client"
 CLIENT_SIDE = {
     WIRE, FABRIC, CORE, "energy", CLIENT, "ibc_relayer", "utility_cell", "processes", "fabric_adapter", "testnet",
+    "physics",
 }  # fmt: skip
 MAY_IMPORT = {
     WIRE: set(),
     FABRIC: {WIRE},
     CORE: {WIRE, FABRIC},
     "energy": {WIRE, CORE},
+    "physics": {WIRE, "energy"},  # floats: no room that a chain runs imports it
     "microgrid": {WIRE, FABRIC, CORE, "energy"},
     "fabric_adapter": {WIRE, FABRIC, CORE, "energy", "microgrid", "processes"},
     "abci_app": {WIRE, CORE, "energy", "microgrid"},
     CLIENT: {WIRE, FABRIC, CORE, "fabric_adapter"},  # of the adapter, its gateway client
     "ibc_relayer": {WIRE, CORE, CLIENT},
-    "utility_cell": {WIRE, CORE, "energy", CLIENT, "ibc_relayer"},
+    "utility_cell": {WIRE, CORE, "energy", "physics", CLIENT, "ibc_relayer"},
     "processes": {WIRE},
     "testnet": CLIENT_SIDE - {"testnet"},
     "bsmg.demo": CLIENT_SIDE | {"bsmg.audit"},
