@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 
+from abci_app.comet_blocks import CometBlocks
 from abci_app.comet_rpc import CometRpc
 from abci_app.server import UNIX, AbciServer
 from abci_app.settings import Settings
@@ -33,7 +34,7 @@ async def run_query(settings: Settings, stop: asyncio.Event) -> int:
 
 async def _serve(settings: Settings, history: StateDb, stop: asyncio.Event) -> None:
     rpc = CometRpc(settings.rpc)
-    queries = QueryServer(history, rpc, settings.operator)
+    queries = QueryServer(history, CometBlocks(rpc), settings.operator)
     sockets = AbciServer(f"{UNIX}{settings.query_socket}", queries.dispatch)
     edges: list[GrpcEdge | RestEdge] = []
     if settings.rest:

@@ -1,4 +1,4 @@
-"""What the state does not hold: blocks with their results, and how to learn of a new one; on any ledger."""
+"""What the state does not hold: blocks, transactions, validators, and how to learn of a new block; on any ledger."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from cosmos_wire.protos import abci, node_service
+from cosmos_wire.protos import Timestamp, abci, base_abci, cmt_block, cmt_p2p, cmt_query, cmt_types, node_service
 
 
 class Bell:
@@ -43,8 +43,73 @@ class Emitted:
     events: Sequence[abci.Event]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WholeBlock:
+    """A block in CometBFT's form; what has no meaning on another ledger is empty."""
+
+    block: cmt_block.Block
+    block_id: cmt_types.BlockID
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundTx:
+    """A transaction in a block."""
+
+    tx_hash: str  # upper-case hex
+    height: int
+    time: Timestamp
+    tx: bytes
+    result: abci.ExecTxResult
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TxSearch:
+    """A page of a search. `query` is in CometBFT's language; pages count from 1; order `asc`, `desc` or empty."""
+
+    query: str
+    page: int
+    limit: int
+    order: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundTxs:
+    """The page, and how many there are on all pages."""
+
+    total: int
+    txs: Sequence[FoundTx]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ValidatorPage:
+    """Some of the set that votes on a block, in the SDK's form; consensus addresses beside it."""
+
+    height: int
+    total: int
+    validators: Sequence[cmt_query.Validator]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerNode:
+    """The node below this one: what it says of itself, and which software it is (module path, version)."""
+
+    info: cmt_p2p.DefaultNodeInfo
+    module: tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerStatus:
+    """How far that node is."""
+
+    height: int
+    time: Timestamp
+    earliest: int
+    app_hash: bytes
+    is_catching_up: bool
+
+
 class Blocks(Protocol):
-    """The blocks of one chain by one node."""
+    """The blocks of one chain by one node. Methods raise QueryError, UNIMPLEMENTED for what such a ledger has not."""
 
     @property
     def kind(self) -> str:
@@ -58,7 +123,31 @@ class Blocks(Protocol):
         """Lowest height that `record` knows while `head` is the newest."""
 
     async def record(self, height: int) -> node_service.BlockResponse:
-        """A block and what came of it; raises QueryError NOT_FOUND."""
+        """A block and what came of it; NOT_FOUND."""
 
     async def emitted(self, wanted: node_service.EventsRequest) -> Sequence[Emitted]:
-        """By the index: all that may have such an event, and perhaps others; raises QueryError."""
+        """By the index: all that may have such an event, and perhaps others."""
+
+    async def block(self, height: int | None) -> WholeBlock:
+        """A block, None for the newest."""
+
+    async def header(self, height: int) -> cmt_types.Header:
+        """Of a block."""
+
+    async def tx(self, digest: bytes) -> FoundTx:
+        """A transaction by its hash; NOT_FOUND."""
+
+    async def search(self, wanted: TxSearch) -> FoundTxs:
+        """Transactions by their events."""
+
+    async def broadcast(self, mode: int, data: bytes) -> base_abci.TxResponse:
+        """Hand a transaction in; mode is one of `cosmos.tx.v1beta1.BroadcastMode`."""
+
+    async def validators(self, height: int | None, page: int, limit: int) -> ValidatorPage:
+        """A page, counted from 1, of the set at a height (None: the newest)."""
+
+    async def node(self) -> LedgerNode:
+        """Who answers."""
+
+    async def status(self) -> LedgerStatus:
+        """How far it is."""

@@ -1,35 +1,53 @@
-"""cosmos.base.tendermint and cosmos.base.node: the node, its blocks and validators, through CometBFT's RPC."""
+"""cosmos.base.tendermint and cosmos.base.node: the node, its blocks and validators."""
 
 from __future__ import annotations
 
 import asyncio
-from base64 import b64decode
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Awaitable, Mapping
+from typing import TypeVar
 
-from cosmos_wire.address import PREFIX, to_bech32
-from cosmos_wire.protos import abci, cmt_p2p, ed25519_keys, node_query, pagination, staking, staking_query
+from cosmos_wire.address import PREFIX, from_bech32, to_bech32
+from cosmos_wire.protos import (
+    abci,
+    cmt_query_types,
+    ed25519_keys,
+    node_query,
+    pagination,
+    staking,
+    staking_query,
+)
 from cosmos_wire.protos import cmt_query as q
-from cosmos_wire.tx import pack
 from microgrid import staking_module
 from microgrid.operator import Operator
-from microgrid.query import comet_json
 from microgrid.query.abci_query import AbciQueries
+from microgrid.query.blocks import Blocks, ValidatorPage, WholeBlock
 from microgrid.query.query_core import QueryError, Status
-from microgrid.query.remote import BlockSource, RemoteRoute
+from microgrid.query.remote import RemoteRoute
 from microgrid.version import NAME, VERSION
 
 PATH = "/cosmos.base.tendermint.v1beta1.Service/"
 NODE_PATH = "/cosmos.base.node.v1beta1.Service/"
 CONSENSUS_PREFIX = f"{PREFIX}valcons"
 PAGE_MAX = 100  # CometBFT's own
+HEADER_HASHES = (
+    "last_commit_hash",
+    "data_hash",
+    "validators_hash",
+    "next_validators_hash",
+    "consensus_hash",
+    "app_hash",
+    "last_results_hash",
+    "evidence_hash",
+)
+
+T = TypeVar("T")
 
 
 class CometServices:
     """Handlers by method path."""
 
-    def __init__(self, rpc: BlockSource, queries: AbciQueries, operator: Operator) -> None:
-        self._rpc, self._queries, self._operator = rpc, queries, operator
+    def __init__(self, blocks: Blocks, queries: AbciQueries, operator: Operator) -> None:
+        self._blocks, self._queries, self._operator = blocks, queries, operator
 
     def routes(self) -> Mapping[str, RemoteRoute]:
         """Both services, and the one staking query that shows headers."""
@@ -49,89 +67,77 @@ class CometServices:
         }
 
     async def node_info(self, _request: q.GetNodeInfoRequest) -> q.GetNodeInfoResponse:
-        """What CometBFT says of itself, and what this application is: no Cosmos SDK, so none is named."""
-        info = (await self._rpc.call("status"))["node_info"]
-        made = q.GetNodeInfoResponse()
-        made.default_node_info.CopyFrom(_node_info(info))
+        """What the ledger's node says of itself, and what this application is: no Cosmos SDK, so none is named."""
+        node = await self._blocks.node()
+        made = q.GetNodeInfoResponse(default_node_info=node.info)
         version = made.application_version
         version.name = version.app_name = NAME
         version.version = VERSION
-        version.build_deps.add(path="github.com/cometbft/cometbft", version=f"v{info['version']}")
+        version.build_deps.add(path=node.module[0], version=node.module[1])
         return made
 
     async def syncing(self, _request: q.GetSyncingRequest) -> q.GetSyncingResponse:
         """Whether the node is catching up."""
-        info = (await self._rpc.call("status"))["sync_info"]
-        return q.GetSyncingResponse(syncing=bool(info["catching_up"]))
+        return q.GetSyncingResponse(syncing=(await self._blocks.status()).is_catching_up)
 
     async def latest_block(self, _request: q.GetLatestBlockRequest) -> q.GetLatestBlockResponse:
         """The newest block."""
-        doc = await self._rpc.call("block")
-        block = comet_json.block(doc["block"])
-        return q.GetLatestBlockResponse(
-            block_id=comet_json.block_id(doc["block_id"]), block=block, sdk_block=_sdk_block(block)
-        )
+        found = await self._blocks.block(None)
+        return q.GetLatestBlockResponse(block_id=found.block_id, block=found.block, sdk_block=sdk_block(found))
 
     async def block_by_height(self, request: q.GetBlockByHeightRequest) -> q.GetBlockByHeightResponse:
         """One block."""
-        doc = await self._at("block", request.height)
-        block = comet_json.block(doc["block"])
-        return q.GetBlockByHeightResponse(
-            block_id=comet_json.block_id(doc["block_id"]), block=block, sdk_block=_sdk_block(block)
-        )
+        _require_height(request.height)
+        found = await _known(self._blocks.block(request.height))
+        return q.GetBlockByHeightResponse(block_id=found.block_id, block=found.block, sdk_block=sdk_block(found))
 
     async def latest_validators(self, request: q.GetLatestValidatorSetRequest) -> q.GetLatestValidatorSetResponse:
         """The set that votes on the newest block."""
-        height, found, page = await self._validators(request.pagination)
-        return q.GetLatestValidatorSetResponse(block_height=height, validators=found, pagination=page)
+        found = await self._validators(request.pagination, None)
+        return q.GetLatestValidatorSetResponse(
+            block_height=found.height,
+            validators=found.validators,
+            pagination=pagination.PageResponse(total=found.total),
+        )
 
     async def validators_at(self, request: q.GetValidatorSetByHeightRequest) -> q.GetValidatorSetByHeightResponse:
         """The set of one height."""
         _require_height(request.height)
-        height, found, page = await self._validators(request.pagination, height=str(request.height))
-        return q.GetValidatorSetByHeightResponse(block_height=height, validators=found, pagination=page)
+        found = await self._validators(request.pagination, request.height)
+        return q.GetValidatorSetByHeightResponse(
+            block_height=found.height,
+            validators=found.validators,
+            pagination=pagination.PageResponse(total=found.total),
+        )
 
     async def historical_info(
         self, request: staking_query.QueryHistoricalInfoRequest
     ) -> staking_query.QueryHistoricalInfoResponse:
-        """Header and validators of a height that CometBFT keeps; NOT_FOUND else."""
+        """Header and validators of a height that the ledger keeps; NOT_FOUND else."""
         if request.height < 0:
             raise QueryError(Status.INVALID_ARGUMENT, "height cannot be negative")
         try:
-            doc = await self._at("header", request.height)
-            found = await self._rpc.call("validators", height=str(request.height), per_page=str(PAGE_MAX))
+            _require_height(request.height)
+            header = await _known(self._blocks.header(request.height))
+            found = await self._blocks.validators(request.height, 1, PAGE_MAX)
         except QueryError as error:
-            if error.status is Status.UNAVAILABLE:
+            if error.status in (Status.UNAVAILABLE, Status.UNIMPLEMENTED):
                 raise
             said = f"historical info for height {request.height} not found: {error}"
             raise QueryError(Status.NOT_FOUND, said) from error
         made = staking_query.QueryHistoricalInfoResponse()
-        made.hist.header.CopyFrom(comet_json.header(doc["header"]))
-        made.hist.valset.extend(_staking_validator(item) for item in found["validators"])
+        made.hist.header.CopyFrom(header)
+        made.hist.valset.extend(_staking_validator(item) for item in found.validators)
         return made
 
-    async def _at(self, method: str, height: int) -> Mapping[str, Any]:
-        _require_height(height)
-        try:
-            return await self._rpc.call(method, height=str(height))
-        except QueryError as error:
-            if "must be less than or equal to" in str(error):
-                said = f"requested block height is bigger then the chain length: {error}"
-                raise QueryError(Status.INVALID_ARGUMENT, said) from error
-            raise
-
-    async def _validators(
-        self, page: pagination.PageRequest, **at: str
-    ) -> tuple[int, list[q.Validator], pagination.PageResponse]:
+    async def _validators(self, page: pagination.PageRequest, height: int | None) -> ValidatorPage:
         limit = min(page.limit or PAGE_MAX, PAGE_MAX)
         try:
-            doc = await self._rpc.call("validators", page=str(page.offset // limit + 1), per_page=str(limit), **at)
+            return await self._blocks.validators(height, page.offset // limit + 1, limit)
         except QueryError as error:
-            if error.status is Status.UNAVAILABLE:
+            if error.status in (Status.UNAVAILABLE, Status.UNIMPLEMENTED):
                 raise
             raise QueryError(Status.INVALID_ARGUMENT, f"validators: {error}") from error
-        found = [_validator(item) for item in doc["validators"]]
-        return int(doc["block_height"]), found, pagination.PageResponse(total=int(doc["total"]))
 
     async def abci_query(self, request: q.ABCIQueryRequest) -> q.ABCIQueryResponse:
         """ABCI Query by gRPC."""
@@ -151,34 +157,25 @@ class CometServices:
 
     async def status(self, _request: node_query.StatusRequest) -> node_query.StatusResponse:
         """How far the node is."""
-        info = (await self._rpc.call("status"))["sync_info"]
-        height = int(info["latest_block_height"])
-        header = (await self._rpc.call("header", height=str(height)))["header"]
+        found = await self._blocks.status()
+        header = await self._blocks.header(found.height)
         return node_query.StatusResponse(
-            earliest_store_height=max(1, int(info["earliest_block_height"]), height - self._operator.versions_kept + 1),
-            height=height,
-            timestamp=comet_json.timestamp(info["latest_block_time"]),
-            app_hash=bytes.fromhex(info["latest_app_hash"]),
-            validator_hash=bytes.fromhex(header["next_validators_hash"]),
+            earliest_store_height=max(1, found.earliest, found.height - self._operator.versions_kept + 1),
+            height=found.height,
+            timestamp=found.time,
+            app_hash=found.app_hash,
+            validator_hash=header.next_validators_hash,
         )
 
 
-def _node_info(info: Mapping[str, Any]) -> cmt_p2p.DefaultNodeInfo:
-    made = cmt_p2p.DefaultNodeInfo(
-        default_node_id=info["id"],
-        listen_addr=info["listen_addr"],
-        network=info["network"],
-        version=info["version"],
-        channels=bytes.fromhex(info["channels"]),
-        moniker=info["moniker"],
-    )
-    versions = info["protocol_version"]
-    made.protocol_version.p2p = int(versions["p2p"])
-    made.protocol_version.block = int(versions["block"])
-    made.protocol_version.app = int(versions["app"])
-    made.other.tx_index = info["other"]["tx_index"]
-    made.other.rpc_address = info["other"]["rpc_address"]
-    return made
+async def _known(asked: Awaitable[T]) -> T:
+    try:
+        return await asked
+    except QueryError as error:
+        if "must be less than or equal to" in str(error):
+            said = f"requested block height is bigger then the chain length: {error}"
+            raise QueryError(Status.INVALID_ARGUMENT, said) from error
+        raise
 
 
 def _require_height(height: int) -> None:
@@ -186,20 +183,27 @@ def _require_height(height: int) -> None:
         raise QueryError(Status.INVALID_ARGUMENT, f"requested block height: expected above 0, got {height}")
 
 
-def _staking_validator(doc: Mapping[str, Any]) -> staking.Validator:
-    update = abci.ValidatorUpdate(power=int(doc["voting_power"]))
-    update.pub_key.ed25519 = b64decode(doc["pub_key"]["value"])
-    return staking_module.shown(bytes.fromhex(doc["address"]), update)
+def _staking_validator(found: q.Validator) -> staking.Validator:
+    update = abci.ValidatorUpdate(power=found.voting_power)
+    update.pub_key.ed25519 = ed25519_keys.PubKey.FromString(found.pub_key.value).key
+    return staking_module.shown(from_bech32(found.address, CONSENSUS_PREFIX), update)
 
 
-def _sdk_block(block: Any) -> Any:
-    return comet_json.sdk_block(block, to_bech32(block.header.proposer_address, CONSENSUS_PREFIX))
-
-
-def _validator(doc: Mapping[str, Any]) -> q.Validator:
-    return q.Validator(
-        address=to_bech32(bytes.fromhex(doc["address"]), CONSENSUS_PREFIX),
-        pub_key=pack(ed25519_keys.PubKey(key=b64decode(doc["pub_key"]["value"]))),
-        voting_power=int(doc["voting_power"]),
-        proposer_priority=int(doc["proposer_priority"]),
+def sdk_block(found: WholeBlock) -> cmt_query_types.Block:
+    """A block in the SDK's form: the proposer is written in bech32, and empty where there is none."""
+    made = found.block
+    shown = cmt_query_types.Block(data=made.data, evidence=made.evidence, last_commit=made.last_commit)
+    fields = {name: getattr(made.header, name) for name in HEADER_HASHES}
+    proposer = made.header.proposer_address
+    shown.header.CopyFrom(
+        cmt_query_types.Header(
+            version=made.header.version,
+            chain_id=made.header.chain_id,
+            height=made.header.height,
+            time=made.header.time,
+            last_block_id=made.header.last_block_id,
+            proposer_address=to_bech32(proposer, CONSENSUS_PREFIX) if proposer else "",
+            **fields,
+        )
     )
+    return shown

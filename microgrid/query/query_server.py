@@ -1,4 +1,4 @@
-"""All queries of a node by one door: state methods in a few threads, CometBFT's on the event loop."""
+"""All queries of a node by one door: state methods in a few threads, the ledger's on the event loop."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from microgrid.executor import FAULTS, Executor
 from microgrid.modules import compose
 from microgrid.operator import Operator
 from microgrid.query.abci_query import AbciQueries, refusal_of
-from microgrid.query.comet_blocks import CometBlocks
+from microgrid.query.blocks import Blocks
 from microgrid.query.comet_services import CometServices
 from microgrid.query.grpc_edge import service_of
 from microgrid.query.node_services import NodeServices
 from microgrid.query.query_core import QueryError, StateQueries, Status
 from microgrid.query.reflection_services import ReflectionServices
-from microgrid.query.remote import BlockSource, Done, RemoteRoute
+from microgrid.query.remote import Done, RemoteRoute
 from microgrid.query.simulation import Simulator
 from microgrid.query.tx_services import PATH as TX_PATH
 from microgrid.query.tx_services import TxServices, raw_of
@@ -37,7 +37,7 @@ T = TypeVar("T")
 class QueryServer:
     """Answers by method path or by ABCI Query."""
 
-    def __init__(self, history: History, rpc: BlockSource, operator: Operator) -> None:
+    def __init__(self, history: History, blocks: Blocks, operator: Operator) -> None:
         modules = compose()
         ante = Ante(
             routes=modules.messages,
@@ -49,10 +49,10 @@ class QueryServer:
         self.state = StateQueries(history, {**modules.queries, **reflection.routes()})
         self._simulator = Simulator(self.state, Executor(ante))
         self._abci = AbciQueries(history, self.state, self._simulator)
-        node = NodeServices(history, CometBlocks(rpc))
+        node = NodeServices(history, blocks)
         self._remote: Mapping[str, RemoteRoute] = {
-            **CometServices(rpc, self._abci, operator).routes(),
-            **TxServices(rpc).routes(),
+            **CometServices(blocks, self._abci, operator).routes(),
+            **TxServices(blocks).routes(),
             **node.routes(),
         }
         self._in_order = {**self._remote, **node.routes_in_order()}

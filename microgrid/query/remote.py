@@ -1,13 +1,12 @@
-"""Query methods that ask for blocks and transactions instead of the state, and whom they ask."""
+"""Query methods that ask for blocks and transactions instead of the state."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from cosmos_wire.protos import Message, abci
-from microgrid.query.blocks import Bell
 
 Done = Callable[[abci.Response], None]  # takes the answer to an ABCI request
 
@@ -18,14 +17,3 @@ class RemoteRoute:
 
     handle: Callable[[Any], Awaitable[Message]]
     request: type[Message]
-
-
-class BlockSource(Protocol):
-    """What the state doesn't hold, in the documents of CometBFT's JSON-RPC: blocks, transactions, validators."""
-
-    @property
-    def bell(self) -> Bell:
-        """Rings when there is a new block, and whenever one may have been missed."""
-
-    async def call(self, method: str, **params: str | bool) -> Mapping[str, Any]:
-        """The result of one of its methods; raises QueryError: UNAVAILABLE, NOT_FOUND or UNKNOWN."""

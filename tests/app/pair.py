@@ -13,6 +13,7 @@ from pathlib import Path as FilePath
 from typing import Any as Whatever
 
 from abci_app.app_process import build
+from abci_app.comet_blocks import CometBlocks
 from abci_app.comet_rpc import CometRpc
 from cosmos_wire.protos import Message, abci, base_abci, tx, tx_service
 from cosmos_wire.tx import unsigned
@@ -39,7 +40,7 @@ class AppChain(RealChain):
     def __init__(self, folder: FilePath, chain_id: str, net: Coordinator, apps: Mapping[str, AppFactory]) -> None:
         super().__init__(folder, chain_id, net, apps)
         self.node = build(self.db, Operator())
-        self.server = QueryServer(self.db, CometRpc(""), Operator())  # type: ignore[arg-type]  # a StateDb is a History
+        self.server = QueryServer(self.db, CometBlocks(CometRpc("")), Operator())  # type: ignore[arg-type]  # a StateDb is a History
         self.key: Key = ALICE
         self.sequences: dict[bytes, int] = {}
         self.fee_named = False  # whether simulations carry a fee, as the Go relayer's second ones do

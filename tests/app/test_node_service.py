@@ -11,6 +11,7 @@ from typing import Any as Json
 
 import pytest
 
+from abci_app.comet_blocks import CometBlocks
 from cosmos_wire.protos import Message, abci
 from cosmos_wire.protos import node_service as q
 from microgrid.operator import Operator
@@ -76,7 +77,7 @@ def node(tmp_path: Path) -> Iterator[Node]:
 
 @pytest.fixture
 def server(node: Node, rpc: Recorded) -> Iterator[QueryServer]:
-    made = QueryServer(node.state, rpc, Operator())  # type: ignore[arg-type]  # a StateDb is a History
+    made = QueryServer(node.state, CometBlocks(rpc), Operator())  # type: ignore[arg-type]  # a StateDb is a History
     yield made
     made.close()
 

@@ -17,6 +17,7 @@ from google.protobuf import descriptor_pb2
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 
+from abci_app.comet_blocks import CometBlocks
 from abci_app.comet_rpc import CometRpc
 from cosmos_wire.protos import (
     abci,
@@ -59,7 +60,7 @@ def node(tmp_path: Path) -> Any:
 
 @pytest.fixture
 def server(node: Node) -> Any:
-    made = QueryServer(node.state, CometRpc(""), Operator())  # type: ignore[arg-type]  # a StateDb is a History too
+    made = QueryServer(node.state, CometBlocks(CometRpc("")), Operator())  # type: ignore[arg-type]  # a StateDb is a History too
     yield made
     made.close()
 
@@ -230,7 +231,7 @@ def test_service_table(server: QueryServer) -> None:
 
 
 async def test_every_state_method_answers_or_refuses_with_a_reason(channel: grpc.aio.Channel, node: Node) -> None:
-    server_methods = QueryServer(node.state, CometRpc(""), Operator()).methods  # type: ignore[arg-type]  # as above
+    server_methods = QueryServer(node.state, CometBlocks(CometRpc("")), Operator()).methods  # type: ignore[arg-type]  # as above
     refused = {path: await _refusal(channel, path) for path in server_methods}
     kinds = {(code, bool(said)) for code, said in refused.values() if code}
     unserved = {path for path, (code, _) in refused.items() if code == "UNIMPLEMENTED"}
@@ -365,7 +366,7 @@ def test_abci_refusals(abci_queries: AbciQueries, request_: abci.RequestQuery, c
 def test_proof_of_the_first_block_is_refused_as_the_sdk_does(tmp_path: Path) -> None:
     db = StateDb.open(tmp_path, OPTIONS)
     Node(db).block()
-    server = QueryServer(db, CometRpc(""), Operator())
+    server = QueryServer(db, CometBlocks(CometRpc("")), Operator())
     found = server._abci.answer(abci.RequestQuery(path="store/ibc/key", data=b"k", prove=True))
     assert "cannot query with proof when height <= 1" in found.log
     assert found.code == 18

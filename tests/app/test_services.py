@@ -11,6 +11,7 @@ from typing import Any as Json
 import pytest
 from google.protobuf import descriptor_pool
 
+from abci_app.comet_blocks import CometBlocks
 from abci_app.comet_rpc import CometRpc
 from cosmos_wire.address import to_bech32
 from cosmos_wire.protos import (
@@ -29,7 +30,7 @@ from cosmos_wire.protos import (
     upgrade_query,
 )
 from microgrid.operator import Operator
-from microgrid.query.comet_json import HEADER_HASHES
+from microgrid.query.comet_services import HEADER_HASHES
 from microgrid.query.query_core import QueryError, Status
 from microgrid.query.query_server import QueryServer
 from microgrid.store import StateDb, StoreOptions
@@ -81,7 +82,7 @@ def server(tmp_path: Path, rpc: Recorded) -> Iterator[QueryServer]:
     node = Node(db)
     node.block()
     node.block()
-    made = QueryServer(db, rpc, Operator(min_gas_price="0.01bmga", versions_kept=3))  # type: ignore[arg-type]  # a History
+    made = QueryServer(db, CometBlocks(rpc), Operator(min_gas_price="0.01bmga", versions_kept=3))  # type: ignore[arg-type]  # a History
     yield made
     made.close()
     db.close()
@@ -152,7 +153,9 @@ def test_validators_are_the_set(server: QueryServer) -> None:
 async def test_historical_info(server: QueryServer, rpc: Recorded) -> None:
     key = {"value": base64.b64encode(b"k" * 32).decode()}
     rpc.answers["validators"] = {
-        "validators": [{"address": "AA" * 20, "voting_power": "7", "proposer_priority": "0", "pub_key": key}]
+        "block_height": "3",
+        "total": "1",
+        "validators": [{"address": "AA" * 20, "voting_power": "7", "proposer_priority": "0", "pub_key": key}],
     }
     request = staking_query.QueryHistoricalInfoRequest(height=3)
     found = await ask(server, STAKING + "HistoricalInfo", request, staking_query.QueryHistoricalInfoResponse)
@@ -379,6 +382,7 @@ async def test_config_and_status(server: QueryServer, rpc: Recorded) -> None:
             "latest_block_time": TIME,
             "latest_app_hash": "AB" * 32,
             "earliest_block_height": "1",
+            "catching_up": False,
         }
     }
     path = "/cosmos.base.node.v1beta1.Service/"

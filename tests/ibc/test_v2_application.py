@@ -8,6 +8,7 @@ from pathlib import Path as FilePath
 
 import pytest
 
+from abci_app.comet_blocks import CometBlocks
 from abci_app.comet_rpc import CometRpc
 from cosmos_wire.address import to_bech32
 from cosmos_wire.protos import (
@@ -120,7 +121,7 @@ def meeting(tmp_path: FilePath) -> Iterator[Meeting]:
 
 @pytest.fixture
 def server(meeting: Meeting) -> Iterator[QueryServer]:
-    made = QueryServer(meeting.db, CometRpc(""), Operator())  # type: ignore[arg-type]  # a StateDb is a History too
+    made = QueryServer(meeting.db, CometBlocks(CometRpc("")), Operator())  # type: ignore[arg-type]  # a StateDb is a History too
     yield made
     made.close()
 

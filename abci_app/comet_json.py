@@ -6,19 +6,10 @@ from base64 import b64decode
 from collections.abc import Mapping
 from typing import Any
 
-from cosmos_wire.protos import Timestamp, abci, cmt_block, cmt_query_types, cmt_types
+from cosmos_wire.protos import Timestamp, abci, cmt_block, cmt_types
+from microgrid.query.comet_services import HEADER_HASHES
 
 Json = Mapping[str, Any]
-HEADER_HASHES = (
-    "last_commit_hash",
-    "data_hash",
-    "validators_hash",
-    "next_validators_hash",
-    "consensus_hash",
-    "app_hash",
-    "last_results_hash",
-    "evidence_hash",
-)
 
 
 def timestamp(text: str) -> Timestamp:
@@ -69,24 +60,6 @@ def block(doc: Json) -> cmt_block.Block:
     if doc.get("last_commit"):
         made.last_commit.CopyFrom(commit(doc["last_commit"]))
     return made
-
-
-def sdk_block(made: cmt_block.Block, proposer: str) -> cmt_query_types.Block:
-    """The same in the SDK's form: the proposer is written in bech32."""
-    shown = cmt_query_types.Block(data=made.data, evidence=made.evidence, last_commit=made.last_commit)
-    fields = {name: getattr(made.header, name) for name in HEADER_HASHES}
-    shown.header.CopyFrom(
-        cmt_query_types.Header(
-            version=made.header.version,
-            chain_id=made.header.chain_id,
-            height=made.header.height,
-            time=made.header.time,
-            last_block_id=made.header.last_block_id,
-            proposer_address=proposer,
-            **fields,
-        )
-    )
-    return shown
 
 
 def events(docs: list[Json] | None) -> list[abci.Event]:
