@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any as Json
 
 import click
 
@@ -13,10 +13,16 @@ from bsmg.cli.output import message_doc, note, show
 from bsmg.cli.target import Target, run, with_target
 from bsmg.cli.tx import finish
 from bsmg.client.chain import ChainClient
+from bsmg.client.fabric_lane import address_of
 from bsmg.client.keys import key_from_mnemonic, new_mnemonic, write_key_file
 from bsmg.client.lane import TxOutcome
+from bsmg.client.testnet_file import ChainInfo
 from cosmos_wire.errors import ToolError
 from cosmos_wire.protos import Message, bank_tx, coin, pagination, registry, registry_query, registry_tx
+from fabric_adapter.identity import load_identity
+from fabric_adapter.network.members import add_member
+from fabric_adapter.network.plan import Home as NetworkHome
+from processes.files import read_json
 from testnet.keys import Ed25519, new_ed25519, write_device
 
 CELLS_MAX = 10_000
@@ -68,8 +74,15 @@ class Joining:
     bus: int
     max_import_W: int
     max_export_W: int
-    words: str
     meter: Ed25519
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Newcomer:
+    """A new account: its address, and how its key is kept once the chain has taken it; returns the file."""
+
+    address: str
+    keep: Callable[[], Path]
 
 
 @command.command()
@@ -81,7 +94,8 @@ class Joining:
 def join(target: Target, name: str, **ratings: int) -> None:
     """Register NAME and its meter on a running testnet; pays it a start out of the faucet.
 
-    Signs with the faucet and the utility cell, whose words are in testnet.json. Keys go below DIR/keys.
+    Signs with the faucet and the utility cell of testnet.json. Keys go below DIR/keys; on Fabric the cell becomes a
+    member of the organisation of --node, whose authority signs its certificate.
     """
     info = target.info()
     if info is None:
@@ -91,21 +105,43 @@ def join(target: Target, name: str, **ratings: int) -> None:
         bus=ratings["bus"],
         max_import_W=ratings["import_w"],
         max_export_W=ratings["export_w"],
-        words=new_mnemonic(),
         meter=new_ed25519(),
     )
     folder = target.home / "keys" / info.chain_id
-    if (folder / f"{name}.mnemonic").exists():
+    if (folder / f"{name}.mnemonic").exists() or name in [account.name for account in info.accounts]:
         raise ToolError(f"cell: expected a new name, got {name!r}; known: {signature([a.name for a in info.accounts])}")
-    outcome = run(target, lambda client: _join(client, target, cell))
+    new = _member(target, info, name) if info.fabric else _holder(folder, info, name)
+    outcome = run(target, lambda client: _join(client, target, (cell, new.address)))
     if outcome.ok:
-        note(f"keys: {save(folder, cell, info.chain_id)}")
+        note(f"keys: {[str(new.keep()), str(save_meter(folder, cell, info.chain_id))]}")
     finish(outcome)
 
 
-async def _join(client: ChainClient, target: Target, cell: Joining) -> TxOutcome:
+def _holder(folder: Path, info: ChainInfo, name: str) -> Newcomer:
+    """An account of fresh words."""
+    words, file = new_mnemonic(), folder / f"{name}.mnemonic"
+
+    def keep() -> Path:
+        write_key_file(file, words)
+        return file
+
+    return Newcomer(address=key_from_mnemonic(words).address(info.bech32_prefix), keep=keep)
+
+
+def _member(target: Target, info: ChainInfo, name: str) -> Newcomer:
+    """A member of the organisation of the node; one that an earlier attempt has enrolled is taken."""
+    home, msp_id = NetworkHome(Path(info.fabric)), info.nodes[target.node].msp_id
+    org = next(org["name"] for org in read_json(home.document)["orgs"] if org["msp_id"] == msp_id)
+    file = home.crypto(org) / "members" / f"{name}.crt"
+    if not file.exists():
+        add_member(home, org, name)
+    identity = load_identity(msp_id, file, file.with_suffix(".key"))
+    return Newcomer(address=address_of(identity, info.bech32_prefix), keep=lambda: file)
+
+
+async def _join(client: ChainClient, target: Target, who: tuple[Joining, str]) -> TxOutcome:
     """The faucet pays, the utility cell registers; the first refusal ends it."""
-    address = key_from_mnemonic(cell.words).address(client.prefix)
+    cell, address = who
     faucet, utility = (client.lane(target.credential(name)) for name in ("faucet", "utility-cell"))
     amount = [coin.Coin(denom=target.denom, amount=str(START_AMOUNT))]
     payment = bank_tx.MsgSend(from_address=faucet.address, to_address=address, amount=amount)
@@ -132,9 +168,6 @@ def registration(cell: Joining, address: str, utility: str, chain_id: str) -> li
     return [registered, meter]
 
 
-def save(folder: Path, cell: Joining, chain_id: str) -> list[Json]:
-    """Write the cell's mnemonic and its meter's key; returns their paths."""
-    words = folder / f"{cell.name}.mnemonic"
-    write_key_file(words, cell.words)
-    device = write_device(folder, f"{cell.name}-meter@{chain_id.rpartition('-')[0]}", cell.meter)
-    return [str(words), str(device)]
+def save_meter(folder: Path, cell: Joining, chain_id: str) -> Path:
+    """Write the meter's key; returns its file."""
+    return write_device(folder, f"{cell.name}-meter@{chain_id.rpartition('-')[0]}", cell.meter)

@@ -19,10 +19,12 @@ from bsmg.client.comet import CometClient, Endpoints
 from bsmg.client.credential import Credential, credential_of
 from bsmg.client.keys import read_key_file
 from bsmg.client.lane import FeePolicy, parse_gas_price
+from bsmg.client.node import NodeClient
 from bsmg.client.rpc import Rpc
 from bsmg.client.testnet_file import FILE_NAME, ChainInfo, load_testnet
 from cosmos_wire.address import PREFIX
 from cosmos_wire.errors import ToolError
+from fabric_adapter.identity import load_identity
 from testnet.lifecycle import DEFAULT_HOME
 
 T = TypeVar("T")
@@ -41,7 +43,7 @@ class Target:
 
     def info(self) -> ChainInfo | None:
         """The chain in testnet.json, None when it is named by addresses."""
-        if self.rpc:
+        if self.rpc or self.grpc:
             return None
         found = load_testnet(self.home / FILE_NAME)
         return found.chain(self.chain_id) if self.chain_id else found.chains[0]
@@ -63,6 +65,8 @@ class Target:
 
     async def _client(self) -> ChainClient:
         info = self.info()
+        if info is None and not self.rpc:
+            return await self._by_grpc()
         if info is None:
             async with Rpc(self.rpc) as rpc:
                 chain_id = self.chain_id or (await rpc.status()).chain_id
@@ -71,12 +75,28 @@ class Target:
             raise ToolError(f"--node: expected 0 to {len(info.nodes) - 1}, got {self.node}")
         return ChainClient.of(info, self.node)
 
+    async def _by_grpc(self) -> NodeClient:
+        """Any microgrid by `bsmg.node.v1`: to look, not to send."""
+        client = NodeClient(self.chain_id, self.grpc, self.prefix)
+        if self.chain_id:
+            return client
+        try:
+            found = await client.status()
+        finally:
+            await client.close()
+        return NodeClient(found.chain_id, self.grpc, self.prefix)
+
     def credential(self, who: str) -> Credential:
-        """What an account of testnet.json signs with, by its name, or the key of a key file."""
+        """What an account of testnet.json signs with, by its name, or the key of a key file.
+
+        On Fabric a file is a member's certificate, NAME.crt of the organisation of `--node`, with NAME.key beside it.
+        """
         info = self.info()
         names = [account.name for account in info.accounts] if info else []
         if info and who in names:
             return credential_of(info.account(who))
+        if info and Path(who).suffix == ".crt":
+            return load_identity(info.nodes[self.node].msp_id, Path(who), Path(who).with_suffix(".key"))
         if Path(who).is_file():
             return read_key_file(Path(who))
         raise ToolError(f"--from: expected a key file or one of {', '.join(names) or 'none'}, got {who!r}")
@@ -102,7 +122,7 @@ OPTIONS = (
     click.option("--chain", "chain_id", default="", help="Chain id; default the testnet's first."),
     click.option("--node", default=0, type=click.IntRange(0), help="Which of the chain's nodes is asked."),
     click.option("--rpc", default="", help="A node's RPC, instead of a testnet."),
-    click.option("--grpc", default="", help="The same node's gRPC; without it queries go through the RPC."),
+    click.option("--grpc", default="", help="The same node's gRPC; alone: to look, not to send."),
     click.option("--prefix", default=PREFIX, show_default=True, help="Bech32 prefix of a chain given by --rpc."),
 )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any as Json
 
@@ -11,11 +11,13 @@ import click
 
 from bsmg.audit.headers import signed_power
 from bsmg.audit.proof_file import Claim, key_bytes, read_claim
+from bsmg.cli import attested_proof
 from bsmg.cli.output import FAILURE, note
 from bsmg.cli.target import Target, run, with_target
 from bsmg.client.chain import ChainClient
 from bsmg.client.comet import CometClient
 from bsmg.client.errors import QueryRefused
+from bsmg.client.fabric import FabricClient
 from cosmos_wire import canonical
 from cosmos_wire.errors import ChainError, ToolError
 from ibc_core.ics23 import IAVL_SPEC, TENDERMINT_SPEC, verify_membership, verify_non_membership
@@ -38,14 +40,16 @@ def command(  # noqa: PLR0913  (one parameter a flag)
     """Say whether a proof is valid, and why not: exit code 0 or 1.
 
     FILE is JSON: root (or app_hash, header, signed_header with validators), store, key, value (hexadecimal; null for
-    absence), proof (MerkleProof as hexadecimal or base64, or the operations of abci_query). No node is asked.
+    absence), proof (MerkleProof as hexadecimal or base64, or the operations of abci_query). Of a Fabric microgrid:
+    chain_id, channel, chaincode, height, key, value, endorsed (the attestation), membership. No node is asked.
     """
     if key:
         if out is None:
             raise ToolError("--fetch: expected --out FILE to write to, got none")
         doc = run(target, lambda client: fetch(client, key, store, height))
         out.write_text(json.dumps(doc, indent=1) + "\n", encoding="utf-8")
-        click.echo(f"wrote {out}: state after block {doc['height']}, root in header {doc['height'] + 1}")
+        root = "attested there" if attested_proof.FIELD in doc else f"root in header {doc['height'] + 1}"
+        click.echo(f"wrote {out}: state after block {doc['height']}, {root}")
         return
     if file is None:
         raise ToolError("expected a FILE to verify, or --fetch KEY --out FILE, got neither")
@@ -55,23 +59,38 @@ def command(  # noqa: PLR0913  (one parameter a flag)
 def check(file: Path) -> None:
     """Print the verdict; a proof that does not hold ends the command with 1."""
     try:
-        claim = read_claim(json.loads(file.read_text(encoding="utf-8")))
+        doc = json.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise ToolError(f"{file}: {error.strerror}") from error
     except ValueError as error:
         raise ToolError(f"{file}: expected JSON, got something else: {error}") from error
-    what = f"{claim.store}/{_shown(claim.key)}"
+    if isinstance(doc, dict) and attested_proof.FIELD in doc:
+        attested = attested_proof.read_claim(doc)
+        show(f"ibc/{_shown(attested.key)}", lambda: attested_proof.verdict(attested))
+    else:
+        claim = read_claim(doc)
+        show(f"{claim.store}/{_shown(claim.key)}", lambda: verdict(claim))
+
+
+def show(what: str, judge: Callable[[], Iterable[str]]) -> None:
+    """Print what the judge says; a refusal ends the command with 1."""
     try:
-        require_valid(claim)
+        for line in judge():
+            click.echo(line)
     except ChainError as error:
         click.echo(f"INVALID: {what}: {error.codespace}/{error.code}: {error}")
         raise click.exceptions.Exit(FAILURE) from error
     except ToolError as error:
         click.echo(f"INVALID: {what}: {error}")
         raise click.exceptions.Exit(FAILURE) from error
+
+
+def verdict(claim: Claim) -> list[str]:
+    """Lines of a proof that holds; raises ChainError, ToolError for one that does not."""
+    require_valid(claim)
     held = "is absent" if claim.value is None else f"holds {len(claim.value)} bytes, {_shown(claim.value)},"
-    click.echo(f"VALID: {what} {held} under root {claim.root.hex()}")
-    click.echo(_standing(claim))
+    what = f"{claim.store}/{_shown(claim.key)}"
+    return [f"VALID: {what} {held} under root {claim.root.hex()}", _standing(claim)]
 
 
 def require_valid(claim: Claim) -> None:
@@ -120,9 +139,17 @@ def _shown(data: bytes) -> str:
 
 
 async def fetch(client: ChainClient, key: str, store: str, height: int) -> dict[str, Json]:
-    """A proof file's content from a node: value, proof and the signed header that holds the root."""
+    """A proof file's content from a node: value and proof, with what the proof leads to."""
+    if isinstance(client, FabricClient):
+        if store != "ibc" or height:
+            raise ToolError(f"{client.chain_id} attests the store ibc at the last tick; got --store or --height")
+        return await attested_proof.fetch(client, key_bytes(key))
     if not isinstance(client, CometClient):
-        raise ToolError(f"--fetch: expected a CometBFT chain, got {client.chain_id}")
+        raise ToolError("--fetch: expected a chain of the testnet, or --rpc, got gRPC alone")
+    return await _fetch_comet(client, key, store, height)
+
+
+async def _fetch_comet(client: CometClient, key: str, store: str, height: int) -> dict[str, Json]:
     newest = (await client.rpc.status()).height
     chosen = height or newest - 1
     if chosen >= newest:

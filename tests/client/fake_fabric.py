@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import grpc
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from bsmg.client.fabric import FabricClient, FabricEndpoints
 from cosmos_wire.errors import ToolError
@@ -187,6 +188,10 @@ class FakeFabric:
 
     def client(self) -> FabricClient:
         return FabricClient(CHAIN, self.endpoints, self.identity())
+
+    def write_member(self, node: Node, certificate: Path, key: Path) -> None:
+        certificate.write_bytes(identity_of(node).certificate)
+        key.write_bytes(node.secret.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
 
     async def tick(self) -> None:
         waiting = await self.writer.evaluate(NAME, [b"Waiting"])
