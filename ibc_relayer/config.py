@@ -7,7 +7,7 @@
 
     [[chain]]
     id = "mga-1"
-    kind = "cometbft"                    # the only kind so far
+    kind = "cometbft"                    # or "fabric", "fabric-embedded", which have other keys: see below
     rpc = "http://127.0.0.1:26657"
     grpc = "127.0.0.1:9090"              # optional: without it, queries go through the RPC
     key = "relayer.key"                  # file with a mnemonic
@@ -17,6 +17,19 @@
     fixed_gas = 0                        # > 0: no dry run at any price
     max_msgs = 50
     max_tx_bytes = 700000                # in base64 it has to fit into the node's max_body_bytes
+
+    [[chain]]
+    id = "mgf-1"
+    kind = "fabric"                      # a microgrid on Hyperledger Fabric, through one organisation
+    grpc = "127.0.0.1:9190"              # its front
+    peer = "127.0.0.1:7051"              # its peer's gateway
+    tls_ca = "org1/tlsca.pem"            # roots of the peer's TLS; "": none
+    msp_id = "Org1MSP"
+    certificate = "relayer.pem"          # of the member that signs, and ...
+    key = "relayer.key.pem"              # ... its key
+    channel = "energy"
+    chaincode = "microgrid"
+    trusting_period_s = 1209600          # of clients that are made of this chain elsewhere
 
     [[path]]
     a = "mga-1"
@@ -58,24 +71,41 @@ from ibc_relayer.filter import MEMO_BYTES_MAX, RECEIVER_BYTES_MAX, PacketFilter,
 from ibc_relayer.handshake import ChannelSpec
 from ibc_relayer.plan import End
 
-KINDS = ("cometbft",)
+COMETBFT = "cometbft"
+FABRIC_KINDS = ("fabric", "fabric-embedded")
+KINDS = (COMETBFT, *FABRIC_KINDS)
+TRUSTING_PERIOD_S = 1_209_600  # two weeks: as long as a client of a CometBFT chain that unbonds in three
 VERSIONS_OF_IBC = (1, 2)
 FREE_GAS = 100_000_000  # gas limit where gas costs nothing
 VERSIONS = {"transfer": "ics20-1", "trade": "bsmg-trade-1"}  # of well-known ports, when none is written
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FabricConfig:
+    """Where a Fabric microgrid is, and as whom: files of certificates, `tls_ca` empty for a peer without TLS."""
+
+    peer: str = ""
+    tls_ca: str = ""
+    msp_id: str = ""
+    certificate: Path = Path()
+    channel: str = "energy"
+    chaincode: str = "microgrid"
+    trusting_period_s: int = TRUSTING_PERIOD_S
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ChainConfig:
-    """One chain."""
+    """One chain. `rpc` and `fees` are CometBFT's, `fabric` is Fabric's."""
 
     id: str
-    kind: str = "cometbft"
-    rpc: str
+    kind: str = COMETBFT
+    rpc: str = ""
     grpc: str = ""
     key: Path
     bech32_prefix: str = PREFIX
     fees: FeePolicy = field(default_factory=FeePolicy)
     limits: Limits = field(default_factory=Limits)
+    fabric: FabricConfig = field(default_factory=FabricConfig)
 
     def fees_within(self, block_gas: int) -> FeePolicy:
         """Where gas is free and a block's is limited (-1: it is not): a dry run instead of a fixed limit above it."""
@@ -247,29 +277,46 @@ def _check(config: RelayerConfig) -> None:
 
 
 def _chain(table: Table, base: Path) -> ChainConfig:
-    kind = table.text("kind", "cometbft")
+    kind = table.text("kind", COMETBFT)
     if kind not in KINDS:
         raise ToolError(f"{table.where}.kind: expected one of {', '.join(KINDS)}, got {kind!r}")
-    price, denom = parse_gas_price(table.text("gas_price", "0"))
-    fixed_gas = int(table.get("fixed_gas", 0)) or (0 if price else FREE_GAS)
-    fees = FeePolicy(price=price, denom=denom, multiplier=table.decimal("gas_multiplier", "1.3"), fixed_gas=fixed_gas)
     default = Limits()
-    limits = Limits(
-        max_msgs=table.positive("max_msgs", default.max_msgs),
-        max_tx_bytes=table.positive("max_tx_bytes", default.max_tx_bytes),
-    )
-    made = ChainConfig(
+    common = ChainConfig(
         id=table.text("id"),
         kind=kind,
-        rpc=table.text("rpc"),
-        grpc=table.text("grpc", ""),
+        grpc=table.text("grpc", "" if kind == COMETBFT else None),
         key=base / table.text("key"),
         bech32_prefix=table.text("bech32_prefix", PREFIX),
-        fees=fees,
-        limits=limits,
+        limits=Limits(
+            max_msgs=table.positive("max_msgs", default.max_msgs),
+            max_tx_bytes=table.positive("max_tx_bytes", default.max_tx_bytes),
+        ),
     )
+    if kind == COMETBFT:
+        made = replace(common, rpc=table.text("rpc"), fees=_fees(table))
+    else:
+        made = replace(common, fabric=_fabric(table, base))
     table.done()
     return made
+
+
+def _fees(table: Table) -> FeePolicy:
+    price, denom = parse_gas_price(table.text("gas_price", "0"))
+    fixed_gas = int(table.get("fixed_gas", 0)) or (0 if price else FREE_GAS)
+    return FeePolicy(price=price, denom=denom, multiplier=table.decimal("gas_multiplier", "1.3"), fixed_gas=fixed_gas)
+
+
+def _fabric(table: Table, base: Path) -> FabricConfig:
+    default, roots = FabricConfig(), table.text("tls_ca", "")
+    return FabricConfig(
+        peer=table.text("peer"),
+        tls_ca=str(base / roots) if roots else "",
+        msp_id=table.text("msp_id"),
+        certificate=base / table.text("certificate"),
+        channel=table.text("channel", default.channel),
+        chaincode=table.text("chaincode", default.chaincode),
+        trusting_period_s=table.positive("trusting_period_s", default.trusting_period_s),
+    )
 
 
 def _path(table: Table) -> PathConfig:

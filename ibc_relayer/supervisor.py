@@ -6,13 +6,11 @@ import asyncio
 import logging
 from dataclasses import replace
 
-from bsmg.client.comet import CometClient, Endpoints
 from cosmos_wire.errors import ToolError
 from ibc_relayer.batch import Limits
 from ibc_relayer.chain import Party
-from ibc_relayer.client_chain import ClientChain
-from ibc_relayer.cometbft import CometProver, block_limits
-from ibc_relayer.config import ChainConfig, PathConfig, RelayerConfig
+from ibc_relayer.config import PathConfig, RelayerConfig
+from ibc_relayer.connect import CONNECTIONS, Connection
 from ibc_relayer.discover import find_path, path_of_channel, unused_client
 from ibc_relayer.handshake import PathIds, create_path
 from ibc_relayer.metrics import Metrics, serve
@@ -29,7 +27,7 @@ class Parties:
 
     def __init__(self, config: RelayerConfig) -> None:
         self.config = config
-        self.clients: dict[str, CometClient] = {}
+        self.connections: dict[str, Connection] = {}
         self.limits: dict[str, Limits] = {}
         self._known: dict[str, Party] = {}
         self._making = asyncio.Lock()
@@ -37,28 +35,19 @@ class Parties:
     async def party(self, chain_id: str) -> Party:
         """A chain, connected at first use; raises NodeError while its node does not answer."""
         async with self._making:
-            if chain_id not in self.clients:
-                self.clients[chain_id] = _client(self.config.chain(chain_id))
-            await self.clients[chain_id].connect()
+            if chain_id not in self.connections:
+                config = self.config.chain(chain_id)
+                self.connections[chain_id] = CONNECTIONS[config.kind](config)
+            connection = self.connections[chain_id]
+            await connection.client.connect()
             if chain_id not in self._known:
-                self._known[chain_id] = await self._make(self.config.chain(chain_id))
+                self._known[chain_id], self.limits[chain_id] = await connection.party()
             return self._known[chain_id]
-
-    async def _make(self, chain: ChainConfig) -> Party:
-        client = self.clients[chain.id]
-        block = await block_limits(client.rpc, (await client.head()).height)
-        self.limits[chain.id] = chain.limits.within(block.max_bytes)
-        lane = client.lane(chain.signing_key(), chain.fees_within(block.max_gas))
-        return Party(chain=ClientChain(client, lane), prover=CometProver(client))
 
     async def close(self) -> None:
         """Close every connection."""
-        for client in self.clients.values():
-            await client.close()
-
-
-def _client(chain: ChainConfig) -> CometClient:
-    return CometClient(chain.id, Endpoints(rpc=chain.rpc, grpc=chain.grpc, prefix=chain.bech32_prefix))
+        for connection in self.connections.values():
+            await connection.client.close()
 
 
 async def resolve(parties: tuple[Party, Party], path: PathConfig) -> PathIds:

@@ -13,10 +13,15 @@ from fabric_adapter.identity import Identity, load_identity
 Credential: TypeAlias = Key | Identity
 
 
+def member(msp_id: str, certificate: Path, key: Path) -> Identity:
+    """A Fabric member's from its two PEM files; raises ToolError when they can't be used."""
+    return load_identity(msp_id, certificate, key)
+
+
 def credential_of(account: AccountInfo) -> Credential:
     """An account's of testnet.json; raises KeyFault when the file names none, ToolError when it can't be read."""
     if account.certificate:
-        return load_identity(account.msp_id, Path(account.certificate), Path(account.key))
+        return member(account.msp_id, Path(account.certificate), Path(account.key))
     if not account.mnemonic:
         raise KeyFault(f"account {account.name}: expected a mnemonic or a certificate in the testnet's file, got none")
     return key_from_mnemonic(account.mnemonic)

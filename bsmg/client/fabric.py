@@ -21,6 +21,7 @@ from cosmos_wire.errors import ChainError, ToolError
 from fabric_adapter.errors import EndorseError
 from fabric_adapter.gateway import Endorsed, Gateway, Patience
 from fabric_adapter.identity import Identity, Tls
+from fabric_adapter.proposal import Options
 from fabric_wire import strict
 from fabric_wire.proposals import Parts, read_proposal
 from fabric_wire.responses import Endorsement, read_action
@@ -122,18 +123,27 @@ class FabricClient(NodeClient):
             self._gateways[identity.serialized] = known
         return known
 
-    async def attest(self, paths: Sequence[bytes] = (), *, tick: bool = True, membership_version: int = 0) -> Attested:
+    async def attest(
+        self,
+        paths: Sequence[bytes] = (),
+        *,
+        tick: bool = True,
+        membership_version: int = 0,
+        msp_ids: Sequence[str] = (),
+    ) -> Attested:
         """What is at ICS-24 paths (at most 128) as of the last tick, signed by as many peers as the policy asks for.
 
-        When the tick moves on meanwhile it is asked again. Raises NodeError.
+        `msp_ids`: by one peer of each of these organisations instead. When the tick moves on meanwhile it is asked
+        again. Raises NodeError.
         """
         if len(set(paths)) > records.PATHS_MAX:
             raise ToolError(f"attestation: expected at most {records.PATHS_MAX} paths, got {len(set(paths))}")
+        options = Options(organizations=tuple(msp_ids))
         height = (await self.head()).height
         for _ in range(ATTEST_TRIES):
             args = records.attest_args(height, tuple(paths), tick=tick, membership_version=membership_version)
             try:
-                return self._read(await self._gateway().endorse(self.chaincode, args))
+                return self._read(await self._gateway().endorse(self.chaincode, args, options))
             except EndorseError as error:
                 failure = error
             found = _LAST.search(failure.refusal.message) if failure.refusal else None

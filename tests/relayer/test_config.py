@@ -10,6 +10,10 @@ from ibc_relayer.plan import Action, End, Packet, Step
 
 CHAIN = {"id": "mga-1", "rpc": "http://127.0.0.1:1", "key": "a.key"}
 OTHER = {"id": "mgb-1", "rpc": "http://127.0.0.1:2", "grpc": "127.0.0.1:3", "key": "b.key", "gas_price": "0.5bmgb"}
+MEMBER = {
+    "id": "mgf-1", "kind": "fabric-embedded", "grpc": "127.0.0.1:4", "peer": "127.0.0.1:5", "msp_id": "Org1MSP",
+    "certificate": "relayer.pem", "key": "relayer.key",
+}  # fmt: skip
 PATH = {"a": "mga-1", "b": "mgb-1", "create": True, "channels": ["transfer", "trade"]}
 
 
@@ -35,7 +39,11 @@ def test_defaults_and_values():
         ({"chains": []}, "unknown key 'chains'; the nearest known one is 'chain'"),
         ({"chain": [{**CHAIN, "rcp": "x"}, OTHER]}, "unknown key 'rcp'; the nearest known one is 'rpc'"),
         ({"chain": [{"id": "mga-1", "key": "k"}, OTHER]}, "expected a key rpc"),
-        ({"chain": [{**CHAIN, "kind": "fabric"}, OTHER]}, "expected one of cometbft"),
+        ({"chain": [{**CHAIN, "kind": "iroha"}, OTHER]}, "expected one of cometbft, fabric, fabric-embedded"),
+        ({"chain": [{**CHAIN, "kind": "fabric"}, OTHER]}, "expected a key grpc"),
+        ({"chain": [{**MEMBER, "rpc": "http://127.0.0.1:1"}, CHAIN, OTHER]}, "unknown key 'rpc'"),
+        ({"chain": [{**MEMBER, "trusting_period_s": 0}, CHAIN, OTHER]}, "expected more than 0"),
+        ({"chain": [{**CHAIN, "peer": "127.0.0.1:1"}, OTHER]}, "unknown key 'peer'"),
         ({"chain": [{**CHAIN, "gas_price": "cheap"}, OTHER]}, "expected a form like 0.025bmga"),
         ({"chain": [{**CHAIN, "gas_price": "1"}, OTHER]}, "expected a form like 0.025bmga"),
         ({"chain": [{**CHAIN, "max_msgs": 0}, OTHER]}, "expected more than 0"),
@@ -57,6 +65,17 @@ def test_refusals_say_what_was_expected(change, expected):
     with pytest.raises(ToolError) as caught:
         parse_config(doc(**change), Path())
     assert expected in str(caught.value)
+
+
+def test_a_member_of_a_fabric_microgrid():
+    (first, _, _) = parse_config(doc(chain=[{**MEMBER, "tls_ca": "ca.pem"}, CHAIN, OTHER]), Path("/etc/relayer")).chains
+    assert (first.kind, first.grpc, first.fabric.peer) == ("fabric-embedded", "127.0.0.1:4", "127.0.0.1:5")
+    files = (first.key, first.fabric.certificate, first.fabric.tls_ca)
+    assert [str(file) for file in files] == [
+        f"/etc/relayer/{name}" for name in ("relayer.key", "relayer.pem", "ca.pem")
+    ]
+    assert (first.fabric.channel, first.fabric.chaincode) == ("energy", "microgrid")
+    assert first.fabric.trusting_period_s == 14 * 86_400
 
 
 def test_channels_by_id_need_neither_clients_nor_create():
