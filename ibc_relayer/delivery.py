@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bsmg.client.errors import NodeError
+from bsmg.client.errors import NodeError, TxUnknown
 from bsmg.client.lane import TxOutcome
 from cosmos_wire.errors import BsmgError
 from cosmos_wire.protos import Message
@@ -24,6 +24,7 @@ from ibc_relayer.plan import Step
 
 log = logging.getLogger("ibc_relayer")
 
+PASSING = (NodeError, NotNowError, TxUnknown)  # no packet is to blame
 REDUNDANT = "packet messages are redundant"
 _INDEX = re.compile(r"message index: (\d+)")
 # Refusals of the transaction as a whole: no packet is to blame, so nothing is halved.
@@ -124,7 +125,7 @@ class Delivery:
 
 def _fault(error: BsmgError) -> Result:
     """Nothing was submitted, or nobody knows."""
-    return Result(done=False, height=0, detail=str(error), passing=isinstance(error, NodeError | NotNowError))
+    return Result(done=False, height=0, detail=str(error), passing=isinstance(error, PASSING))
 
 
 def _detail(outcome: TxOutcome) -> str:

@@ -7,11 +7,13 @@ the block that took them have been read. All state can be rebuilt from the chain
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
-from bsmg.client.errors import QueryNotFound
+from bsmg.client.errors import NodeError, QueryNotFound
 from bsmg.client.feed import Head
 from cosmos_wire.errors import ToolError
 from ibc_relayer.batch import Limits, choose
@@ -91,10 +93,20 @@ class PathWorker:
                 except ToolError as error:
                     self.metrics.errors.labels(self.spec.name).inc()
                     log.warning("path %s: %s; again in %.0f s", self.spec.name, error, wait_s)
-                    await asyncio.sleep(wait_s)
+                    await self._calm(wait_s, error)
                     wait_s = min(2 * wait_s, ERROR_WAIT_S_MAX)
         finally:
             await self.stop()
+
+    async def _calm(self, wait_s: float, error: ToolError) -> None:
+        """Wait after an error; where a node was away, only until both chains move again."""
+        if not isinstance(error, NodeError):
+            await asyncio.sleep(wait_s)
+            return
+        with contextlib.suppress(TimeoutError, ToolError):
+            async with asyncio.timeout(wait_s):
+                for party in self.parties:
+                    await party.chain.wait_above((await party.chain.head()).height)
 
     async def stop(self) -> None:
         """Cancel what is being delivered."""
@@ -343,9 +355,15 @@ class PathWorker:
 
     async def _check_clients(self, heads: tuple[Head, Head]) -> None:
         for side in (0, 1):
-            if heads[side].height - self._checked[side] >= CHECK_BLOCKS:
+            if self._checked[side] < 0:
                 await self._check_client(side)
-                self._checked[side] = heads[side].height
+            elif heads[side].height - self._checked[side] >= CHECK_BLOCKS:  # beside the turn: packets don't wait for it
+                self._chore(
+                    f"check of clients on {self.parties[side].chain.chain_id}", partial(self._check_client, side)
+                )
+            else:
+                continue
+            self._checked[side] = heads[side].height
 
     async def _check_client(self, side: int) -> None:
         host, subject, client_id = self.parties[side], self.parties[1 - side], self.spec.clients[side]

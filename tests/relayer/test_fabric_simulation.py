@@ -19,6 +19,7 @@ from tests.fabric_client.network import BOTH, ORG1, ORG2, ORG3, members_of, peer
 from tests.relayer.sim import HOUR_NS, NS, SimParty, let_run, send_echo
 from tests.relayer.sim_fabric import SimFabricParty
 from tests.relayer.test_simulation import ECHO, ORDERED_ECHO, SUPPLY, TRANSFER, VOUCHER, World
+from tests.relayer.test_v2_simulation import WorldV2
 
 MIXED, TURNED, FABRIC = (
     (SimParty, SimFabricParty),
@@ -179,6 +180,21 @@ async def test_client_is_refreshed_before_it_expires(tmp_path):
     world.b.transfer_soon("channel-0", ("bmgb", 1), HOUR_NS)
     await world.turns(worker, 8)
     assert world.commitments() == []
+
+
+@pytest.mark.parametrize("kinds", [MIXED, FABRIC], ids=["mixed", "fabric"])
+async def test_ibc_v2_by_the_same_prover(kinds, tmp_path):
+    world = type("FabricWorldV2", (WorldV2,), {"kinds": kinds})(tmp_path)
+    await world.open_v2()
+    worker = world.worker()
+    world.transfer(0, ("bmga", 7))
+    world.transfer(1, ("bmgb", 8))
+    await world.turns(worker, 8)
+    world.transfer(0, ("bmga", 7), timeout_ns=2 * NS)
+    await world.blocks(4)
+    await world.turns(worker, 6)
+    assert world.pending() == []
+    assert (world.a.balance("alice", "bmga"), world.b.balance("alice", "bmgb")) == (SUPPLY - 7, SUPPLY - 8)
 
 
 # Memberships
