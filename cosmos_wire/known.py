@@ -18,6 +18,7 @@ from cosmos_wire.protos import (
     Any,
     Message,
     ed25519_keys,
+    fabric_client,
     feegrant,
     multisig_keys,
     secp256k1_keys,
@@ -26,9 +27,17 @@ from cosmos_wire.protos import (
 )
 from cosmos_wire.strict import parse_lax
 
-CLIENT_STATES: tuple[type[Message], ...] = (tendermint_client.ClientState,)
-CONSENSUS_STATES: tuple[type[Message], ...] = (tendermint_client.ConsensusState,)
-CLIENT_MESSAGES: tuple[type[Message], ...] = (tendermint_client.Header, tendermint_client.Misbehaviour)
+CLIENT_STATES: tuple[type[Message], ...] = (tendermint_client.ClientState, fabric_client.ClientState)
+CONSENSUS_STATES: tuple[type[Message], ...] = (
+    tendermint_client.ConsensusState,
+    fabric_client.ConsensusState,
+)
+CLIENT_MESSAGES: tuple[type[Message], ...] = (
+    tendermint_client.Header,
+    tendermint_client.Misbehaviour,
+    fabric_client.Header,
+    fabric_client.Misbehaviour,
+)
 ALLOWANCES: tuple[type[Message], ...] = (
     feegrant.BasicAllowance,
     feegrant.PeriodicAllowance,
