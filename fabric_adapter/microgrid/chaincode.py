@@ -31,7 +31,7 @@ from fabric_adapter.microgrid.errors import (
 )
 from fabric_adapter.microgrid.genesis import read_genesis
 from fabric_adapter.microgrid.image import Image, Proposed, State, state_of, store_of
-from fabric_adapter.microgrid.machine import TICK_TXS_MAX, InboxTx, Machine, Made, Waiting
+from fabric_adapter.microgrid.machine import InboxTx, Machine, Made, Waiting
 from fabric_adapter.microgrid.queries import answer
 from fabric_adapter.stub import FAILED, REFUSED, Response, Stub
 from fabric_wire import strict
@@ -46,6 +46,7 @@ from microgrid.state_api import STORES
 TickArgs = fabric_microgrid.TickArgs
 NAMESPACE = "microgrid"  # the name under which the chaincode has to be defined: attestations carry it
 CLOCK_SKEW_NS = 30 * 10**9  # a tick's time may be this far from the endorser's clock
+LISTED_MAX = 10_000  # a Tick executes as many as it may, from the first on
 SCAN_PAIRS = 50_000  # of one range query: below every limit that a peer has for one
 WRITERS = (Role.PEER, Role.ADMIN)
 Clock = Callable[[], int]  # ns since 1970
@@ -131,8 +132,8 @@ class MicrogridChaincode:
     def tick(self, stub: Stub, data: bytes) -> bytes:
         """Execute what waits."""
         args = strict.read(TickArgs, data, InvalidCall)
-        if len(args.tx_ids) > TICK_TXS_MAX or len(set(args.tx_ids)) != len(args.tx_ids):
-            raise InvalidCall(f"expected at most {TICK_TXS_MAX} transactions, each once, got {len(args.tx_ids)}")
+        if len(args.tx_ids) > LISTED_MAX or len(set(args.tx_ids)) != len(args.tx_ids):
+            raise InvalidCall(f"expected at most {LISTED_MAX} transactions, each once, got {len(args.tx_ids)}")
         last = layout.read_tick(stub.get_state(records.TICK))
         _require_writer(stub, _members(stub, last.membership_version))
         self._require_next(last, args.height, stub.timestamp_ns)

@@ -17,7 +17,6 @@ from ibc_core.fabric.records import Membership
 from microgrid.block import app_state
 from microgrid.errors import GenesisError
 
-MICROSECOND_NS = 1_000
 SECOND_NS = 10**9
 CHAIN_ID_BYTES_MAX = 50
 NANO_DIGITS = 9
@@ -72,16 +71,18 @@ def _time_ns(text: Json) -> int:
 def _membership(found: Json) -> Membership:
     """Hex of the record's bytes, or its JSON."""
     try:
-        if isinstance(found, str):
-            record = strict.read(Membership, bytes.fromhex(found), InvalidGenesis)
-        else:
-            record = json_format.ParseDict(found, Membership())
+        record = _read_membership(found)
+        check_membership(record)
+    except ChainError as error:
+        raise InvalidGenesis(f"membership: {error}") from error
     except (ValueError, TypeError, AttributeError, json_format.ParseError) as error:
         raise InvalidGenesis(f"membership: expected hex or JSON of a fabric.v1.Membership, got {error}") from error
     if record.version != 1:
         raise InvalidGenesis(f"membership: expected version 1, got {record.version}")
-    try:
-        check_membership(record)
-    except ChainError as error:
-        raise InvalidGenesis(f"membership: {error}") from error
     return record
+
+
+def _read_membership(found: Json) -> Membership:
+    if isinstance(found, str):
+        return strict.read(Membership, bytes.fromhex(found))
+    return json_format.ParseDict(found, Membership())

@@ -8,31 +8,46 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from cosmos_wire.protos import abci, cmt_params, fabric_microgrid
+from cosmos_wire.protos import abci, base_abci, channel_tx, channel_v2_tx, client_tx, cmt_params, fabric_microgrid
 from cosmos_wire.public_keys import SECP256R1, SimpleKey
 from fabric_adapter.microgrid import layout
+from fabric_adapter.microgrid.errors import InvalidGenesis
 from fabric_adapter.microgrid.image import State
 from fabric_wire import p256
 from fabric_wire.x509 import read_identity
+from ibc_core.errors import RedundantTx
 from ibc_core.fabric.records import TickRecord
 from ibc_core.host import BlockEnv, Context, Event, EventLog, FreeGas, MemoryStore
 from microgrid import system
 from microgrid.ante import Ante
 from microgrid.block import Block
+from microgrid.errors import GenesisError
 from microgrid.events import write
-from microgrid.executor import Authenticated, Executor, Outcome
+from microgrid.executor import Authenticated, Executor, Outcome, refused
 from microgrid.modules import Modules, compose
 from microgrid.signatures import SignatureCache
 from microgrid.state_api import APP, IBC, Changes
+
+V1, V2 = channel_tx, channel_v2_tx
+NOOP = V1.RESPONSE_RESULT_TYPE_NOOP  # the same number in both versions
+PACKET_RESPONSES = {
+    f"/{kind.DESCRIPTOR.full_name}": kind
+    for kind in (
+        *(V1.MsgRecvPacketResponse, V1.MsgAcknowledgementResponse, V1.MsgTimeoutResponse),
+        *(V1.MsgTimeoutOnCloseResponse, V2.MsgRecvPacketResponse, V2.MsgAcknowledgementResponse, V2.MsgTimeoutResponse),
+    )
+}
+PACKET_MARK = b"/ibc.core.channel."
+UPDATED = f"/{client_tx.MsgUpdateClientResponse.DESCRIPTOR.full_name}"
 
 InboxTx = fabric_microgrid.InboxTx
 TickEvent = fabric_microgrid.TickEvent
 
 TX_GAS_MAX = 60_000_000  # a client update and 50 packets take a third
 TX_OUTPUT_BYTES_MAX = 1 << 20  # events and state changes of one transaction
-TICK_TXS_MAX = 2_000
-TICK_GAS_MAX = 400_000_000  # when it is used up, the other transactions wait for the next Tick
-TICK_OUTPUT_BYTES_MAX = 2 << 20
+TICK_TXS_MAX = 1_000  # when one of these is used up, the other transactions wait for the next Tick
+TICK_GAS_MAX = 300_000_000
+TICK_OUTPUT_BYTES_MAX = 3 << 19  # with a last transaction and the hooks well below the 4 MiB of one signed message
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,10 +99,13 @@ class Machine:
         self._executor = Executor(ante)
 
     def found(self, env: BlockEnv, app_state: dict[str, object], membership_version: int) -> Made:
-        """The first state; raises what the modules raise."""
+        """The first state; raises InvalidGenesis and what the modules raise."""
         block = Block(env, MemoryStore(), MemoryStore())
         system.write_params(block.ctx, _params())
-        block.init_genesis(self.modules, app_state)
+        try:
+            block.init_genesis(self.modules, app_state)
+        except GenesisError as error:
+            raise InvalidGenesis(str(error)) from error
         record = TickRecord(height=env.height, time_ns=env.time_ns, membership_version=membership_version)
         return _made(layout.FIRST_HASH, record, block.changes(), Work(), [])
 
@@ -99,6 +117,8 @@ class Machine:
         app, ibc = state.stores[APP], state.stores[IBC]
         ctx = Context(env=env, app=app, ibc=ibc, events=EventLog(), gas=FreeGas())  # writes stay in the layer above
         outcome, _ = self._executor.run_for(ctx, tx.body, signer_of(tx.creator))
+        if repeated := _repeated(outcome):
+            return refused(outcome, RedundantTx(f"all {repeated} packets were relayed already"))
         return outcome
 
     def tick(self, state: State, record: TickRecord, waiting: Iterable[Waiting]) -> Made:
@@ -125,6 +145,23 @@ class Machine:
         work.output_bytes += result.ByteSize()
         work.tx_ids.append(item.tx_id)
         work.results.append(result)
+
+
+def _repeated(outcome: Outcome) -> int:
+    """How many packets a relayer's transaction brings when all were here before; 0 for any other transaction."""
+    if PACKET_MARK not in outcome.data:
+        return 0
+    packets = 0
+    for item in base_abci.TxMsgData.FromString(outcome.data).msg_responses:
+        kind = PACKET_RESPONSES.get(item.type_url)
+        if kind is None:
+            if item.type_url != UPDATED:
+                return 0
+        elif kind.FromString(item.value).result != NOOP:
+            return 0
+        else:
+            packets += 1
+    return packets
 
 
 def _made(before: bytes, record: TickRecord, changes: Changes, work: Work, events: Sequence[Event]) -> Made:
