@@ -57,6 +57,7 @@ class CometBlocks:
     """One node's."""
 
     kind = "cometbft"
+    provable = True
 
     def __init__(self, rpc: CometRpc) -> None:
         self._rpc = rpc

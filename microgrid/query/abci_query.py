@@ -19,8 +19,9 @@ LOWEST_PROVABLE = 2  # the SDK refuses proofs of height 0 and 1
 class AbciQueries:
     """Answers RequestQuery. Thread-safe."""
 
-    def __init__(self, history: History, queries: StateQueries, simulator: Simulator) -> None:
+    def __init__(self, history: History, queries: StateQueries, simulator: Simulator, *, provable: bool) -> None:
         self._history, self._queries, self._simulator = history, queries, simulator
+        self._provable = provable
 
     def answer(self, request: abci.RequestQuery) -> abci.ResponseQuery:
         """Always an answer; refusals have a code."""
@@ -53,6 +54,8 @@ class AbciQueries:
     def _store(self, name: str, request: abci.RequestQuery) -> abci.ResponseQuery:
         if name not in STORES:
             raise UnknownRequest(f"no such store: expected one of {', '.join(STORES)}, got {name[:100]}")
+        if request.prove and not self._provable:
+            raise InvalidRequest("cannot prove: this ledger signs no root of its state; its peers attest single keys")
         with snapshot_at(self._history, request.height) as snapshot:
             if request.prove and snapshot.height < LOWEST_PROVABLE:
                 raise InvalidRequest("cannot query with proof when height <= 1; please provide a valid height")

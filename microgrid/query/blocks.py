@@ -116,6 +116,10 @@ class Blocks(Protocol):
         """Of the ledger: cometbft, fabric, fabric-embedded."""
 
     @property
+    def provable(self) -> bool:
+        """Whether the ledger vouches for the state's root, so that proofs of keys under it mean anything."""
+
+    @property
     def bell(self) -> Bell:
         """Rings after the state of a new block is durable."""
 

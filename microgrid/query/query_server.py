@@ -48,7 +48,7 @@ class QueryServer:
         reflection = ReflectionServices(modules.messages, modules.tables(), lambda: self.methods)
         self.state = StateQueries(history, {**modules.queries, **reflection.routes()})
         self._simulator = Simulator(self.state, Executor(ante))
-        self._abci = AbciQueries(history, self.state, self._simulator)
+        self._abci = AbciQueries(history, self.state, self._simulator, provable=blocks.provable)
         node = NodeServices(history, blocks)
         self._remote: Mapping[str, RemoteRoute] = {
             **CometServices(blocks, self._abci, operator).routes(),

@@ -1,0 +1,20 @@
+"""What a Fabric transaction looks like to clients of the Cosmos SDK: its body, and the creator's key as the signer."""
+
+from __future__ import annotations
+
+from cosmos_wire import public_keys
+from cosmos_wire.protos import fabric_microgrid, tx
+from cosmos_wire.public_keys import SECP256R1, SimpleKey
+from fabric_wire import p256
+from fabric_wire.x509 import read_identity
+
+InboxTx = fabric_microgrid.InboxTx
+
+
+def tx_of(waiting: InboxTx) -> bytes:
+    """TxRaw bytes without signatures: the proposal's signature is over other bytes, and was checked by the peers."""
+    key = SimpleKey(SECP256R1, p256.compress(read_identity(waiting.creator).certificate.key))
+    info = tx.AuthInfo(signer_infos=[tx.SignerInfo(public_key=public_keys.to_any(key))])
+    info.fee.SetInParent()
+    raw = tx.TxRaw(body_bytes=waiting.body, auth_info_bytes=info.SerializeToString(deterministic=True))
+    return raw.SerializeToString(deterministic=True)

@@ -1,0 +1,165 @@
+"""Proposes Ticks: the microgrid's blocks. Every front can; the standby ones step in when none comes.
+
+A Tick is due one interval after the time of the last one. Whoever proposes first wins: the record `tick` is read and
+written by each, so that the ledger takes one for each height (MVCC). Nothing is lost when a proposal fails at any
+stage: the transactions wait on the ledger, and the next Tick begins at the ledger's last one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import grpc
+
+from cosmos_wire.protos import fabric_microgrid
+from fabric_adapter.errors import FabricError, code_name
+from fabric_adapter.gateway import VALID, Gateway
+from fabric_adapter.microgrid.machine import TICK_TXS_MAX
+from fabric_adapter.node.follower import Follower
+from fabric_adapter.node.replica import TickHead
+from fabric_adapter.node.trouble import Trouble
+from fabric_adapter.proposal import Options
+from fabric_adapter.stub import FAILED
+from fabric_wire import strict
+from fabric_wire.protos import transaction
+
+LOG = logging.getLogger("fabric_adapter.node")
+NO_IMAGE = "image not loaded"
+TICK, LOAD = b"Tick", b"Load"
+LOST_S = 3.0  # a Tick that is in no block after so long is proposed again
+PAUSES_S = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+STEP_BACK = 0.1  # of the interval: how much later than the first writer an acting one proposes
+NS = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """Seconds between Ticks, and how much longer this front waits for another's; 0: it is the first writer."""
+
+    interval_s: float
+    delay_s: float
+
+
+class Writer:
+    """`run` it."""
+
+    def __init__(self, follower: Follower, gateway: Gateway, chaincode: str, orgs: Sequence[str], pace: Pace) -> None:
+        self._follower, self._gateway = follower, gateway
+        self._chaincode, self._orgs, self._pace = chaincode, tuple(orgs), pace
+        self._trouble = Trouble(LOG, "writing ticks")
+        self._head: TickHead | None = None
+        self._seen_s = 0.0
+        self._limit = TICK_TXS_MAX
+        self._tries = 0
+        self._pending = ""
+        self._verdict: int = VALID
+        follower.verdicts = self._hear
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            rung = self._follower.bell.rung
+            head = self._observe()
+            if head is None or not self._follower.caught_up.is_set():
+                await self._follower.bell.wait(rung, self._pace.interval_s)
+                continue
+            left = self._left_s(head)
+            if left > 0:
+                await self._follower.bell.wait(rung, left)
+                continue
+            await self._write(head)
+
+    def _observe(self) -> TickHead | None:
+        """The last tick, and when we saw it first."""
+        head = self._follower.replica.head
+        if head != self._head:
+            self._head, self._seen_s = head, time.monotonic()
+            if head is not None:
+                self._tries = 0
+                self._trouble.over()
+        return head
+
+    def _left_s(self, head: TickHead) -> float:
+        """Until this front is to propose the next Tick: by the tick's own time, whose clock may be another's."""
+        interval, delay = self._pace.interval_s, self._pace.delay_s
+        waited = time.monotonic() - self._seen_s
+        is_mine = head.creator == self._gateway.identity.serialized
+        if delay and not is_mine:
+            return interval + delay - waited
+        by_clock = (head.time_ns - time.time_ns()) / NS
+        return min(by_clock, -waited) + interval * (1 + (STEP_BACK if delay else 0))
+
+    async def _write(self, head: TickHead) -> None:
+        """One attempt; whatever came of it shows in the replica's head."""
+        waiting = await asyncio.to_thread(self._follower.replica.index.waiting, self._limit)
+        args = strict.write(fabric_microgrid.TickArgs(height=head.height + 1, tx_ids=waiting))
+        options = Options(timestamp_ns=max(time.time_ns(), head.time_ns + 1))
+        rung = self._follower.bell.rung
+        try:
+            ready = await self._gateway.endorse(self._chaincode, [TICK, args], options)
+            self._pending, self._verdict = ready.tx_id, VALID
+            await self._gateway.submit(ready)
+        except FabricError as error:
+            await self._failed(error, rung, len(waiting))
+            return
+        self._limit = min(max(1, 2 * self._limit), TICK_TXS_MAX)
+        await self._settled(head)
+
+    async def _settled(self, head: TickHead) -> None:
+        """Wait until there is a newer tick, this or another front's, or ours turned out invalid or lost."""
+        end = time.monotonic() + LOST_S
+        while True:
+            rung = self._follower.bell.rung
+            if self._follower.replica.head != head:
+                return
+            left = end - time.monotonic()
+            if self._verdict != VALID or left <= 0:
+                break
+            await self._follower.bell.wait(rung, left)
+        said = "in no block" if self._verdict == VALID else code_name(self._verdict)
+        if self._verdict != transaction.MVCC_READ_CONFLICT:
+            self._trouble.met(f"tick {head.height + 1}: expected it to be valid, got {said}")
+        await self._pause(self._follower.bell.rung)
+
+    async def _failed(self, error: FabricError, rung: int, txs: int) -> None:
+        if NO_IMAGE in str(error):
+            await self._load()
+            return
+        before = self._follower.replica.head
+        await self._pause(rung)
+        if self._follower.replica.head != before:
+            return  # another front's tick came in between
+        self._trouble.met(error)
+        if txs and _is_too_much(error):
+            self._limit = txs // 2  # what the endorsers can't execute must not stop the clock
+
+    async def _pause(self, rung: int) -> None:
+        pause = PAUSES_S[min(self._tries, len(PAUSES_S) - 1)]
+        self._tries += 1
+        await self._follower.bell.wait(rung, pause)
+
+    async def _load(self) -> None:
+        """Make each organisation's chaincode read the state."""
+        LOG.info("event=loading orgs=%s", ",".join(self._orgs))
+        asked = [self._gateway.evaluate(self._chaincode, [LOAD], Options(organizations=(org,))) for org in self._orgs]
+        found = await asyncio.gather(*asked, return_exceptions=True)
+        for org, result in zip(self._orgs, found, strict=True):
+            if isinstance(result, FabricError):
+                self._trouble.met(f"{org}: {result}")
+            elif isinstance(result, BaseException):
+                raise result
+        if any(isinstance(result, FabricError) for result in found):
+            await self._pause(self._follower.bell.rung)
+
+    def _hear(self, verdicts: Mapping[str, int]) -> None:
+        self._verdict = verdicts.get(self._pending, self._verdict)
+
+
+def _is_too_much(error: FabricError) -> bool:
+    """Whether an endorser broke or ran out of time over the transactions."""
+    refusal = error.refusal
+    return error.code is grpc.StatusCode.DEADLINE_EXCEEDED or (refusal is not None and refusal.status >= FAILED)
