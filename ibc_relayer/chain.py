@@ -115,6 +115,9 @@ class Prover(Protocol):
     async def is_own_form(self, client: ClientInfo) -> bool:
         """Whether a client has the terms that we would give it."""
 
+    def is_behind(self, client: ClientInfo) -> bool:
+        """Whether a client has to be updated soon, whatever its age, because later it could not be any more."""
+
     async def witness(self, head: Head) -> None:
         """Keep of the newest block what could not be had later to convict a forger."""
 

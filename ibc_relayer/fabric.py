@@ -241,6 +241,10 @@ class FabricProver:
 
     # Misbehaviour
 
+    def is_behind(self, client: ClientInfo) -> bool:
+        """Where it lacks a membership that we have seen: the members of the one before may be gone one day."""
+        return self._version > self._client_state(client).membership.version
+
     async def witness(self, head: Head) -> None:
         """Have the tick attested while it is the last one: later nobody attests it any more."""
         if head.height in self._ticks:

@@ -20,7 +20,7 @@ from ibc_relayer.batch import Limits, choose
 from ibc_relayer.book import Book, new_book
 from ibc_relayer.chain import Party
 from ibc_relayer.client_types import NS
-from ibc_relayer.clients import client_status, ground, refresh_due
+from ibc_relayer.clients import client_info, client_status, ground, refresh_due
 from ibc_relayer.delivery import Delivery, Result
 from ibc_relayer.events import ClientUpdated, Fact, facts
 from ibc_relayer.filter import PacketFilter
@@ -379,7 +379,7 @@ class PathWorker:
         due, age_ns = await refresh_due(host.chain, client_id)
         self.metrics.client_age.labels(host.chain.chain_id, client_id).set(age_ns / NS)
         self.metrics.balance.labels(host.chain.chain_id).set(await host.chain.spendable())
-        if due:
+        if due or subject.prover.is_behind(await client_info(host.chain, client_id)):
             self._chore(
                 f"refresh of {client_id} on {host.chain.chain_id}", lambda: self._refresh(host, subject, client_id)
             )

@@ -385,6 +385,9 @@ class SimParty:
     async def is_own_form(self, client: ClientInfo) -> bool:
         return tendermint_client.ClientState.FromString(client.state.value) == self._terms(client.latest.height)
 
+    def is_behind(self, client: ClientInfo) -> bool:
+        return False
+
     async def witness(self, head: Head) -> None: ...
 
     async def conflict(self, client: ClientInfo, header: bytes) -> Any | None:
