@@ -122,8 +122,7 @@ class MicrogridChaincode:
             raise NoImageError("none")
         outcome = self._machine.try_out(views[0], stub.timestamp_ns, tx)
         if outcome.code and len(views) > 1:  # the tick that it builds on may just have been made
-            later = self._machine.try_out(views[1], stub.timestamp_ns, tx)
-            outcome = later if later.code == 0 else outcome
+            outcome = self._machine.try_out(views[1], stub.timestamp_ns, tx)
         if outcome.code:
             raise RefusedTxError(f"{outcome.codespace}/{outcome.code}: {outcome.log}")
         stub.put_state(layout.inbox_key(stub.tx_id), strict.write(tx))

@@ -22,7 +22,7 @@ from energy.market import state
 from energy.market.defaults import default_params, params_document
 from energy.trade import params as trade_params
 from fabric_adapter.embedded.disk import Disk, Place
-from fabric_adapter.embedded.endorser import Ready
+from fabric_adapter.embedded.endorser import ANYBODY, Ready, Wanted
 from fabric_adapter.embedded.ledger import Ledger
 from fabric_adapter.embedded.network import Network, Node
 from fabric_adapter.embedded.orderer import BatchRules
@@ -45,7 +45,7 @@ RICH, PLEDGED = 10**18, 10**16
 SECOND_NS, VALID = 10**9, 0
 SLOT_MS = 4_000
 FIRST_SLOT = START_S * 1000 // SLOT_MS + 4
-LIFE = {"first_s": START_S - 300, "last_s": START_S + YEAR_S}
+LIFE = {"first_s": START_S - 3 * YEAR_S, "last_s": START_S + 20 * YEAR_S}  # of certificates: now, and at the start
 TickArgs, TickEvent = fabric_microgrid.TickArgs, fabric_microgrid.TickEvent
 SCOPE = Scope(chain_id=CHAIN, channel_id="energy", namespace=NAME)
 T = TypeVar("T")
@@ -208,7 +208,8 @@ class Grid:
     def endorse(self, who: Member, *args: bytes, organisations: Sequence[str] = ()) -> Ready:
         signed = sign_proposal(who.node.secret, build_proposal(self.asked(who, *args)))
         endorsers = self.ledger.endorsers
-        return endorsers.endorse(endorsers.accept(signed, self.now_ns), organisations)
+        wanted = Wanted(organisations=tuple(organisations or self.programs))
+        return endorsers.endorse(endorsers.accept(signed, self.now_ns), wanted)
 
     def order(self, *signed: tuple[Member, Ready]) -> list[Place]:
         """Order endorsed transactions together; where each stands."""
@@ -229,7 +230,7 @@ class Grid:
     def evaluate(self, who: Member, *args: bytes) -> bytes:
         signed = sign_proposal(who.node.secret, build_proposal(self.asked(who, *args)))
         endorsers = self.ledger.endorsers
-        return endorsers.evaluate(endorsers.accept(signed, self.now_ns)).payload
+        return endorsers.evaluate(endorsers.accept(signed, self.now_ns), ANYBODY).payload
 
     # the chaincode's functions
 
