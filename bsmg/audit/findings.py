@@ -13,6 +13,8 @@ FAULTS = (BsmgError, DecodeError, ArithmeticError, AttributeError, LookupError, 
 SUBJECTS: Mapping[str, str] = {
     "headers": "headers linked by hash; transactions and results hash to what headers say",
     "signatures": "commits signed by more than 2/3 of the power",
+    "ledger": "Fabric: blocks linked by hash; transactions signed, endorsed as the policy asks, on the newest versions",
+    "ticks": "Fabric: what was submitted is what Ticks executed; states chain; the front's blocks are the ledger's",
     "transactions": "messages understood, fees to the collector",
     "accounts": "transactions signed by the accounts that they name, each once",
     "gates": "slots opened, moved and closed by block time",
@@ -51,6 +53,7 @@ class Findings:
     chain_id: str
     checked: dict[str, int] = field(default_factory=dict)
     differences: list[Difference] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)  # what was not checked
 
     def count(self, subject: str, number: int = 1) -> None:
         """So many more things were looked at."""

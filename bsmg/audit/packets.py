@@ -8,11 +8,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from bsmg.audit.record import EventLike, of_kind, values_of
-from cosmos_wire.protos import channel, client_tx, tendermint_client
+from cosmos_wire.protos import channel, client_tx, fabric_client, tendermint_client
 
 End = tuple[str, str]  # port, channel
 PacketKey = tuple[str, str, int]  # port, channel, sequence of the sender
-TENDERMINT = "/ibc.lightclients.tendermint.v1.ClientState"
+CLIENT_STATES: Mapping[str, type[tendermint_client.ClientState | fabric_client.ClientState]] = {
+    f"/{kind.DESCRIPTOR.full_name}": kind for kind in (tendermint_client.ClientState, fabric_client.ClientState)
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,9 +56,10 @@ class PacketBook:
 
     def new_client(self, msg: client_tx.MsgCreateClient, events: Iterable[EventLike]) -> None:
         """Learn which chain a client follows."""
-        if msg.client_state.type_url != TENDERMINT:
+        kind = CLIENT_STATES.get(msg.client_state.type_url)
+        if kind is None:
             return
-        state = tendermint_client.ClientState.FromString(msg.client_state.value)
+        state = kind.FromString(msg.client_state.value)
         for values in of_kind(events, "create_client"):
             self.clients[values["client_id"]] = state.chain_id
 

@@ -8,6 +8,7 @@ from typing import Any as Json
 from typing import Protocol
 
 from cosmos_wire.protos import cmt_types, cmt_validator, registry, trade
+from fabric_wire.protos import common
 
 NS_PER_MS = 1_000_000
 
@@ -35,6 +36,7 @@ class TxRecord:
     gas_wanted: int
     gas_used: int
     events: tuple[EventLike, ...]
+    tx_hash: str = ""  # upper-case hex
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,8 +78,19 @@ class FinalState:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FabricRecord:
+    """The ledger below a Fabric microgrid: every block from number 0 on, as a peer gave them."""
+
+    chaincode: str
+    blocks: tuple[common.Block, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ChainRecord:
-    """All of one chain that the audit looks at; `blocks` run from 1 to `final.height`."""
+    """All of one chain that the audit looks at; `blocks` run to `final.height`, from 1 on or, on Fabric, from 2 on.
+
+    On Fabric a header has chain id, height and time alone; `fabric` is None when the ledger was not read.
+    """
 
     chain_id: str
     genesis: Mapping[str, Json] = field(repr=False)
@@ -85,6 +98,8 @@ class ChainRecord:
     final: FinalState = field(repr=False)
     validators: Mapping[bytes, cmt_validator.ValidatorSet] = field(default_factory=dict, repr=False)  # by their hash
     last_commit: cmt_types.Commit | None = field(default=None, repr=False)  # of the last block
+    on_fabric: bool = False
+    fabric: FabricRecord | None = field(default=None, repr=False)
 
     @property
     def app_state(self) -> Mapping[str, Json]:

@@ -115,7 +115,10 @@ class Replay:
             if item.code == 0:
                 findings.add("transactions", place, "a transaction", "bytes that are none, accepted")
             return
-        self._fee(place, item, raw, (body, auth))
+        if self.record.on_fabric:
+            self.signers.check_member(place, item.code, (body, auth))
+        else:
+            self._fee(place, item, raw, (body, auth))
         if item.code:
             return
         answers = base_abci.TxMsgData.FromString(item.data).msg_responses

@@ -41,6 +41,11 @@ def lines(found: Sequence[Findings]) -> list[str]:
     return every[:SHOWN_MAX] + more
 
 
+def not_checked(found: Sequence[Findings]) -> list[str]:
+    """What the audit takes on trust, a line each."""
+    return [f"{findings.chain_id}: not checked: {note}" for findings in found for note in findings.notes]
+
+
 def document(found: Sequence[Findings], heights: Sequence[int]) -> dict[str, Json]:
     """For programs."""
     return {
@@ -49,6 +54,7 @@ def document(found: Sequence[Findings], heights: Sequence[int]) -> dict[str, Jso
             {
                 "chain_id": findings.chain_id,
                 "height": height,
+                "not_checked": list(findings.notes),
                 "checked": {name: findings.checked[name] for name in SUBJECTS if name in findings.checked},
                 "differences": [
                     {"subject": item.subject, "place": item.place, "expected": item.expected, "got": item.got}

@@ -93,6 +93,14 @@ class Signers:
             if fault:
                 findings.add("accounts", f"{place} signature of {address}", "one that verifies", fault)
 
+    def check_member(self, place: str, code: int, parts: tuple[tx.TxBody, tx.AuthInfo]) -> None:
+        """On Fabric the key that the front shows is the one signer's; that it signed, the ledger says."""
+        body, auth = parts
+        self.stage.findings.count("accounts")
+        keys = [to_bech32(public_keys.address(public_keys.from_any(info.public_key))) for info in auth.signer_infos]
+        if code == 0:
+            self.stage.findings.equal("accounts", f"{place} signers", list(signers_of(body.messages)), keys)
+
     def _fault(self, raw: tx.TxRaw, i: int, address: str, payer: str) -> str:
         body = tx.TxBody.FromString(raw.body_bytes)
         try:

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from bsmg.audit.report import console
 from bsmg.audit.trace import PacketStory, Story, trace
-from bsmg.cli.audit import home_urls, read_all
+from bsmg.cli.audit import home_chains, read_all
 from cosmos_wire.protos import trade, trade_packet
 
 ACK_CHARACTERS = 44
@@ -24,7 +24,7 @@ ACK_CHARACTERS = 44
 @click.option("--home", type=click.Path(path_type=Path), help="A testnet's folder: the first node of each chain.")
 def command(contract: str, urls: tuple[str, ...], home: Path | None) -> None:
     """CONTRACT is the id in hexadecimal, or its first digits."""
-    records = asyncio.run(read_all(urls or home_urls(home), light=False))
+    records = asyncio.run(read_all(urls or home_chains(home), light=False))
     story = trace(records, contract)
     for line in head_lines(story):
         click.echo(line)

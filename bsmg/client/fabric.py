@@ -18,17 +18,19 @@ from bsmg.client.node import NodeClient
 from bsmg.client.testnet_file import AccountInfo, ChainInfo
 from cosmos_wire.address import PREFIX
 from cosmos_wire.errors import ChainError, ToolError
-from fabric_adapter.errors import EndorseError
-from fabric_adapter.gateway import Endorsed, Gateway, Patience
+from fabric_adapter.errors import EndorseError, EvaluateError
+from fabric_adapter.gateway import Endorsed, Gateway, Patience, text_args
 from fabric_adapter.identity import Identity, Tls
 from fabric_adapter.proposal import Options
 from fabric_wire import strict
 from fabric_wire.proposals import Parts, read_proposal
+from fabric_wire.protos import common, ledger
 from fabric_wire.responses import Endorsement, read_action
 from ibc_core.fabric import build, records
 from ibc_core.fabric.records import Attestation, Membership, Scope, TickRecord
 from ibc_core.fabric.wire import EndorsedPayload
 
+LEDGER = "qscc"  # the system chaincode that gives blocks
 GATE = 256  # calls to one peer at a time; Fabric's own limit is 500
 ATTEST_TRIES = 40
 ATTEST_PAUSE_S = 0.05
@@ -164,6 +166,22 @@ class FabricClient(NodeClient):
         if found is None:
             raise BadAnswer("Attest", self.endpoints.peer, f"expected membership {version}, got that it is absent")
         return found
+
+    async def ledger_height(self) -> int:
+        """Number of blocks on the peer's ledger; raises NodeError."""
+        raw = await self._ask_ledger("GetChainInfo")
+        return ledger.BlockchainInfo.FromString(raw).height
+
+    async def ledger_block(self, number: int) -> common.Block:
+        """A block of the peer's ledger, with its verdicts; raises NodeError."""
+        return common.Block.FromString(await self._ask_ledger("GetBlockByNumber", str(number)))
+
+    async def _ask_ledger(self, *words: str) -> bytes:
+        try:
+            async with self.gate:
+                return await self._gateway().evaluate(LEDGER, text_args(words[0], self.channel, *words[1:]))
+        except EvaluateError as error:
+            raise node_error(error, self.endpoints.peer) from error
 
     def _gateway(self) -> Gateway:
         if self.identity is None:

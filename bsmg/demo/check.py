@@ -5,19 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 
-from bsmg.audit.fetch import read_chain
 from bsmg.audit.run import audit
-from bsmg.client.rpc import Rpc
+from bsmg.audit.sources import read_source
 from bsmg.client.testnet_file import TestnetFile
 from bsmg.demo.day import Audited
 
 
 async def audited(net: TestnetFile) -> Audited:
-    """Read every chain from the RPC of its first node and recompute everything."""
+    """Read every chain from its first node and recompute everything."""
     records = []
     for info in net.chains:
-        async with Rpc(info.nodes[0].rpc) as rpc:
-            records.append(await read_chain(rpc, lambda _height, _last: None, light=True))
+        records.append(await read_source(info, lambda _height, _last: None, light=True))
     found = await asyncio.to_thread(audit, records)
     checked: Counter[str] = Counter()
     for findings in found:

@@ -15,7 +15,7 @@ import pytest
 
 from bsmg.audit.findings import SUBJECTS
 from bsmg.audit.run import audit
-from bsmg.cli.audit import home_urls, read_all
+from bsmg.cli.audit import home_chains, read_all
 from tests.audit.tampering import first_place, with_value
 
 pytestmark = pytest.mark.e2e
@@ -69,7 +69,7 @@ def test_the_audit_agrees(home: Path, tmp_path: Path) -> None:
 
 
 def test_one_unit_is_found_and_named(home: Path) -> None:
-    records = asyncio.run(read_all(home_urls(home), light=False))
+    records = asyncio.run(read_all(home_chains(home), light=False))
     lying = with_value(records[0], first_place(records[0], "cell_settled", "net"))
     (wrong,) = [item for found in audit([lying, records[1]], light=False) for item in found.differences]
     assert "cell_settled" in wrong.place
@@ -77,7 +77,7 @@ def test_one_unit_is_found_and_named(home: Path) -> None:
 
 
 def test_a_stolen_unit_is_found(home: Path) -> None:
-    record = asyncio.run(read_all(home_urls(home)[:1], light=False))[0]
+    record = asyncio.run(read_all(home_chains(home)[:1], light=False))[0]
     holder = min(record.final.balances)
     balances = {**record.final.balances, holder: record.final.balances[holder] - 1}
     found = audit([replace(record, final=replace(record.final, balances=balances))], light=False)[0]

@@ -11,7 +11,7 @@ OURS = (
     "abci_app", "bsmg", "cosmos_wire", "energy", "fabric_adapter", "fabric_wire", "ibc_core", "ibc_relayer",
     "microgrid", "testnet", "tools", "utility_cell",
 )  # fmt: skip
-ALLOWED = ("bsmg.audit", "bsmg.client", "cosmos_wire")
+ALLOWED = ("bsmg.audit", "bsmg.client", "cosmos_wire", "fabric_wire.protos")
 CHAINS_OWN = (
     "energy",
     "abci_app",

@@ -24,7 +24,7 @@ MAY_IMPORT = {
     "processes": {WIRE},
     "testnet": CLIENT_SIDE - {"testnet"},
     "bsmg.demo": CLIENT_SIDE | {"bsmg.audit"},
-    "bsmg.audit": {WIRE, CLIENT},  # a sceptic shares no code with the chain, only what is on the wire
+    "bsmg.audit": {WIRE, FABRIC, CLIENT},  # a sceptic shares no code with the chain, only what is on the wire
     "bsmg.cli": CLIENT_SIDE | {"bsmg.demo", "bsmg.audit"},
     "bench": CLIENT_SIDE,
     "tools": {WIRE, FABRIC, CORE, "energy", "microgrid", "abci_app"},

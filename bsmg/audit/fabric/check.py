@@ -1,0 +1,244 @@
+"""Follows a Fabric ledger from its first block on: who may write, what was submitted, what each Tick did with it.
+
+Trusted from the start is the membership in the genesis document, as a chain's first validators are. From there on
+every transaction of the chaincode has to be signed by its creator and endorsed as the policy asks; reads of valid ones
+have to be of the newest versions; Ticks have to execute what was submitted, and their states have to chain. Last, the
+blocks that the node front tells have to be those Ticks.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from hashlib import sha256
+from typing import Any as Json
+
+from google.protobuf import json_format
+
+from bsmg.audit.fabric.blocks import LedgerTx, Version, linked, transactions
+from bsmg.audit.fabric.members import DoubtError, Membership, identity, key_of, require_signature
+from bsmg.audit.findings import Findings
+from bsmg.audit.record import BlockRecord, ChainRecord, FabricRecord
+from cosmos_wire import public_keys
+from cosmos_wire.address import to_bech32
+from cosmos_wire.protos import abci, fabric_client, fabric_microgrid, tx
+
+LEDGER, TICKS = "ledger", "ticks"  # subjects
+GENESIS, SUBMIT, TICK = b"Genesis", b"Submit", b"Tick"
+STATES = ("app/", "ibc/")
+ORDER_NOTE = "the orderer's signatures of blocks, and whether it left transactions out"
+ALL_NOTE = "whether the organisations that the policy asks for, all together, endorsed what the chaincode never did"
+
+
+def check_ledger(record: ChainRecord, findings: Findings) -> None:
+    """Everything that the ledger can be asked; differences go to the findings."""
+    if record.fabric is None:
+        findings.notes.append("endorsements and signatures: the ledger was not read")
+        return
+    findings.notes += [ORDER_NOTE, ALL_NOTE]
+    blocks = record.fabric.blocks
+    for fault in linked(blocks):
+        findings.add(LEDGER, "chain of blocks", "blocks linked by hash", fault)
+    follower = Follower(record, record.fabric, findings)
+    for block in blocks:
+        with findings.surviving(LEDGER, f"ledger block {block.header.number}"):
+            for item in transactions(block):
+                follower.follow(item)
+    follower.end()
+
+
+class Follower:
+    """The ledger as far as it was followed."""
+
+    def __init__(self, record: ChainRecord, fabric: FabricRecord, findings: Findings) -> None:
+        self.record, self.fabric, self.findings = record, fabric, findings
+        self.told = {block.height: block for block in record.blocks}
+        self.memberships: dict[int, Membership] = {}
+        self.version = 0  # of the membership in force
+        self.versions: dict[tuple[str, str], Version] = {}  # of keys
+        self.waiting: dict[str, fabric_microgrid.InboxTx] = {}
+        self.tick = fabric_client.TickRecord()
+        self.state_hash = bytes(32)
+        self._functions: Mapping[bytes, Callable[[LedgerTx, str], None]] = {
+            GENESIS: self._genesis,
+            SUBMIT: self._submit,
+            TICK: self._tick,
+        }
+
+    def follow(self, item: LedgerTx) -> None:
+        """One transaction; those of other chaincodes (Fabric's own life cycle) only move versions."""
+        place = f"ledger block {item.block} transaction {item.number}"
+        ours = item.chaincode == self.fabric.chaincode
+        if ours and item.args[:1] == (GENESIS,) and item.valid and not self.memberships:
+            with self.findings.surviving(LEDGER, place):
+                self._first_membership(item)
+        if ours:
+            self.findings.count(LEDGER)
+            with self.findings.surviving(LEDGER, place):
+                self._require_authentic(item)
+        if not item.valid:
+            return
+        self._require_current(place, item)
+        if ours:
+            with self.findings.surviving(TICKS, place):
+                self._function(item)(item, place)
+
+    def _function(self, item: LedgerTx) -> Callable[[LedgerTx, str], None]:
+        name = item.args[0] if item.args else b""
+        if name not in self._functions:
+            raise DoubtError(f"function: expected Genesis, Submit or Tick, got {name[:40]!r}")
+        return self._functions[name]
+
+    def _first_membership(self, item: LedgerTx) -> None:
+        """Whom to believe from now on, by the genesis document."""
+        told: Json = self.record.genesis.get("membership", {})
+        found = (
+            fabric_client.Membership.FromString(bytes.fromhex(told))
+            if isinstance(told, str)
+            else json_format.ParseDict(told, fabric_client.Membership())
+        )
+        self.memberships[found.version] = Membership(found)
+        self.version = found.version
+        self.findings.equal(LEDGER, "genesis document", self.record.genesis, json.loads(item.args[1]))
+
+    def _require_authentic(self, item: LedgerTx) -> None:
+        """Identifier, creator's signature, endorsements; raises DoubtError."""
+        named = sha256(item.nonce + item.creator).hexdigest()
+        if named != item.tx_id:
+            raise DoubtError(f"transaction id: expected {named}, got {item.tx_id[:80]}")
+        if item.proposal_hashes[0] != item.proposal_hashes[1]:
+            raise DoubtError("proposal: expected the one that the endorsers answered, got another one")
+        members = self.memberships.get(self.version)
+        if members is None:
+            raise DoubtError("membership: expected a genesis first, got none")
+        members.member(item.creator, item.time_ns)
+        require_signature(identity(item.creator)[1], *item.signed)
+        if item.valid:
+            members.require_endorsed(item.payload, item.endorsements, item.time_ns)
+
+    def _require_current(self, place: str, item: LedgerTx) -> None:
+        """The peer says valid: then every version that was read is the newest."""
+        for namespace, reads in item.reads.items():
+            for key, version in reads.items():
+                expected = self.versions.get((namespace, key))
+                self.findings.equal(LEDGER, f"{place} version of {key[:80]}", expected, version)
+        for namespace, writes in item.writes.items():
+            for key, value in writes.items():
+                if value is None:
+                    self.versions.pop((namespace, key), None)
+                else:
+                    self.versions[namespace, key] = item.block, item.number
+
+    def _own(self, item: LedgerTx) -> Mapping[str, bytes | None]:
+        return item.writes.get(self.fabric.chaincode, {})
+
+    # --- functions ---------------------------------------------------------------------------------------------------
+
+    def _genesis(self, item: LedgerTx, place: str) -> None:
+        self.findings.count(TICKS)
+        record = fabric_client.TickRecord.FromString(self._own(item).get("tick") or b"")
+        self._next(place, item, record)
+
+    def _submit(self, item: LedgerTx, place: str) -> None:
+        """One write: the body and whose it is."""
+        self.findings.count(TICKS)
+        waits = fabric_microgrid.InboxTx(body=item.args[1], creator=item.creator)
+        expected = {f"inbox/{item.tx_id}": waits.SerializeToString(deterministic=True)}
+        if self.findings.equal(TICKS, f"{place} writes", expected, dict(self._own(item))):
+            self.waiting[item.tx_id] = waits
+
+    def _tick(self, item: LedgerTx, place: str) -> None:
+        """The event, the record, the inbox and the front's block say the same."""
+        self.findings.count(TICKS)
+        found = fabric_microgrid.TickEvent.FromString(item.event[1])
+        kept = fabric_client.TickRecord.FromString(self._own(item).get("tick") or b"")
+        self.findings.equal(TICKS, f"{place} record", found.record, kept)
+        self._next(place, item, kept)
+        removed = [key.removeprefix("inbox/") for key in self._own(item) if key.startswith("inbox/")]
+        self.findings.equal(TICKS, f"{place} inbox", sorted(found.tx_ids), sorted(removed))
+        executed = [self.waiting.pop(tx_id, None) for tx_id in found.tx_ids]
+        self.findings.equal(TICKS, f"{place} not submitted", 0, executed.count(None))
+        if kept.height in self.told:
+            self._compare(found, executed, self.told[kept.height])
+
+    def _next(self, place: str, item: LedgerTx, record: fabric_client.TickRecord) -> None:
+        """Height, time and state follow the last ones."""
+        findings, last = self.findings, self.tick
+        findings.equal(TICKS, f"{place} height", last.height + 1, record.height)
+        if last.height:
+            findings.equal(TICKS, f"{place} time", item.time_ns, record.time_ns)
+        if record.time_ns <= last.time_ns:
+            findings.add(TICKS, f"{place} time", f"after {last.time_ns}", record.time_ns)
+        self.state_hash = chained(self.state_hash, record, self._own(item))
+        findings.equal(TICKS, f"{place} state", self.state_hash.hex(), record.state_hash.hex())
+        self.tick, self.state_hash = record, record.state_hash
+        for key, value in self._own(item).items():
+            if key.startswith("membership/") and value:
+                self._membership(fabric_client.Membership.FromString(value))
+        self.version = record.membership_version if record.membership_version in self.memberships else self.version
+
+    def _membership(self, found: fabric_client.Membership) -> None:
+        self.memberships.setdefault(found.version, Membership(found))
+
+    def _compare(
+        self, found: fabric_microgrid.TickEvent, executed: Sequence[fabric_microgrid.InboxTx | None], told: BlockRecord
+    ) -> None:
+        """What the front says of a block is what the ledger says of the Tick."""
+        findings, place = self.findings, f"block {told.height}"
+        findings.equal(TICKS, f"{place} time", found.record.time_ns, told.time_ns)
+        findings.equal(
+            TICKS, f"{place} transactions", [it.upper() for it in found.tx_ids], [it.tx_hash for it in told.txs]
+        )
+        findings.equal(TICKS, f"{place} events", events_of(found.results.events), list(map(plain, told.hook_events)))
+        for at, (waited, result, item) in enumerate(zip(executed, found.results.tx_results, told.txs, strict=False)):
+            name = f"{place} transaction {at}"
+            given = result.code, result.codespace, result.data, events_of(result.events)
+            got = item.code, item.codespace, item.data, list(map(plain, item.events))
+            findings.equal(TICKS, f"{name} result", given, got)
+            if waited is not None:
+                raw = tx.TxRaw.FromString(item.raw)
+                findings.equal(TICKS, f"{name} body", waited.body.hex(), raw.body_bytes.hex())
+                findings.equal(TICKS, f"{name} signer", address_of(waited.creator), signer_of(raw))
+
+    def end(self) -> None:
+        """The ledger was read as far as the front's blocks go."""
+        last = self.record.final.height
+        if self.tick.height < last:
+            self.findings.add(TICKS, "end of the ledger", f"tick {last}", f"tick {self.tick.height}")
+
+
+def chained(before: bytes, record: fabric_client.TickRecord, writes: Mapping[str, bytes | None]) -> bytes:
+    """The state hash after a tick: SHA-256 of the one before, the record without it, every change by ledger key."""
+    bare = fabric_client.TickRecord(
+        height=record.height, time_ns=record.time_ns, membership_version=record.membership_version
+    )
+    total = sha256(before + _sized(bare.SerializeToString(deterministic=True)))
+    for key in sorted(key for key in writes if key.startswith(STATES)):
+        total.update(_sized(key.encode()) + _sized(writes[key] or b""))
+    return total.digest()
+
+
+def _sized(part: bytes) -> bytes:
+    return len(part).to_bytes(8, "big") + part
+
+
+def events_of(found: Sequence[abci.Event]) -> list[tuple[str, tuple[tuple[str, str], ...]]]:
+    """Events as plain values."""
+    return [(it.type, tuple((pair.key, pair.value) for pair in it.attributes)) for it in found]
+
+
+def plain(event: Json) -> tuple[str, tuple[tuple[str, str], ...]]:
+    """An event of a record."""
+    return event.type, tuple(event.attributes)
+
+
+def address_of(creator: bytes) -> str:
+    """Account of a member: ADR-028 on its certificate's key."""
+    key = public_keys.SimpleKey(public_keys.SECP256R1, key_of(identity(creator)[1]))
+    return to_bech32(public_keys.address(key))
+
+
+def signer_of(raw: tx.TxRaw) -> str:
+    """Account of the key that a front shows with a transaction."""
+    (info,) = tx.AuthInfo.FromString(raw.auth_info_bytes).signer_infos
+    return to_bech32(public_keys.address(public_keys.from_any(info.public_key)))

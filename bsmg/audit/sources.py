@@ -1,0 +1,48 @@
+"""Where records come from: a node's RPC, or a chain of testnet.json, whatever ledger it runs on."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any as Json
+
+from bsmg.audit.fetch import Progress, read_chain
+from bsmg.audit.fetch_fabric import read_fabric
+from bsmg.audit.record import ChainRecord
+from bsmg.client.fabric import FabricClient
+from bsmg.client.rpc import Rpc
+from bsmg.client.testnet_file import ChainInfo
+
+Source = str | ChainInfo  # a URL, or a chain by its first node
+
+
+def name_of(source: Source) -> str:
+    """For messages."""
+    return source if isinstance(source, str) else source.chain_id
+
+
+def read_genesis(info: ChainInfo) -> Json:
+    """The document that the testnet has written, None where it is not at hand."""
+    file = Path(info.genesis or os.devnull)
+    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
+
+
+async def read_source(source: Source, progress: Progress, *, light: bool = False, to_height: int = 0) -> ChainRecord:
+    """Everything that the audit looks at; see `read_chain` and `read_fabric`."""
+    if not isinstance(source, str) and source.kind in FabricClient.kinds:
+        genesis = read_genesis(source)
+        async with FabricClient.of(source) as client:
+            return await read_fabric(client, progress, genesis, light=light, to_height=to_height)
+    async with Rpc(source if isinstance(source, str) else source.nodes[0].rpc) as rpc:
+        return await read_chain(rpc, progress, light=light, to_height=to_height)
+
+
+async def read_all(
+    sources: Sequence[Source], progress: Callable[[str], Progress], *, light: bool, to_height: int = 0
+) -> list[ChainRecord]:
+    """The records of several chains, one after the other."""
+    return [
+        await read_source(source, progress(name_of(source)), light=light, to_height=to_height) for source in sources
+    ]
