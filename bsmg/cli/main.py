@@ -24,6 +24,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "tx": ("bsmg.cli.tx", "Sign and send transactions."),
     "relayer": ("bsmg.cli.relayer", "Carry packets between chains."),
     "slot": ("bsmg.cli.slot", "Show the market's slots."),
+    "market": ("bsmg.cli.market", "Compare market mechanisms, measure their speed."),
     "cell": ("bsmg.cli.cell", "Join a microgrid, show its cells."),
     "faucet": ("bsmg.cli.faucet", "Pay an address out of a testnet's faucet."),
     "doctor": ("bsmg.cli.doctor", "Check tools, ports, disk and versions."),

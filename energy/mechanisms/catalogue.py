@@ -5,8 +5,8 @@ No mechanism has all four properties (Myerson, Satterthwaite 1983).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 
 from energy.mechanisms.book import Book, Outcome, Terms
 from energy.mechanisms.certificate import fault, uniform_fault
@@ -24,39 +24,42 @@ from energy.mechanisms.vickrey import ORDERS_MAX, vcg, vickrey
 class Entry:
     """A mechanism and what is known of it.
 
-    `truthful`: who can't gain by a false price. `budget`: exact, surplus (what is left is the operator's), or subsidy.
-    `certified`: an outcome is checked by C1; otherwise by computing the rule again.
+    `truthful`: who can't gain by a false price, as long as a cell is on one side. `budget`: exact, surplus (what is
+    left is the operator's), or subsidy. `k` is what C1 checks an outcome with; without it the rule is computed again.
     """
 
     rule: Mechanism
     truthful: str
     budget: str
     efficient: bool
-    certified: bool = False
+    k: Callable[[Terms], tuple[int, int]] | None = None
     orders_max: int = 0  # 0: no limit of its own
 
     def fault(self, book: Book, terms: Terms, outcome: Outcome) -> str | None:
         """What is wrong with an outcome; None when it is this mechanism's."""
-        if self.certified:
-            return uniform_fault(book, terms, outcome)
+        if self.k is not None:
+            k_num, k_den = self.k(terms)
+            return uniform_fault(book, replace(terms, k_num=k_num, k_den=k_den), outcome)
         return fault(self.rule, book, terms, outcome)
 
 
-NOBODY, SINGLE, ALL = "nobody", "single orders", "everybody"
+NOBODY, UNIT, SINGLE, ALL = "nobody", "orders of one size", "single orders", "everybody"
 EXACT, SURPLUS, SUBSIDY = "exact", "surplus", "subsidy"
 
 CATALOGUE: Mapping[str, Entry] = {
-    "uniform-k": Entry(rule=uniform, truthful=NOBODY, budget=EXACT, efficient=True, certified=True),
-    "lao": Entry(rule=lao, truthful=NOBODY, budget=EXACT, efficient=True),
-    "fro": Entry(rule=fro, truthful=NOBODY, budget=EXACT, efficient=True),
+    "uniform-k": Entry(
+        rule=uniform, truthful=NOBODY, budget=EXACT, efficient=True, k=lambda terms: (terms.k_num, terms.k_den)
+    ),
+    "lao": Entry(rule=lao, truthful=NOBODY, budget=EXACT, efficient=True, k=lambda _: (0, 1)),
+    "fro": Entry(rule=fro, truthful=NOBODY, budget=EXACT, efficient=True, k=lambda _: (1, 1)),
     "discriminatory-k": Entry(rule=discriminatory, truthful=NOBODY, budget=EXACT, efficient=True),
-    "trade-reduction": Entry(rule=trade_reduction, truthful=SINGLE, budget=SURPLUS, efficient=False),
+    "trade-reduction": Entry(rule=trade_reduction, truthful=UNIT, budget=SURPLUS, efficient=False),
     "vickrey": Entry(
         rule=vickrey, truthful="sellers, fixed demand", budget=SUBSIDY, efficient=True, orders_max=ORDERS_MAX
     ),
     "vcg": Entry(rule=vcg, truthful=ALL, budget=SUBSIDY, efficient=True, orders_max=ORDERS_MAX),
     "greedy": Entry(rule=greedy, truthful=NOBODY, budget=EXACT, efficient=False),
-    "tariff": Entry(rule=tariff, truthful=ALL, budget=EXACT, efficient=False),
+    "tariff": Entry(rule=tariff, truthful=SINGLE, budget=EXACT, efficient=False),
     "muda": Entry(rule=muda, truthful=ALL, budget=SURPLUS, efficient=False),
     "huang": Entry(rule=huang, truthful=SINGLE, budget=SURPLUS, efficient=False),
 }

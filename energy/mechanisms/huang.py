@@ -3,8 +3,9 @@
 At the crossing of the curves the last bid b_K and the last ask a_L that would trade set the prices: buyers pay b_K,
 sellers get a_L. Every order at such a price is left out. If the rest of one side is longer, its gap is shared: each
 order gives up the same energy, an order that has less than its share drops out (footnote of the paper's page 8); the
-share is rounded down, and what is left over is given up one mWh each from the worst order on. The paper merges
-traders with one price; here they keep their own orders. With a fee matrix prices are net of the fee envelope.
+share is rounded down, and what is left over is given up one mWh each from the last sequence on, not by price, lest a
+mWh reward a lie. The paper merges traders with one price; here they keep their own orders. With a fee matrix prices
+are net of the fee envelope.
 """
 
 from __future__ import annotations
@@ -32,15 +33,12 @@ def _shared(fills: Sequence[Fill], gap_mWh: int) -> list[Fill]:
     """What is left of fills that give up a gap together."""
     if gap_mWh == 0:
         return list(fills)
-    ranked = sorted(range(len(fills)), key=lambda at: (fills[at].fill_mWh, -at))
+    ranked = sorted(fills, key=lambda fill: (fill.fill_mWh, -fill.net.order.seq))
     dropped = 0
-    while fills[ranked[dropped]].fill_mWh * (len(fills) - dropped) < gap_mWh:
-        gap_mWh -= fills[ranked[dropped]].fill_mWh
+    while ranked[dropped].fill_mWh * (len(fills) - dropped) < gap_mWh:
+        gap_mWh -= ranked[dropped].fill_mWh
         dropped += 1
-    staying = sorted(ranked[dropped:])
-    share, rest = divmod(gap_mWh, len(staying))
-    kept = []
-    for place, at in enumerate(staying):
-        extra = 1 if len(staying) - place <= rest else 0
-        kept.append(Fill(fills[at].net, fills[at].fill_mWh - share - extra))
-    return [fill for fill in kept if fill.fill_mWh > 0]
+    share, rest = divmod(gap_mWh, len(fills) - dropped)
+    late = sorted(ranked[dropped:], key=lambda fill: -fill.net.order.seq)
+    left = {fill.net.order.seq: fill.fill_mWh - share - (place < rest) for place, fill in enumerate(late)}
+    return [Fill(fill.net, left[fill.net.order.seq]) for fill in fills if left.get(fill.net.order.seq)]

@@ -45,6 +45,8 @@ def net_sides(book: Book, table: FeeTable) -> tuple[list[Net], list[Net]]:
     """Bids and asks by net price, then by sequence."""
     bids = [Net(order, order.price_e4 - table.buy_e4[table.area(order.bus)]) for order in book.bids]
     asks = [Net(order, order.price_e4 + table.sell_e4[table.area(order.bus)]) for order in book.asks]
+    if table.areas == 1:  # one shift for all leaves the book's order
+        return bids, asks
     bids.sort(key=lambda item: (-item.net_e4, item.order.seq))
     asks.sort(key=lambda item: (item.net_e4, item.order.seq))
     return bids, asks

@@ -26,7 +26,7 @@ from tests.mechanisms.optimum import greatest_welfare, solved
 ks = st.tuples(st.integers(0, 4), st.just(4))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(found=orders(), fees=tables())
 def test_the_trade_is_the_lps_optimum(found: list[Order], fees: FeeTable) -> None:
     best = greatest_welfare(found, fees)
@@ -45,7 +45,7 @@ def chain_clear(found: list[Order], k: tuple[int, int], mechanism: int) -> tuple
     return clearing, {seq: fill for seq, fill in got.items() if fill}
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(found=orders(), k=ks)
 def test_without_fees_it_is_the_chains_own_clearing(found: list[Order], k: tuple[int, int]) -> None:
     outcome = uniform(book(found), terms(k=k))
@@ -59,7 +59,7 @@ def test_without_fees_it_is_the_chains_own_clearing(found: list[Order], k: tuple
     assert check_uniform(trades, outcome.price_e4, rules) is None
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(found=orders())
 def test_without_fees_trade_reduction_is_the_chains(found: list[Order]) -> None:
     outcome = trade_reduction(book(found), terms())
@@ -71,7 +71,7 @@ def test_without_fees_trade_reduction_is_the_chains(found: list[Order]) -> None:
         assert award.amount == clearing.ask_price_e4 * award.fill_mWh
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(found=orders(), fees=tables(), k=ks)
 def test_uniform_outcomes_hold_c1_with_area_prices(found: list[Order], fees: FeeTable, k: tuple[int, int]) -> None:
     t = terms(fees, k)
@@ -82,7 +82,7 @@ def test_uniform_outcomes_hold_c1_with_area_prices(found: list[Order], fees: Fee
     assert lao(book(found), t).earned <= uniform(book(found), t).earned <= fro(book(found), t).earned
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(found=orders(), fees=tables())
 def test_the_price_vectors_are_the_ends_of_all_that_support_the_trade(found: list[Order], fees: FeeTable) -> None:
     """Each component of the least vector is the least that an LP over all supporting vectors finds, and alike above."""
@@ -116,7 +116,7 @@ def support_rows(ends: object, flows: object, fees: FeeTable) -> list[tuple[dict
     return rows
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(found=orders(), k=ks)
 def test_discriminatory_pairs_unit_by_unit(found: list[Order], k: tuple[int, int]) -> None:
     bids = [o for o in book(found).bids for _ in range(o.quantity_mWh)]
@@ -229,7 +229,7 @@ def test_edge_areas_pay_the_levies() -> None:
     assert table.areas <= BUSES
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(fees=tables())
 def test_the_envelope_covers_every_pair_and_is_tight_for_sums(fees: FeeTable) -> None:
     size = range(fees.areas)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from energy.errors import FeesMalformed, MechanismLimit
 from energy.mechanisms.book import ASK, BID, Book, Order
-from energy.mechanisms.catalogue import ALL, CATALOGUE, EXACT, SUBSIDY, Entry
+from energy.mechanisms.catalogue import ALL, CATALOGUE, EXACT, SINGLE, SUBSIDY, Entry
 from energy.mechanisms.certificate import sound_fault
 from energy.mechanisms.fees import FeeTable, Levies, fee_table
 from tests.mechanisms.cases import CAP, FLOOR, book, distinct, fills, gain_of, orders, tables, terms
@@ -20,7 +20,7 @@ scores = st.dictionaries(st.integers(1, 12), st.integers(0, 1000))
 
 
 @pytest.mark.parametrize("name", NAMES)
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=48, deadline=None)
 @given(found=orders(), fees=tables(), known=scores, wanted=scores)
 def test_every_outcome_is_sound_and_its_budget_is_as_claimed(
     name: str, found: list[Order], fees: FeeTable, known: dict[int, int], wanted: dict[int, int]
@@ -28,7 +28,7 @@ def test_every_outcome_is_sound_and_its_budget_is_as_claimed(
     entry, t = CATALOGUE[name], replace(terms(fees), scores=known, thresholds=wanted)
     outcome = entry.rule(book(found), t)
     assert sound_fault(book(found), outcome) is None
-    assert entry.fault(book(found), t, outcome) is None or name in ("lao", "fro")
+    assert entry.fault(book(found), t, outcome) is None
     if entry.budget == EXACT:
         assert outcome.surplus == 0
     elif entry.budget == SUBSIDY:
@@ -39,7 +39,7 @@ def test_every_outcome_is_sound_and_its_budget_is_as_claimed(
 
 
 @pytest.mark.parametrize("name", NAMES)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(found=orders(), fees=tables(), shuffled=st.randoms(use_true_random=False))
 def test_the_order_of_arrival_in_memory_changes_nothing(
     name: str, found: list[Order], fees: FeeTable, shuffled: object
@@ -56,10 +56,34 @@ def tries(order: Order, lie: int) -> Order:
 
 
 TRUTHFUL = [name for name in NAMES if CATALOGUE[name].truthful == ALL]
+SINGLE_ORDERS = [name for name in NAMES if CATALOGUE[name].truthful == SINGLE]
+
+
+@pytest.mark.parametrize("name", SINGLE_ORDERS)
+@settings(max_examples=120, deadline=None)
+@given(found=distinct(quantity=3_000), fees=tables(), lie=st.integers(FLOOR, CAP), at=st.integers(0, 7))
+def test_no_single_order_gains_by_a_false_price(
+    name: str, found: list[Order], fees: FeeTable, lie: int, at: int
+) -> None:
+    assume(at < len(found))
+    told = [*found[:at], tries(found[at], lie), *found[at + 1 :]]
+    entry, t, cell = CATALOGUE[name], terms(fees), found[at].cell
+    honest, other = entry.rule(book(found), t), entry.rule(book(told), t)
+    assert gain_of(other, cell, found) <= gain_of(honest, cell, found)
+
+
+def test_a_mwh_of_rounding_rewards_no_lie_in_huangs_auction() -> None:
+    """What can't be shared out evenly goes by sequence: by price, the second bid gained one mWh by bidding more."""
+    rows = [(BID, 73_665, 465_607), (BID, 67_388, 1_442_701), (BID, 48_979, 1_475_098)]
+    rows += [(ASK, 21_263, 1_503_459), (ASK, 21_597, 725_503)]
+    found = [Order(side, price, seq, seq, 1, mWh) for seq, (side, price, mWh) in enumerate(rows, start=1)]
+    told = [found[0], tries(found[1], CAP), *found[2:]]
+    rule = CATALOGUE["huang"].rule
+    assert fills(rule(book(told), terms())) == fills(rule(book(found), terms()))
 
 
 @pytest.mark.parametrize("name", TRUTHFUL)
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(found=orders(most=8), fees=tables(), lie=st.integers(FLOOR, CAP), at=st.integers(0, 7))
 def test_no_cell_gains_by_a_false_price(name: str, found: list[Order], fees: FeeTable, lie: int, at: int) -> None:
     """Cells with several orders too, as long as they are on one side; lies of one order at a time."""
@@ -72,7 +96,7 @@ def test_no_cell_gains_by_a_false_price(name: str, found: list[Order], fees: Fee
     assert gain_of(other, cell, found) <= gain_of(honest, cell, found)
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     found=orders(most=8),
     fees=tables(),
@@ -86,7 +110,7 @@ def test_vcg_no_cell_gains_by_any_false_book(found: list[Order], fees: FeeTable,
     assert gain_of(rule(book(told), terms(fees)), cell, found) <= gain_of(rule(book(found), terms(fees)), cell, found)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=160, deadline=None)
 @given(found=distinct(quantity=1), fees=tables(), lie=st.integers(FLOOR, CAP))
 def test_trade_reduction_is_truthful_for_single_units(found: list[Order], fees: FeeTable, lie: int) -> None:
     assume(found)
@@ -96,16 +120,7 @@ def test_trade_reduction_is_truthful_for_single_units(found: list[Order], fees: 
     assert gain_of(rule(book(told), terms(fees)), cell, found) <= gain_of(rule(book(found), terms(fees)), cell, found)
 
 
-@settings(max_examples=400, deadline=None)
-@given(found=distinct(), lie=st.integers(FLOOR, CAP))
-def test_huang_is_truthful_for_single_orders(found: list[Order], lie: int) -> None:
-    assume(found)
-    told = [tries(found[0], lie), *found[1:]]
-    rule, cell = CATALOGUE["huang"].rule, found[0].cell
-    assert gain_of(rule(book(told), terms()), cell, found) <= gain_of(rule(book(found), terms()), cell, found)
-
-
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(found=orders(most=8), fees=tables(), lie=st.integers(FLOOR, CAP), at=st.integers(0, 7))
 def test_vickrey_is_truthful_for_sellers_of_a_fixed_demand(
     found: list[Order], fees: FeeTable, lie: int, at: int
@@ -173,7 +188,7 @@ def test_wrong_fee_tables_are_refused(areas: dict[int, int], rows: list[list[int
         fee_table(areas, rows, levies)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(found=orders(), known=scores, wanted=scores)
 def test_greedy_serves_nobody_below_the_threshold(
     found: list[Order], known: dict[int, int], wanted: dict[int, int]

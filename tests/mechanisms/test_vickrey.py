@@ -25,7 +25,7 @@ def best_by_search(found: Sequence[Order]) -> int:
     return best
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=32, deadline=None)
 @given(found=orders(most=5, quantity=3))
 def test_vcg_gains_are_what_a_cell_adds(found: list[Order]) -> None:
     outcome = vcg(book(found), terms())
@@ -36,7 +36,7 @@ def test_vcg_gains_are_what_a_cell_adds(found: list[Order]) -> None:
         assert gain_of(outcome, cell, found) == best - others
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=32, deadline=None)
 @given(found=orders(most=9), fees=tables())
 def test_vcg_with_fees_by_an_lp(found: list[Order], fees: FeeTable) -> None:
     outcome = vcg(book(found), terms(fees))
@@ -46,7 +46,7 @@ def test_vcg_with_fees_by_an_lp(found: list[Order], fees: FeeTable) -> None:
         assert gain_of(outcome, cell, found) == best - others
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(found=orders())
 def test_sellers_get_the_lowest_rejected_asks_of_the_others(found: list[Order]) -> None:
     outcome = vickrey(book(found), terms())

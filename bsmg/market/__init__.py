@@ -1,0 +1,1 @@
+"""Market mechanisms measured: properties on random books, and speed."""
