@@ -1,6 +1,6 @@
-"""How many transactions a second a real Fabric network takes, 200 at a time: a bare put, or another call.
+"""How many transactions a second a Fabric network or an embedded ledger takes, 200 at a time: a bare put, or others.
 
-    python -m bench.fabric_rate [--seconds 20] [--concurrent 200] [--home DIR] [--json FILE]
+    python -m bench.fabric_rate [--seconds 20] [--concurrent 200] [--home DIR | --embedded] [--json FILE]
 
 A caller sends its next transaction when the last one is in a block and valid (endorsed by both organisations, ordered,
 committed). Half of the callers use each organisation's gateway. Counted are those that end between the warm-up and the
@@ -23,13 +23,15 @@ from itertools import count
 from pathlib import Path
 from typing import Any as Json
 
+import uvloop
+
 from bench.measure import cpu_s, machine, spent, summary
 from bench.net import note
 from cosmos_wire.errors import ToolError
 from fabric_adapter.gateway import Gateway, text_args
 from fabric_adapter.network import lifecycle
 from fabric_adapter.network.document import connect
-from fabric_adapter.network.plan import Home, Wish
+from fabric_adapter.network.plan import EMBEDDED, REAL, Home, Wish
 from fabric_adapter.proposal import Options as CallOptions
 from processes.files import read_json
 
@@ -47,6 +49,7 @@ class Options:
     seconds: float = SECONDS
     concurrent: int = CONCURRENT
     home: Path | None = None
+    kind: str = REAL
 
 
 @dataclass(slots=True)
@@ -103,18 +106,13 @@ async def check(clients: Sequence[Gateway], doc: dict[str, Json], run: str, sent
 
 
 def cpu(doc: dict[str, Json]) -> dict[str, float]:
-    """CPU seconds so far by role; `load` is this process."""
-    return {
-        "peers": sum(cpu_s(org["pid"]) for org in doc["orgs"]),
-        "orderer": cpu_s(doc["orderer"]["pid"]),
-        "chaincode": cpu_s(doc["chaincode_server"]["pid"]),
-        "load": time.process_time(),
-    }
+    """CPU seconds so far by process; `load` is this one."""
+    return {**{name: cpu_s(pid) for name, pid in doc["processes"].items()}, "load": time.process_time()}
 
 
 async def measure(options: Options) -> dict[str, Json]:
     """The bare put's figures."""
-    async with running(options.home) as home:
+    async with running(options) as home:
         doc = dict(read_json(home.document))
         clients = [connect(home.document, number) for number in range(1, len(doc["orgs"]) + 1)]
         try:
@@ -134,14 +132,14 @@ async def _measured(clients: Sequence[Gateway], doc: dict[str, Json], options: O
 
 
 @asynccontextmanager
-async def running(home: Path | None) -> AsyncIterator[Home]:
+async def running(options: Options) -> AsyncIterator[Home]:
     """A network of defaults; the given one stays as it is."""
-    if home is not None:
-        yield Home(home)
+    if options.home is not None:
+        yield Home(options.home)
         return
     made = Home(Path(tempfile.mkdtemp(prefix="bsmg-bench-")))
     try:
-        await lifecycle.up(lifecycle.Request(home=made, wish=Wish(), say=note))
+        await lifecycle.up(lifecycle.Request(home=made, wish=Wish(kind=options.kind), say=note))
         yield made
     finally:
         if made.specs.exists():
@@ -155,12 +153,16 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=SECONDS)
     parser.add_argument("--concurrent", type=int, default=CONCURRENT)
     parser.add_argument("--home", type=Path)
+    parser.add_argument("--embedded", action="store_true")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     options = Options(
-        seconds=given.seconds, concurrent=given.concurrent, home=given.home.resolve() if given.home else None
+        seconds=given.seconds,
+        concurrent=given.concurrent,
+        home=given.home.resolve() if given.home else None,
+        kind=EMBEDDED if given.embedded else REAL,
     )
-    text = json.dumps(asyncio.run(measure(options)), indent=1)
+    text = json.dumps(uvloop.run(measure(options)), indent=1)
     if given.json:
         given.json.write_text(text + "\n")
     sys.stdout.write(text + "\n")

@@ -89,6 +89,7 @@ from tendermint.version import types_pb2 as cmt_version
 
 # Our own
 from bsmg_proto.fabric.v1 import fabric_pb2 as fabric_client
+from bsmg_proto.fabric.v1 import calls_pb2 as fabric_calls
 from bsmg_proto.fabric.v1 import microgrid_pb2 as fabric_microgrid
 from bsmg_proto.market.v1 import market_pb2 as market
 from bsmg_proto.market.v1 import query_pb2 as market_query
@@ -162,6 +163,7 @@ __all__ = [
     "cosmos_proto",
     "ed25519_keys",
     "fabric_client",
+    "fabric_calls",
     "fabric_microgrid",
     "feegrant",
     "feegrant_query",

@@ -147,14 +147,8 @@ def code_name(validation_code: int) -> str:
     return next((name for name, number in known.items() if number == validation_code), f"code {validation_code}")
 
 
-def from_rpc(kind: type[FabricError], tx_id: str, error: grpc.aio.AioRpcError) -> FabricError:
-    """The stage's error out of gRPC's."""
-    return kind(tx_id, error.code(), error.details() or "", nodes_said(error))
-
-
-def nodes_said(error: grpc.aio.AioRpcError) -> list[NodeSaid]:
-    """The details that a gateway attaches; empty when there are none or they can't be read."""
-    raw = [value for key, value in error.trailing_metadata() or () if key == DETAILS_KEY and isinstance(value, bytes)]
+def read_details(raw: Sequence[bytes]) -> tuple[NodeSaid, ...]:
+    """What the nodes said, of the details that a gateway attaches; nothing when there are none that can be read."""
     found = []
     try:
         for item in [detail for value in raw for detail in Status.FromString(value).details]:
@@ -162,5 +156,5 @@ def nodes_said(error: grpc.aio.AioRpcError) -> list[NodeSaid]:
             if item.Unpack(said):
                 found.append(NodeSaid(address=said.address, msp_id=said.msp_id, message=said.message))
     except DecodeError:
-        return []
-    return found
+        return ()
+    return tuple(found)

@@ -13,7 +13,7 @@ again when the status does not come within `Patience.resubmit_s`, then after twi
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from types import TracebackType
@@ -21,6 +21,7 @@ from typing import TypeAlias, TypeVar
 
 import grpc
 
+from fabric_adapter.calls import ENDORSE, EVALUATE, SETTLE, STATUS, SUBMIT, A, CallError, Lines, Method, call_error
 from fabric_adapter.errors import (
     CommitError,
     EndorseError,
@@ -29,7 +30,6 @@ from fabric_adapter.errors import (
     FabricError,
     StatusError,
     SubmitError,
-    from_rpc,
 )
 from fabric_adapter.identity import Identity, Tls, open_channel
 from fabric_adapter.proposal import NO_OPTIONS, Call, Options, Proposed, propose, sign_envelope
@@ -64,14 +64,13 @@ class Patience:
     resubmit_s: float = 3.0
     status_s: float = 60.0  # from the first submit to the verdict
 
-    def pauses(self) -> list[float]:
+    def pauses(self) -> Iterator[float]:
         """Pauses between attempts; together `total_s`."""
-        found, pause, left = [], self.first_s, self.total_s
+        pause, left = self.first_s, self.total_s
         while left > 0:
-            found.append(min(pause, left))
-            left -= found[-1]
+            yield min(pause, left)
+            left -= pause
             pause = min(2 * pause, self.longest_s)
-        return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,7 +142,8 @@ class Gateway:
     ) -> None:
         self.identity, self.channel, self.patience = identity, channel, patience or Patience()
         self._connection = open_channel(target, tls)
-        self._stub = gateway_services.GatewayStub(self._connection)
+        self._events = gateway_services.GatewayStub(self._connection)
+        self._lines = Lines(self._connection)
 
     async def __aenter__(self) -> Gateway:
         return self
@@ -155,6 +155,7 @@ class Gateway:
 
     async def close(self) -> None:
         """End the connection."""
+        await self._lines.close()
         await self._connection.close()
 
     async def evaluate(self, chaincode_name: str, args: Sequence[bytes], options: Options = NO_OPTIONS) -> bytes:
@@ -170,7 +171,7 @@ class Gateway:
                 target_organizations=options.organizations,
             )
             stage = _Stage(error=EvaluateError, tx_id=made.tx_id)
-            answer = await self._once(stage, self._stub.Evaluate, request)
+            answer = await self._once(stage, EVALUATE, request)
             return bytes(answer.result.payload)
 
         return await self._patiently(attempt)
@@ -188,7 +189,7 @@ class Gateway:
             proposed_transaction=made.signed,
             endorsing_organizations=options.organizations,
         )
-        answer = await self._once(_Stage(error=EndorseError, tx_id=made.tx_id), self._stub.Endorse, request)
+        answer = await self._once(_Stage(error=EndorseError, tx_id=made.tx_id), ENDORSE, request)
         return endorsed(made, answer.prepared_transaction.payload)
 
     async def submit(self, ready: Endorsed) -> str:
@@ -198,9 +199,11 @@ class Gateway:
 
     async def submit_envelope(self, tx_id: str, envelope: common.Envelope) -> None:
         """The same for an envelope that was signed elsewhere; safe to repeat."""
-        request = gateway.SubmitRequest(transaction_id=tx_id, channel_id=self.channel, prepared_transaction=envelope)
-        stage = _Stage(error=SubmitError, tx_id=tx_id)
-        await self._patiently(lambda: self._once(stage, self._stub.Submit, request))
+        request, stage = self._submission(tx_id, envelope), _Stage(error=SubmitError, tx_id=tx_id)
+        await self._patiently(lambda: self._once(stage, SUBMIT, request))
+
+    def _submission(self, tx_id: str, envelope: common.Envelope) -> gateway.SubmitRequest:
+        return gateway.SubmitRequest(transaction_id=tx_id, channel_id=self.channel, prepared_transaction=envelope)
 
     async def commit_status(self, tx_id: str, timeout_s: float | None = None) -> Committed:
         """Wait until a transaction is in a block; raises StatusError, with DEADLINE_EXCEEDED after `timeout_s`."""
@@ -209,7 +212,7 @@ class Gateway:
         ).SerializeToString()
         signed = gateway.SignedCommitStatusRequest(request=request, signature=self.identity.sign(request))
         stage = _Stage(error=StatusError, tx_id=tx_id, timeout_s=timeout_s or self.patience.status_s)
-        answer = await self._patiently(lambda: self._once(stage, self._stub.CommitStatus, signed))
+        answer = await self._patiently(lambda: self._once(stage, STATUS, signed))
         return Committed(tx_id=tx_id, validation_code=answer.result, block=answer.block_number)
 
     async def transact(self, chaincode_name: str, args: Sequence[bytes], options: Options = NO_OPTIONS) -> Committed:
@@ -222,14 +225,34 @@ class Gateway:
         envelope = sign_envelope(self.identity, ready.envelope)
         left, wait = self.patience.status_s, self.patience.resubmit_s
         while True:
-            await self.submit_envelope(ready.tx_id, envelope)
             try:
-                return _valid(await self.commit_status(ready.tx_id, wait), ready.result)
+                return _valid(await self._submit_and_wait(ready.tx_id, envelope, wait), ready.result)
             except StatusError as error:
                 left -= wait
                 if left <= 0 or error.code is not grpc.StatusCode.DEADLINE_EXCEEDED:
                     raise
             wait = min(2 * wait, left)  # a network that is only slow is not buried in copies
+
+    async def _submit_and_wait(self, tx_id: str, envelope: common.Envelope, timeout_s: float) -> Committed:
+        """Submit and status: in one call where the gateway takes that."""
+        if not await self._patiently(lambda: self._takes_streams(tx_id)):
+            await self.submit_envelope(tx_id, envelope)
+            return await self.commit_status(tx_id, timeout_s)
+        request = self._submission(tx_id, envelope)
+        stage = _Stage(error=SubmitError, tx_id=tx_id, timeout_s=timeout_s)
+        try:
+            answer = await self._patiently(lambda: self._once(stage, SETTLE, request))
+        except SubmitError as error:
+            if error.code is not grpc.StatusCode.DEADLINE_EXCEEDED:
+                raise
+            raise StatusError(tx_id, error.code, error.reason) from error
+        return Committed(tx_id=tx_id, validation_code=answer.result, block=answer.block_number)
+
+    async def _takes_streams(self, tx_id: str) -> bool:
+        try:
+            return await self._lines.takes_streams(CALL_TIMEOUT_S)
+        except CallError as error:
+            raise SubmitError(tx_id, error.code, error.message, error.nodes) from error
 
     async def chaincode_events(self, chaincode_name: str, start: Checkpoint = GENESIS) -> EventStream:
         """Events behind a checkpoint, in the ledger's order; resumes by itself, none is lost and none comes twice.
@@ -238,16 +261,17 @@ class Gateway:
         at `Checkpoint(block=await height())`.
         """
         point = start
-        pauses = iter(self.patience.pauses())
+        pauses = self.patience.pauses()
         while True:
             try:
                 async with aclosing(self._events_once(chaincode_name, point)) as events:
                     async for event in events:
-                        point, pauses = event.checkpoint, iter(self.patience.pauses())
+                        point, pauses = event.checkpoint, self.patience.pauses()
                         yield event
                 failure: FabricError = EventsError("", grpc.StatusCode.UNAVAILABLE, "the stream ended")
             except grpc.aio.AioRpcError as error:
-                failure = from_rpc(EventsError, "", error)
+                failed = call_error(error)
+                failure = EventsError("", failed.code, failed.message, failed.nodes)
             pause = next(pauses, None)
             if pause is None or not _resumes(failure):
                 raise failure
@@ -262,7 +286,7 @@ class Gateway:
             after_transaction_id=point.tx_id,
         ).SerializeToString()
         signed = gateway.SignedChaincodeEventsRequest(request=request, signature=self.identity.sign(request))
-        stream = self._stub.ChaincodeEvents(signed)
+        stream = self._events.ChaincodeEvents(signed)
         try:
             async for answer in stream:
                 for item in answer.events:
@@ -284,11 +308,11 @@ class Gateway:
     def _call(self, chaincode_name: str, args: Sequence[bytes], options: Options) -> Call:
         return Call(channel=self.channel, chaincode=chaincode_name, args=tuple(args), options=options)
 
-    async def _once(self, stage: _Stage, method: Callable[..., Awaitable[T]], request: Message) -> T:
+    async def _once(self, stage: _Stage, method: Method[A], request: Message) -> A:
         try:
-            return await method(request, timeout=stage.timeout_s)
-        except grpc.aio.AioRpcError as error:
-            raise from_rpc(stage.error, stage.tx_id, error) from error
+            return await self._lines.call(method, request, stage.timeout_s)
+        except CallError as error:
+            raise stage.error(stage.tx_id, error.code, error.message, error.nodes) from error
 
     async def _patiently(self, attempt: Callable[[], Awaitable[T]]) -> T:
         for pause in self.patience.pauses():

@@ -12,7 +12,7 @@ from hashlib import sha256
 
 from cryptography.exceptions import InvalidSignature as LibraryRefused
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, decode_dss_signature, encode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from fabric_wire import der
@@ -36,32 +36,50 @@ def public_key(secret: PrivateKey) -> bytes:
 
 def sign(secret: PrivateKey, message: bytes) -> bytes:
     """DER signature over SHA-256 of the message: nonce by RFC 6979, low s."""
-    r, s = read_signature(secret.sign(message, _SIGN))
-    return write_signature(r, low(s))
+    made = secret.sign(message, _SIGN)
+    r, s = decode_dss_signature(made)
+    return made if s <= HALF_ORDER else encode_dss_signature(r, low(s))
 
 
 def verify(key: bytes, message: bytes, signature: bytes) -> None:
     """Check a signature over SHA-256 of the message; raises HighS, InvalidSignature, InvalidKey, MalformedDer."""
-    r, s = read_signature(signature)
+    _, s = read_signature(signature)
     if s > HALF_ORDER:
         raise HighS(f"expected s <= n/2, got s = {s:064x}")
-    verify_pair(key, message, (r, s))
+    _require(key, message, signature)
 
 
 def verify_pair(key: bytes, message: bytes, pair: tuple[int, int]) -> None:
     """Check (r, s) with any s: what certificate authorities write. Raises InvalidSignature, InvalidKey."""
-    if not _holds(key, sha256(message).digest(), write_signature(*pair)):
+    _require(key, message, write_signature(*pair))
+
+
+def _require(key: bytes, message: bytes, signature: bytes) -> None:
+    if not _holds(key, sha256(message).digest(), signature):
         raise InvalidSignature(f"expected a signature of the key {key.hex()[:16]}..., got one that does not verify")
 
 
 def read_signature(signature: bytes) -> tuple[int, int]:
     """(r, s), both in 1..n-1, of a strict DER signature; raises MalformedDer, InvalidSignature."""
+    if (quick := _read_quickly(signature)) is not None:
+        return quick
     reader = der.only(signature, der.SEQUENCE, "signature")
     r, s = (der.integer(reader.take(der.INTEGER), "signature") for _ in range(2))
     reader.done()
     for name, value in (("r", r), ("s", s)):
         if not 0 < value < ORDER:
             raise InvalidSignature(f"expected {name} within 1..n-1, got {value:x}")
+    return r, s
+
+
+def _read_quickly(signature: bytes) -> tuple[int, int] | None:
+    """The same by the library, five times faster; None for what `read_signature` has to find the fault of."""
+    try:
+        r, s = decode_dss_signature(signature)
+    except ValueError:
+        return None
+    if not 0 < r < ORDER or not 0 < s < ORDER or encode_dss_signature(r, s) != signature:
+        return None
     return r, s
 
 

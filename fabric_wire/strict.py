@@ -21,17 +21,19 @@ MESSAGE_BYTES_MAX = 4 << 20
 
 def read(kind: type[M], data: bytes, refusal: type[ChainError] = MalformedMessage) -> M:
     """The message; raises `refusal` for bytes that are broken, too many, or not the one form of what they say."""
-    name = kind.DESCRIPTOR.full_name
     if len(data) > MESSAGE_BYTES_MAX:
+        name = kind.DESCRIPTOR.full_name
         raise refusal(f"{name}: expected at most {MESSAGE_BYTES_MAX} bytes, got {len(data)}")
     message = kind()
     try:
         message.ParseFromString(data)
     except DecodeError as error:
+        name = kind.DESCRIPTOR.full_name
         raise refusal(f"{name}: expected a protobuf message, got {len(data)} bytes: {error}") from error
     message.DiscardUnknownFields()  # type: ignore[attr-defined]  # the stubs lack it
-    again = write(message)
+    again = message.SerializeToString(deterministic=True)
     if again != data:
+        name = kind.DESCRIPTOR.full_name
         raise refusal(f"{name}: expected the canonical {len(again)} bytes, got {len(data)} others or unknown fields")
     return message
 

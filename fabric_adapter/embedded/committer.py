@@ -6,18 +6,18 @@ time that the proposal's header names.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from cosmos_wire.errors import ChainError, ToolError
 from fabric_adapter.embedded.disk import Change, Disk, Place, View
 from fabric_adapter.embedded.mvcc import VALID, Pending
-from fabric_adapter.embedded.network import Network
+from fabric_adapter.embedded.network import Network, OnTheWay
 from fabric_wire import p256, strict
 from fabric_wire.envelopes import block_data_hash, block_header_hash
 from fabric_wire.errors import InvalidProposal
 from fabric_wire.msp import Member
-from fabric_wire.proposals import ENDORSER_TRANSACTION, Invocation, Parts, read_parts, transaction_id
+from fabric_wire.proposals import ENDORSER_TRANSACTION, Invocation, Parts, transaction_id
 from fabric_wire.protos import common, kvrwset, proposal, proposal_response, rwset, transaction
 
 Code = transaction.TxValidationCode.ValueType
@@ -43,6 +43,7 @@ class Committed:
     number: int
     block: common.Block
     txs: tuple[Judged, ...]
+    places: Mapping[str, Place]
 
 
 class InvalidError(ToolError):
@@ -56,8 +57,9 @@ class InvalidError(ToolError):
 class Committer:
     """The only writer of the state."""
 
-    def __init__(self, network: Network, disk: Disk) -> None:
+    def __init__(self, network: Network, disk: Disk, way: OnTheWay) -> None:
         self._network = network
+        self._way = way
         self._disk = disk
 
     def commit(self, envelopes: Sequence[bytes]) -> Committed:
@@ -66,17 +68,17 @@ class Committer:
             pending = Pending(view)
             judged = self._judge_all(view, pending, envelopes)
             block = self._block(view, envelopes, judged)
-        header = block.header
+        header, places = block.header, self._places(block.header.number, judged)
         self._disk.write(
             Change(
                 number=header.number,
                 block=strict.write(block),
                 header_hash=block_header_hash(header.number, header.previous_hash, header.data_hash),
                 state=pending.updates,
-                places=self._places(header.number, judged),
+                places=places,
             )
         )
-        return Committed(number=header.number, block=block, txs=tuple(judged))
+        return Committed(number=header.number, block=block, txs=tuple(judged), places=places)
 
     def _places(self, number: int, judged: Sequence[Judged]) -> dict[str, Place]:
         """First appearances only: a duplicate does not replace what stands."""
@@ -144,7 +146,7 @@ class Committer:
 
     def _asked(self, parts: Parts) -> Invocation:
         try:
-            asked = read_parts(parts)
+            asked = self._way.asked(parts)
             self._network.require_channel(asked.channel_id)
         except InvalidProposal as error:
             raise InvalidError(transaction.BAD_COMMON_HEADER, str(error)) from error
@@ -177,11 +179,11 @@ class Committer:
         signers: dict[bytes, Member] = {}
         for item in body.endorsements:
             try:
-                identity, member = self._network.member(item.endorser, asked.time_ns)
-                p256.verify(identity.certificate.key, body.proposal_response_payload + item.endorser, item.signature)
+                known = self._network.known(item.endorser, asked.time_ns)
+                self._way.require(known, body.proposal_response_payload, item.signature)
             except ChainError:
                 continue
-            signers.setdefault(member.certificate.fingerprint, member)
+            signers.setdefault(known.fingerprint, known.member)
         if not self._network.policies[asked.chaincode].is_satisfied(list(signers.values())):
             raise InvalidError(transaction.ENDORSEMENT_POLICY_FAILURE, f"{len(signers)} endorsements don't satisfy it")
 

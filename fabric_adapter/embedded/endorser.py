@@ -10,7 +10,7 @@ from itertools import combinations
 
 from cosmos_wire.errors import BsmgError, ToolError
 from fabric_adapter.embedded.disk import Disk
-from fabric_adapter.embedded.network import Network, Node
+from fabric_adapter.embedded.network import Network, Node, OnTheWay
 from fabric_adapter.embedded.simulation import Call, Simulation
 from fabric_adapter.stub import FAILED, REFUSED, Chaincode, Response
 from fabric_wire import strict
@@ -65,6 +65,15 @@ class Accepted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """Of a simulation; endorsers agree when these are equal."""
+
+    response: Response
+    results: bytes  # TxReadWriteSet
+    events: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Ready:
     """An endorsed proposal."""
 
@@ -76,8 +85,11 @@ class Ready:
 class Endorsers:
     """All peers of the process. Any thread may call; each call reads one view of the state."""
 
-    def __init__(self, network: Network, disk: Disk, chaincodes: Mapping[str, Mapping[str, Chaincode]]) -> None:
+    def __init__(
+        self, network: Network, disk: Disk, chaincodes: Mapping[str, Mapping[str, Chaincode]], way: OnTheWay
+    ) -> None:
         self._network = network
+        self._way = way
         self._disk = disk
         self._chaincodes = chaincodes  # by name, then by MSP id
         self._layouts: dict[tuple[str, str], tuple[Node, ...]] = {}
@@ -91,6 +103,7 @@ class Endorsers:
         if abs(asked.time_ns - now_ns) > CLOCK_SKEW_NS:
             raise InvalidProposal(f"time: expected within {CLOCK_SKEW_NS} ns of {now_ns}, got {asked.time_ns}")
         self._network.require_signed(asked.creator, signed.proposal_bytes, signed.signature, now_ns)
+        self._way.read(parts, asked)
         tx_id = Simulation.tx_id_of(asked)
         with self._disk.view() as view:
             if view.place(tx_id) is not None:
@@ -114,11 +127,14 @@ class Endorsers:
         """
         program = self._programs(accepted.asked.chaincode)
         nodes = self._named(wanted) if wanted.organisations else self._needed(accepted.asked.chaincode, wanted.first)
-        payloads = [self._payload(node, program[node.msp_id], accepted) for node in nodes]
-        if any(payload != payloads[0] for payload in payloads):
+        outcomes = [self._outcome(node, program[node.msp_id], accepted) for node in nodes]
+        if any(outcome != outcomes[0] for outcome in outcomes):
             raise DisagreementError("ProposalResponsePayloads do not match: expected the same result of every endorser")
-        made = tuple(endorse(node.secret, node.identity, payloads[0]) for node in nodes)
-        return Ready(accepted=accepted, payload=payloads[0], endorsements=made)
+        payload = _payload(accepted, outcomes[0])
+        made = tuple(endorse(node.secret, node.identity, payload) for node in nodes)
+        for item in made:
+            self._way.keep(item.endorser, payload, item.signature)
+        return Ready(accepted=accepted, payload=payload, endorsements=made)
 
     def _preferred(self, first: str) -> list[Node]:
         """All peers, those of one organisation first."""
@@ -140,26 +156,17 @@ class Endorsers:
 
     def _layout(self, name: str, first: str) -> tuple[Node, ...]:
         nodes, policy = self._preferred(first), self._network.policies[name]
-        members = {node.msp_id: self._network.member(node.identity, time.time_ns())[1] for node in nodes}
+        members = {node.msp_id: self._network.known(node.identity, time.time_ns()).member for node in nodes}
         for count in range(1, len(nodes) + 1):
             for chosen in combinations(nodes, count):
                 if policy.is_satisfied([members[node.msp_id] for node in chosen]):
                     return chosen
         raise NoPeersError(f"no combination of peers can be derived which satisfy the endorsement policy: {policy}")
 
-    def _payload(self, node: Node, program: Chaincode, accepted: Accepted) -> bytes:
-        """ProposalResponsePayload of one peer's simulation."""
+    def _outcome(self, node: Node, program: Chaincode, accepted: Accepted) -> Outcome:
+        """What one peer's simulation came to."""
         response, simulation = self._simulate(node, program, accepted)
-        said = proposal_response.Response(status=response.status, message=response.message, payload=response.payload)
-        action = proposal.ChaincodeAction(
-            results=simulation.results(),
-            events=simulation.event_bytes(),
-            response=said,
-            chaincode_id=chaincode.ChaincodeID(name=accepted.asked.chaincode, version="1"),
-        )
-        return strict.write(
-            proposal_response.ProposalResponsePayload(proposal_hash=accepted.parts.hash, extension=strict.write(action))
-        )
+        return Outcome(response=response, results=simulation.results(), events=simulation.event_bytes())
 
     def _programs(self, name: str) -> Mapping[str, Chaincode]:
         """A chaincode, by MSP id."""
@@ -184,6 +191,20 @@ class Endorsers:
         if response.status >= REFUSED:
             raise ChaincodeRefusedError(node, response)
         return response, simulation
+
+
+def _payload(accepted: Accepted, outcome: Outcome) -> bytes:
+    """ProposalResponsePayload: what the endorsers sign."""
+    said = outcome.response
+    action = proposal.ChaincodeAction(
+        results=outcome.results,
+        events=outcome.events,
+        response=proposal_response.Response(status=said.status, message=said.message, payload=said.payload),
+        chaincode_id=chaincode.ChaincodeID(name=accepted.asked.chaincode, version="1"),
+    )
+    return strict.write(
+        proposal_response.ProposalResponsePayload(proposal_hash=accepted.parts.hash, extension=strict.write(action))
+    )
 
 
 def run(program: Chaincode, simulation: Simulation) -> Response:

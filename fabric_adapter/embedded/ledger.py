@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from fabric_adapter.embedded.committer import Committer
 from fabric_adapter.embedded.disk import Disk, Place
 from fabric_adapter.embedded.endorser import Endorsers
-from fabric_adapter.embedded.network import Network
+from fabric_adapter.embedded.network import Network, OnTheWay
 from fabric_adapter.embedded.orderer import BatchRules, Orderer
 from fabric_adapter.stub import Chaincode
 from fabric_wire import strict
@@ -26,11 +26,13 @@ class Ledger:
         rules: BatchRules | None = None,
     ) -> None:
         self.network = network
-        self.endorsers = Endorsers(network, disk, chaincodes)
+        way = OnTheWay()
+        self.endorsers = Endorsers(network, disk, chaincodes, way)
         self._disk = disk
-        self._committer = Committer(network, disk)
+        self._committer = Committer(network, disk, way)
         self._orderer = Orderer(self._commit, rules or BatchRules())
         self._grown = asyncio.Condition()
+        self._waiting: dict[str, list[asyncio.Future[Place]]] = {}  # by transaction, until it is in a block
         self._task: asyncio.Task[None] | None = None
         self._failure: BaseException | None = None
 
@@ -84,12 +86,17 @@ class Ledger:
 
     async def wait_place(self, tx_id: str) -> Place:
         """Where a transaction stands, as soon as it is in a block."""
-        while (found := self.place(tx_id)) is None:
-            async with self._grown:
-                if (found := self.place(tx_id)) is not None:
-                    return found
-                await self._grown.wait()
-        return found
+        if (found := self.place(tx_id)) is not None:
+            return found
+        waiting: asyncio.Future[Place] = asyncio.get_running_loop().create_future()
+        together = self._waiting.setdefault(tx_id, [])
+        together.append(waiting)
+        try:
+            return await waiting
+        finally:
+            together.remove(waiting)
+            if not together and self._waiting.get(tx_id) is together:
+                del self._waiting[tx_id]
 
     async def blocks(self, start: int) -> AsyncIterator[common.Block]:
         """Blocks from a number on, for ever."""
@@ -107,7 +114,11 @@ class Ledger:
             await self._grown.wait_for(lambda: self.height() > number)
 
     async def _commit(self, envelopes: Sequence[bytes]) -> None:
-        await asyncio.to_thread(self._committer.commit, envelopes)
+        done = await asyncio.to_thread(self._committer.commit, envelopes)
+        for tx_id, place in done.places.items():
+            for waiting in self._waiting.get(tx_id, ()):
+                if not waiting.done():
+                    waiting.set_result(place)
         async with self._grown:
             self._grown.notify_all()
 

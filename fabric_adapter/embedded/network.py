@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import TypeVar
 
 from fabric_wire import p256
 from fabric_wire.errors import InvalidProposal
-from fabric_wire.msp import Member, Msp, require_member
+from fabric_wire.msp import Member, Msp, chains, require_member
 from fabric_wire.policy import Policy
-from fabric_wire.x509 import Identity, read_identity
+from fabric_wire.proposals import Invocation, Parts, read_parts
+from fabric_wire.x509 import read_identity
+
+KNOWN_MAX = 4096  # identities whose certificates were checked
+KEPT_MAX = 10_000  # transactions on their way through client and orderer that are remembered
+SMALL_BYTES = 8192
+K = TypeVar("K")
+V = TypeVar("V")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +33,54 @@ class Node:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """A member's SerializedIdentity and what it means, from one time to another (ns)."""
+
+    raw: bytes
+    key: bytes
+    member: Member
+    fingerprint: bytes
+    from_ns: int
+    to_ns: int
+
+
+class OnTheWay:
+    """What this process found or made of transactions that come back to it in a block, so that it is done once.
+
+    Proposals that it has read, and endorsements that it has signed: those hold.
+    """
+
+    def __init__(self) -> None:
+        self._made: OrderedDict[bytes, tuple[bytes, bytes]] = OrderedDict()
+        self._read: OrderedDict[Parts, Invocation] = OrderedDict()
+
+    def read(self, parts: Parts, asked: Invocation) -> None:
+        """Remember what a small proposal asks."""
+        if len(parts.payload) < SMALL_BYTES and not asked.transient:
+            _keep(self._read, parts, asked)
+
+    def asked(self, parts: Parts) -> Invocation:
+        """What the parts of a proposal ask; raises InvalidProposal."""
+        return self._read.get(parts) or read_parts(parts)
+
+    def keep(self, endorser: bytes, payload: bytes, signature: bytes) -> None:
+        """Remember an endorsement of ours."""
+        _keep(self._made, signature, (endorser, sha256(payload).digest()))
+
+    def require(self, known: Known, payload: bytes, signature: bytes) -> None:
+        """Raise a ChainError unless the member's signature over payload and identity holds."""
+        if self._made.get(signature) != (known.raw, sha256(payload).digest()):
+            p256.verify(known.key, payload + known.raw, signature)
+
+
+def _keep(table: OrderedDict[K, V], key: K, value: V) -> None:
+    """The oldest goes when there are too many."""
+    table[key] = value
+    if len(table) > KEPT_MAX:
+        table.popitem(last=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Network:
     """Channel, organisations (ascending by MSP id), endorsers, orderer, endorsement policy of each chaincode."""
 
@@ -31,17 +89,40 @@ class Network:
     peers: tuple[Node, ...]
     orderer: Node
     policies: Mapping[str, Policy]
+    _known: dict[bytes, Known] = field(default_factory=dict, init=False, repr=False, compare=False)
 
-    def member(self, raw: bytes, at_ns: int) -> tuple[Identity, Member]:
-        """An identity and what it is at a time (ns); raises a ChainError saying what is wrong with it."""
+    def known(self, raw: bytes, at_ns: int) -> Known:
+        """What an identity is at a time (ns); raises a ChainError saying what is wrong with it.
+
+        Organisations are fixed, so who was a member once is one as long as no certificate of the chain ends.
+        """
+        found = self._known.get(raw)
+        if found is None or not found.from_ns <= at_ns <= found.to_ns:
+            found = self._judge(raw, at_ns)
+            if len(self._known) >= KNOWN_MAX:
+                self._known.clear()
+            self._known[raw] = found
+        return found
+
+    def _judge(self, raw: bytes, at_ns: int) -> Known:
         identity = read_identity(raw)
-        return identity, require_member(self.msps, identity, at_ns)
+        member = require_member(self.msps, identity, at_ns)
+        (msp,) = (msp for msp in self.msps if msp.msp_id == member.msp_id)
+        (chain,) = chains(msp, identity.certificate)
+        return Known(
+            raw=raw,
+            key=identity.certificate.key,
+            member=member,
+            fingerprint=identity.certificate.fingerprint,
+            from_ns=max(link.not_before_ns for link in chain),
+            to_ns=min(link.not_after_ns for link in chain),
+        )
 
     def require_signed(self, raw: bytes, message: bytes, signature: bytes, at_ns: int) -> Member:
         """The member who signed a message; raises a ChainError."""
-        identity, member = self.member(raw, at_ns)
-        p256.verify(identity.certificate.key, message, signature)
-        return member
+        found = self.known(raw, at_ns)
+        p256.verify(found.key, message, signature)
+        return found.member
 
     def require_channel(self, channel_id: str) -> None:
         """Raise InvalidProposal for another channel."""

@@ -6,7 +6,9 @@ Fabric calls these limits BatchSize and BatchTimeout.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from cosmos_wire.errors import ToolError
@@ -34,37 +36,50 @@ class Orderer:
     def __init__(self, deliver: Deliver, rules: BatchRules) -> None:
         self._deliver = deliver
         self._rules = rules
-        self._queue: asyncio.Queue[bytes] = asyncio.Queue(rules.waiting_max)
+        self._queue: deque[bytes] = deque()
+        self._bytes = 0
+        self._first_s = 0.0  # when the queue began to fill
+        self._some, self._full = asyncio.Event(), asyncio.Event()
 
     def submit(self, envelope: bytes) -> None:
         """Take an envelope; raises OrdererFullError."""
         if len(envelope) > self._rules.bytes_max:
             raise OrdererFullError(f"an envelope has at most {self._rules.bytes_max} bytes, got {len(envelope)}")
-        try:
-            self._queue.put_nowait(envelope)
-        except asyncio.QueueFull as error:
-            raise OrdererFullError(f"at most {self._rules.waiting_max} transactions may wait, one more came") from error
+        if len(self._queue) >= self._rules.waiting_max:
+            raise OrdererFullError(f"at most {self._rules.waiting_max} transactions may wait, one more came")
+        if not self._queue:
+            self._first_s = asyncio.get_running_loop().time()
+        self._queue.append(envelope)
+        self._bytes += len(envelope)
+        self._tell()
 
     async def run(self) -> None:
         """Cut and deliver batches until cancelled."""
-        held: bytes | None = None
         while True:
-            batch = [held if held is not None else await self._queue.get()]
-            held = await self._fill(batch)
-            await self._deliver(batch)
+            await self._some.wait()
+            with suppress(TimeoutError):
+                async with asyncio.timeout_at(self._first_s + self._rules.wait_s):
+                    await self._full.wait()
+            await self._deliver(self._cut())
 
-    async def _fill(self, batch: list[bytes]) -> bytes | None:
-        """Add what comes in time and fits; returns the one that did not fit."""
-        loop = asyncio.get_running_loop()
-        end, size = loop.time() + self._rules.wait_s, len(batch[0])
-        while len(batch) < self._rules.count_max:
-            try:
-                async with asyncio.timeout_at(end):
-                    following = await self._queue.get()
-            except TimeoutError:
-                return None
-            size += len(following)
+    def _cut(self) -> list[bytes]:
+        """The next batch: as many as fit."""
+        batch, size = [self._queue.popleft()], 0
+        size += len(batch[0])
+        while self._queue and len(batch) < self._rules.count_max:
+            size += len(self._queue[0])
             if size > self._rules.bytes_max:
-                return following
-            batch.append(following)
-        return None
+                break
+            batch.append(self._queue.popleft())
+        self._bytes -= sum(map(len, batch))
+        self._first_s = asyncio.get_running_loop().time()
+        self._tell()
+        return batch
+
+    def _tell(self) -> None:
+        full = len(self._queue) >= self._rules.count_max or self._bytes >= self._rules.bytes_max
+        for event, holds in ((self._some, bool(self._queue)), (self._full, full)):
+            if holds:
+                event.set()
+            else:
+                event.clear()

@@ -11,11 +11,12 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from cosmos_wire.errors import ToolError
 from fabric_adapter.embedded.deliver import DeliverService
+from fabric_adapter.embedded.desk import Desk
 from fabric_adapter.embedded.disk import Disk
 from fabric_adapter.embedded.ledger import Ledger
 from fabric_adapter.embedded.network import Network, Node
 from fabric_adapter.embedded.orderer import BatchRules
-from fabric_adapter.embedded.service import GatewayService
+from fabric_adapter.embedded.service import GatewayService, stream_handlers
 from fabric_adapter.identity import CHANNEL_OPTIONS
 from fabric_adapter.network import crypto
 from fabric_adapter.network.members import CA
@@ -83,7 +84,9 @@ async def serve(home: Home, plan: Plan, make: MakeChaincode) -> None:
 
 async def _listen(home: Home, ledger: Ledger, peer: Peer) -> grpc.aio.Server:
     server: grpc.aio.Server = grpc.aio.server(options=SERVER_OPTIONS)
-    gateway_services.add_GatewayServicer_to_server(GatewayService(ledger, peer.address, peer.msp_id), server)
+    desk = Desk(ledger, peer.address, peer.msp_id)
+    gateway_services.add_GatewayServicer_to_server(GatewayService(desk), server)
+    server.add_generic_rpc_handlers((stream_handlers(desk),))
     deliver_services.add_DeliverServicer_to_server(DeliverService(ledger), server)
     tls = crypto.read_pair(home.crypto(peer.org) / "tls", "peer")
     pairs = [(tls.key_pem, tls.certificate_pem)]

@@ -1,204 +1,183 @@
-"""Fabric's `gateway.Gateway` service on the embedded ledger, so that one client serves both back ends.
-
-Errors are a real gateway's: its status codes, its words where clients look for them, and an ErrorDetail a node.
+"""Fabric's `gateway.Gateway` service on the embedded ledger, so that one client serves both back ends; and the same
+calls on one stream (`fabric_adapter.calls`), which costs a fraction where many are under way.
 """
 
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from typing import NoReturn, TypeVar
 
 import grpc
-from google.protobuf.any_pb2 import Any
-from google.rpc.status_pb2 import Status
 
-from cosmos_wire.errors import ChainError, ToolError
-from fabric_adapter.embedded.endorser import (
-    Accepted,
-    NoPeersError,
-    Ready,
-    Wanted,
+from cosmos_wire.protos import fabric_calls
+from fabric_adapter.calls import (
+    CONNECT_NAME,
+    ENDORSE,
+    EVALUATE,
+    GIVE_UP,
+    SERVICE,
+    SETTLE,
+    STATUS,
+    SUBMIT,
+    batches,
+    linger_s,
 )
-from fabric_adapter.embedded.ledger import Ledger
-from fabric_adapter.embedded.orderer import OrdererFullError
-from fabric_adapter.embedded.system import SYSTEM, answer
+from fabric_adapter.embedded.desk import Desk, RefusedError
 from fabric_adapter.errors import DETAILS_KEY
-from fabric_wire import strict
-from fabric_wire.envelopes import transaction_payload
-from fabric_wire.protos import (
-    Message,
-    chaincode_event,
-    common,
-    gateway,
-    proposal,
-    proposal_response,
-    transaction,
-)
+from fabric_wire.protos import DecodeError, Message, gateway
 from fabric_wire.services import gateway_services
 
-T = TypeVar("T")
+T = TypeVar("T", bound=Message)
 Context = grpc.aio.ServicerContext[Message, Message]
-Code = grpc.StatusCode
-THREADS = 8
-Asked = gateway.CommitStatusRequest | gateway.ChaincodeEventsRequest
+CALLS_MAX = 10_000  # under way on one stream
 
 
 class GatewayService(gateway_services.GatewayServicer):
     """Evaluate, Endorse, Submit, CommitStatus, ChaincodeEvents."""
 
-    def __init__(self, ledger: Ledger, address: str, msp_id: str) -> None:
-        self._ledger = ledger
-        self._address, self._msp_id = address, msp_id
-        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="endorse")
-
-    def close(self) -> None:
-        """End the threads."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
 
     async def Evaluate(self, request: gateway.EvaluateRequest, context: Context) -> gateway.EvaluateResponse:
         """A chaincode's answer, or a system chaincode's."""
-        signed = request.proposed_transaction
-
-        def work() -> proposal_response.Response:
-            accepted = self._accept(signed)
-            if accepted.asked.chaincode in SYSTEM:
-                return answer(self._ledger, accepted.asked)
-            found = self._ledger.endorsers.evaluate(accepted, self._wanted(request.target_organizations))
-            return proposal_response.Response(status=found.status, message=found.message, payload=found.payload)
-
-        return gateway.EvaluateResponse(
-            result=await self._run(context, work, "evaluate call to endorser returned error")
-        )
+        return await _answered(context, self._desk.evaluate(request))
 
     async def Endorse(self, request: gateway.EndorseRequest, context: Context) -> gateway.EndorseResponse:
         """An envelope's payload, for the client to sign."""
-        signed, wanted = request.proposed_transaction, self._wanted(request.endorsing_organizations)
-
-        def work() -> Ready:
-            return self._ledger.endorsers.endorse(self._accept(signed), wanted)
-
-        ready = await self._run(context, work, "failed to endorse transaction")
-        payload = transaction_payload(ready.accepted.parts, ready.payload, ready.endorsements)
-        return gateway.EndorseResponse(prepared_transaction=common.Envelope(payload=payload))
+        return await _answered(context, self._desk.endorse(request))
 
     async def Submit(self, request: gateway.SubmitRequest, context: Context) -> gateway.SubmitResponse:
-        """To the orderer, which takes what a member signed."""
-        envelope = request.prepared_transaction
-        try:
-            self._require_submitter(request)
-            self._ledger.submit(strict.write(envelope))
-        except ChainError as error:
-            await self._fail(context, Code.INVALID_ARGUMENT, str(error), "")
-        except OrdererFullError as error:
-            await self._fail(context, Code.RESOURCE_EXHAUSTED, str(error), "")
-        if (failure := self._ledger.failed()) is not None:
-            await self._fail(context, Code.UNAVAILABLE, f"no orderers could process the transaction: {failure!r}", "")
-        return gateway.SubmitResponse()
+        """To the orderer."""
+        return await _answered(context, self._desk.submit(request))
 
     async def CommitStatus(
         self, request: gateway.SignedCommitStatusRequest, context: Context
     ) -> gateway.CommitStatusResponse:
         """The verdict, as soon as there is one."""
-        asked = await self._read(context, gateway.CommitStatusRequest, request.request)
-        await self._require_asker(context, asked, request.request, request.signature)
-        found = await self._ledger.wait_place(asked.transaction_id)
-        code = transaction.TxValidationCode.ValueType(found.code)
-        return gateway.CommitStatusResponse(result=code, block_number=found.block)
+        return await _answered(context, self._desk.commit_status(request))
 
     async def ChaincodeEvents(
         self, request: gateway.SignedChaincodeEventsRequest, context: Context
     ) -> AsyncIterator[gateway.ChaincodeEventsResponse]:
-        """Events of valid transactions, block by block, behind the checkpoint."""
-        asked = await self._read(context, gateway.ChaincodeEventsRequest, request.request)
-        await self._require_asker(context, asked, request.request, request.signature)
-        skip = asked.after_transaction_id
-        async for block in self._ledger.blocks(self._start(asked)):
-            events = events_of(block, asked.chaincode_id)
-            if skip:
-                events, skip = behind(events, skip), ""
-            if events:
-                yield gateway.ChaincodeEventsResponse(events=events, block_number=block.header.number)
-
-    def _wanted(self, organisations: Iterable[str]) -> Wanted:
-        return Wanted(organisations=tuple(organisations), first=self._msp_id)
-
-    def _accept(self, signed: proposal.SignedProposal) -> Accepted:
-        return self._ledger.endorsers.accept(signed, time.time_ns())
-
-    def _require_submitter(self, request: gateway.SubmitRequest) -> None:
-        payload = strict.read(common.Payload, request.prepared_transaction.payload)
-        header = strict.read(common.SignatureHeader, payload.header.signature_header)
-        self._ledger.network.require_channel(request.channel_id)
-        self._ledger.network.require_signed(
-            header.creator, request.prepared_transaction.payload, request.prepared_transaction.signature, time.time_ns()
-        )
-
-    def _start(self, asked: gateway.ChaincodeEventsRequest) -> int:
-        kind = asked.start_position.WhichOneof("Type")
-        if kind == "specified":
-            return asked.start_position.specified.number
-        return 0 if kind == "oldest" else self._ledger.height()
-
-    async def _read(self, context: Context, kind: type[strict.M], data: bytes) -> strict.M:
+        """Events of valid transactions."""
         try:
-            return strict.read(kind, data)
-        except ChainError as error:
-            await self._fail(context, Code.INVALID_ARGUMENT, str(error), "")
+            async for found in self._desk.events(request):
+                yield found
+        except RefusedError as refusal:
+            await _abort(context, refusal)
 
-    async def _require_asker(self, context: Context, asked: Asked, message: bytes, signature: bytes) -> None:
-        """A request that carries its own identity and signature: commit status, events."""
+
+async def _answered(context: Context, work: Awaitable[T]) -> T:
+    try:
+        return await work
+    except RefusedError as refusal:
+        await _abort(context, refusal)
+
+
+async def _abort(context: Context, refusal: RefusedError) -> NoReturn:
+    if refusal.details:
+        context.set_trailing_metadata(((DETAILS_KEY, refusal.details),))
+    await context.abort(refusal.code, refusal.message)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Served:
+    """A method on a stream: what it takes and who does it."""
+
+    request: type[Message]
+    work: Callable[..., Awaitable[Message]]
+
+
+def methods(desk: Desk) -> Mapping[str, Served]:
+    """By the name that a call carries."""
+    return {
+        EVALUATE.name: Served(request=gateway.EvaluateRequest, work=desk.evaluate),
+        ENDORSE.name: Served(request=gateway.EndorseRequest, work=desk.endorse),
+        SUBMIT.name: Served(request=gateway.SubmitRequest, work=desk.submit),
+        STATUS.name: Served(request=gateway.SignedCommitStatusRequest, work=desk.commit_status),
+        SETTLE.name: Served(request=gateway.SubmitRequest, work=desk.settle),
+    }
+
+
+def stream_handlers(desk: Desk) -> grpc.GenericRpcHandler:
+    """`bsmg.fabric.v1.GatewayCalls`."""
+    served = methods(desk)
+
+    async def connect(_: object, context: Context) -> None:
+        await CallStream(served, context).run()
+
+    handler = grpc.stream_stream_rpc_method_handler(  # type: ignore[no-untyped-call]  # grpcio ships no types
+        connect, fabric_calls.Calls.FromString, fabric_calls.Answers.SerializeToString
+    )
+    made: grpc.GenericRpcHandler = grpc.method_handlers_generic_handler(SERVICE, {CONNECT_NAME: handler})  # type: ignore[no-untyped-call]  # as above
+    return made
+
+
+class CallStream:
+    """One client's stream: every call is a task, and answers that are ready at the same time leave together."""
+
+    def __init__(self, served: Mapping[str, Served], context: Context) -> None:
+        self._served, self._context = served, context
+        self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._out: list[fabric_calls.Answer] = []
+        self._more = asyncio.Event()
+
+    async def run(self) -> None:
+        """Until the client ends it."""
+        await self._context.write(fabric_calls.Answers())
+        writer = asyncio.create_task(self._write())
         try:
-            self._ledger.network.require_channel(asked.channel_id)
-            self._ledger.network.require_signed(asked.identity, message, signature, time.time_ns())
-        except ChainError as error:
-            await self._fail(context, Code.PERMISSION_DENIED, str(error), "")
+            while isinstance(batch := await self._context.read(), fabric_calls.Calls):
+                for call in batch.calls:
+                    self._begin(call)
+        finally:
+            for task in (writer, *self._tasks.values()):
+                task.cancel()
 
-    async def _run(self, context: Context, work: Callable[[], T], failed: str) -> T:
+    def _begin(self, call: fabric_calls.Call) -> None:
+        if call.method == GIVE_UP:
+            if (given_up := self._tasks.get(call.id)) is not None:
+                given_up.cancel()
+        elif call.id in self._tasks or len(self._tasks) >= CALLS_MAX:
+            refusal = RefusedError(grpc.StatusCode.RESOURCE_EXHAUSTED, f"at most {CALLS_MAX} calls, each with an id")
+            self._put(failed(call.id, refusal))
+        else:
+            task = asyncio.create_task(self._answer(call))
+            self._tasks[call.id] = task
+            task.add_done_callback(lambda _: self._tasks.pop(call.id, None))
+
+    async def _answer(self, call: fabric_calls.Call) -> None:
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, work)
-        except NoPeersError as error:
-            await self._fail(context, Code.UNAVAILABLE, str(error), "")
-        except (ToolError, ChainError) as error:
-            await self._fail(context, Code.ABORTED, f"{failed}, see attached details for more info", str(error))
+            found = await self._result(call)
+            self._put(fabric_calls.Answer(id=call.id, response=found.SerializeToString()))
+        except RefusedError as refusal:
+            self._put(failed(call.id, refusal))
 
-    async def _fail(self, context: Context, code: Code, message: str, said: str) -> NoReturn:
-        """End the call; `said` are the peer's words."""
-        if said:
-            detail = gateway.ErrorDetail(address=self._address, msp_id=self._msp_id, message=said)
-            packed = Any()
-            packed.Pack(detail)
-            status = Status(code=code.value[0], message=message, details=[packed])
-            context.set_trailing_metadata(((DETAILS_KEY, status.SerializeToString()),))
-        await context.abort(code, message)
+    async def _result(self, call: fabric_calls.Call) -> Message:
+        served = self._served.get(call.method)
+        if served is None:
+            raise RefusedError(grpc.StatusCode.UNIMPLEMENTED, f"method: expected one of {', '.join(self._served)}")
+        try:
+            request = served.request.FromString(call.request)
+        except DecodeError as error:
+            raise RefusedError(grpc.StatusCode.INVALID_ARGUMENT, f"{call.method}: {error}") from error
+        return await served.work(request)
 
+    def _put(self, answer: fabric_calls.Answer) -> None:
+        self._out.append(answer)
+        self._more.set()
 
-def events_of(block: common.Block, name: str) -> list[chaincode_event.ChaincodeEvent]:
-    """Events of a chaincode's valid transactions in a block."""
-    flags = block.metadata.metadata[common.TRANSACTIONS_FILTER]
-    found = []
-    for data, flag in zip(block.data.data, flags, strict=True):
-        if flag == transaction.VALID and block.header.number:
-            event = _event(data)
-            if event.chaincode_id == name and event.event_name:
-                found.append(event)
-    return found
-
-
-def _event(data: bytes) -> chaincode_event.ChaincodeEvent:
-    """Of a transaction that validation has read already."""
-    payload = common.Payload.FromString(common.Envelope.FromString(data).payload)
-    body = transaction.Transaction.FromString(payload.data)
-    action = transaction.ChaincodeActionPayload.FromString(body.actions[0].payload).action
-    response = proposal_response.ProposalResponsePayload.FromString(action.proposal_response_payload)
-    return chaincode_event.ChaincodeEvent.FromString(proposal.ChaincodeAction.FromString(response.extension).events)
+    async def _write(self) -> None:
+        while True:
+            await self._more.wait()
+            await asyncio.sleep(linger_s(len(self._tasks)))  # answers that are ready soon share the message
+            self._more.clear()
+            for batch in batches(self._out):
+                await self._context.write(fabric_calls.Answers(answers=batch))
 
 
-def behind(events: list[chaincode_event.ChaincodeEvent], tx_id: str) -> list[chaincode_event.ChaincodeEvent]:
-    """What follows a transaction's event; everything when it is not among them."""
-    for at, event in enumerate(events):
-        if event.tx_id == tx_id:
-            return events[at + 1 :]
-    return events
+def failed(number: int, refusal: RefusedError) -> fabric_calls.Answer:
+    """A refusal on a stream."""
+    return fabric_calls.Answer(id=number, code=refusal.code.value[0], message=refusal.message, details=refusal.details)
