@@ -10,10 +10,17 @@ from threading import Thread
 from typing import Any as Untyped
 from typing import TypeVar
 
+import lmdb
+
+from cosmos_wire.errors import BsmgError, ToolError
+
 T = TypeVar("T")
 THREADS = 4
 HANDFUL = 16
 HANDFUL_S = 0.003  # whoever is done waits this long at most for the others of the handful
+FAULTS = (
+    BsmgError, lmdb.Error, OSError, ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError,
+)  # fmt: skip
 Job = tuple["asyncio.Future[Untyped]", Callable[[], Untyped]]
 Done = tuple["asyncio.Future[Untyped]", Untyped, Exception | None]
 
@@ -43,25 +50,28 @@ class Workers:
 
     def _serve(self, loop: asyncio.AbstractEventLoop) -> None:
         while (job := self._jobs.get()) is not None:
-            done, until = [finished(job)], time.monotonic() + HANDFUL_S
+            done, until = [finished(job, loop)], time.monotonic() + HANDFUL_S
             while len(done) < HANDFUL and time.monotonic() < until and not self._jobs.empty():
                 following = self._jobs.get()
                 if following is None:
                     self._jobs.put(None)  # the end is for the next turn
                     break
-                done.append(finished(following))
+                done.append(finished(following, loop))
             if loop.is_closed():
                 return
             loop.call_soon_threadsafe(settle, done)
 
 
-def finished(job: Job) -> Done:
-    """Run one."""
+def finished(job: Job, loop: asyncio.AbstractEventLoop) -> Done:
+    """Run one; who waits for it gets what it raises."""
     future, work = job
     try:
         return future, work(), None
-    except Exception as error:  # noqa: BLE001  (whatever it is, the one who waits for the future gets it)
+    except FAULTS as error:
         return future, None, error
+    except BaseException:  # ends the thread, but leaves nobody waiting
+        loop.call_soon_threadsafe(settle, [(future, None, ToolError("worker: expected an answer, its thread ended"))])
+        raise
 
 
 def settle(done: list[Done]) -> None:
