@@ -70,7 +70,8 @@ def finished(job: Job, loop: asyncio.AbstractEventLoop) -> Done:
     except FAULTS as error:
         return future, None, error
     except BaseException:  # ends the thread, but leaves nobody waiting
-        loop.call_soon_threadsafe(settle, [(future, None, ToolError("worker: expected an answer, its thread ended"))])
+        lost: Done = future, None, ToolError("worker: expected an answer, its thread ended")
+        loop.call_soon_threadsafe(settle, [lost])
         raise
 
 
