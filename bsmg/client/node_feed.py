@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 
 from bsmg.client.blocks import BlockResults, TxResult
-from bsmg.client.errors import BadAnswer, NodeUnreachable, QueryRefused
+from bsmg.client.errors import BadAnswer, NodeUnreachable, QueryNotFound, QueryRefused
 from bsmg.client.feed import BlockFeed, BlockRecord, Head
 from bsmg.client.grpc import GrpcQueries
 from cosmos_wire.protos import abci, node_service
 from ibc_core.host import Event
 
 PATH = "/bsmg.node.v1.Service/"
+BLOCK_TRIES, BLOCK_PAUSE_S = 5, 0.02  # doubled each time
 PAUSE_S = 0.2  # before the next question to a node that answers without a new block and without waiting for one
 
 
@@ -42,14 +43,23 @@ class NodeFeed(BlockFeed):
                 await asyncio.sleep(PAUSE_S)
 
     async def _read(self, height: int) -> BlockRecord:
-        request = node_service.BlockRequest(height=height)
-        try:
-            found = await self.queries.query(PATH + "Block", request, node_service.BlockResponse)
-        except QueryRefused as error:  # behind the head, so it has to be there
-            raise BadAnswer(PATH + "Block", self.node, f"expected block {height}, got: {error.detail}") from error
+        found = await self._block(height)
         if found.height != height:
             raise BadAnswer(PATH + "Block", self.node, f"expected block {height}, got block {found.height}")
         return block_record(found)
+
+    async def _block(self, height: int) -> node_service.BlockResponse:
+        """Behind the head, so it has to be there; a node may show its state a moment before its blocks."""
+        request = node_service.BlockRequest(height=height)
+        for attempt in range(BLOCK_TRIES):
+            try:
+                return await self.queries.query(PATH + "Block", request, node_service.BlockResponse)
+            except QueryRefused as error:
+                refused = error
+                if not isinstance(error, QueryNotFound):
+                    break
+            await asyncio.sleep(BLOCK_PAUSE_S * 2**attempt)
+        raise BadAnswer(PATH + "Block", self.node, f"expected block {height}, got: {refused.detail}") from refused
 
 
 def block_record(found: node_service.BlockResponse) -> BlockRecord:

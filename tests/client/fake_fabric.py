@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from bsmg.client.fabric import FabricClient, FabricEndpoints
 from cosmos_wire.errors import ToolError
 from cosmos_wire.protos import abci, node_service, tx
+from fabric_adapter.embedded.desk import Desk, RefusedError
 from fabric_adapter.embedded.endorser import ChaincodeRefusedError
 from fabric_adapter.embedded.ledger import Ledger
 from fabric_adapter.embedded.network import Node
@@ -97,7 +98,7 @@ def time_ns(height: int) -> int:
     return START_NS + height * SECOND_NS
 
 
-class FlakyGateway(GatewayService):
+class FlakyDesk(Desk):
     """`faults` name what the next submits do wrong."""
 
     def __init__(self, ledger: Ledger, address: str, msp_id: str) -> None:
@@ -105,7 +106,7 @@ class FlakyGateway(GatewayService):
         self.faults: list[str] = []
         self.envelopes: list[bytes] = []
 
-    async def _run(self, context, work, failed):
+    async def _run(self, work, failed):
         """The refusing organisation is named, as by a real gateway."""
 
         def noted():
@@ -115,18 +116,18 @@ class FlakyGateway(GatewayService):
                 self._msp_id = error.node.msp_id
                 raise
 
-        return await super()._run(context, noted, failed)
+        return await super()._run(noted, failed)
 
-    async def Submit(self, request: gateway.SubmitRequest, context) -> gateway.SubmitResponse:
+    async def submit(self, request: gateway.SubmitRequest) -> gateway.SubmitResponse:
         fault = self.faults.pop(0) if self.faults else ""
         self.envelopes.append(request.prepared_transaction.SerializeToString())
         if fault == "lost":
-            await context.abort(grpc.StatusCode.UNAVAILABLE, "connection reset")
+            raise RefusedError(grpc.StatusCode.UNAVAILABLE, "connection reset")
         if fault == "forgotten":  # an orderer that is killed after it took it
             return gateway.SubmitResponse()
-        done = await super().Submit(request, context)
+        done = await super().submit(request)
         if fault == "answer lost":
-            await context.abort(grpc.StatusCode.UNAVAILABLE, "connection reset")
+            raise RefusedError(grpc.StatusCode.UNAVAILABLE, "connection reset")
         return done
 
 
@@ -178,7 +179,7 @@ class FakeFabric:
     ledger: Ledger
     front: Front
     programs: dict[str, Program]
-    gateway: FlakyGateway
+    gateway: FlakyDesk
     writer: Gateway
     endpoints: FabricEndpoints
     clients: list[Node]
@@ -228,9 +229,9 @@ async def fake_fabric(path: Path) -> AsyncIterator[FakeFabric]:
     programs = {org.msp_id: Program() for org in orgs}
     members = Members(version=1, msps=tuple(org.msp() for org in orgs), policy=parse_policy(BOTH))
     async with running(network, path, programs) as ledger:
-        flaky, sound = FlakyGateway(ledger, "peer1", "Org1MSP"), GatewayService(ledger, "peer2", "Org2MSP")
+        flaky, sound = FlakyDesk(ledger, "peer1", "Org1MSP"), Desk(ledger, "peer2", "Org2MSP")
         peers = [
-            await serving(functools.partial(gateway_services.add_GatewayServicer_to_server, it))
+            await serving(functools.partial(gateway_services.add_GatewayServicer_to_server, GatewayService(it)))
             for it in (flaky, sound)
         ]
         node, grpc_address = await serving(lambda server: server.add_generic_rpc_handlers((front.handlers(),)))
