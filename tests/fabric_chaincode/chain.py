@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path as FilePath
 from typing import Any as Whatever
 
-from cosmos_wire.protos import Any, Message, base_abci
+from cosmos_wire.protos import Any, Message, abci, base_abci
 from ibc_core.fabric import build
 from ibc_core.fabric.membership import write_members
 from ibc_core.fabric.wire import pack
@@ -21,6 +21,7 @@ from tests.fabric_client.fabric_chain import BOTH, TERMS
 from tests.ibc.harness import AppFactory, Chain, Coordinator
 
 COMET = "mga-1"
+PAUSE_NS = SECOND_NS // 5  # from a tick to whatever comes next
 
 
 class CometChain(AppChain):
@@ -28,6 +29,26 @@ class CometChain(AppChain):
 
     def client_types(self) -> Mapping[str, LightClient]:
         return BOTH
+
+    def pass_to(self, time_ns: int) -> list[Event]:
+        """An empty block at a time; what its hooks emit."""
+        found: list[abci.ResponseFinalizeBlock] = []
+        plain = self.node.finalize_block
+
+        def noted(request: abci.RequestFinalizeBlock) -> abci.ResponseFinalizeBlock:
+            found.append(plain(request))
+            return found[-1]
+
+        self.net.time_ns = max(self.net.time_ns, time_ns)
+        self.node.finalize_block = noted  # type: ignore[method-assign]  # only for this block
+        self.block()
+        self.node.finalize_block = plain  # type: ignore[method-assign]  # as it was
+        self.events = [event_of(item) for item in found[0].events]
+        return self.events
+
+
+def event_of(item: abci.Event) -> Event:
+    return Event(item.type, tuple((part.key, part.value) for part in item.attributes))
 
 
 class GridChain(Chain):
@@ -63,13 +84,19 @@ class GridChain(Chain):
             setattr(message, ROUTES["/" + message.DESCRIPTOR.full_name].signer, self.grid.cast.relayer.text)
         return self.send(self.grid.cast.relayer, *messages)
 
+    def pass_to(self, time_ns: int) -> list[Event]:
+        """An empty tick at a time."""
+        self.net.time_ns = max(self.net.time_ns, time_ns)
+        self.deliver()
+        return self.events
+
     def send(self, who: Member, *messages: Message) -> list[Whatever]:
         """One tick with one transaction, or none."""
         grid = self.grid
         grid.now_ns = max(self.net.time_ns, grid.record.time_ns + 1)
         sent = [grid.submit(who, *messages)] if messages else []
         event = grid.tick(*sent, step_ns=0)
-        self.net.time_ns = grid.now_ns + SECOND_NS // 5
+        self.net.time_ns = grid.now_ns + PAUSE_NS
         self._look()
         found = list(event.results.events)
         responses: list[Whatever] = []
@@ -79,7 +106,7 @@ class GridChain(Chain):
             answers = base_abci.TxMsgData.FromString(result.data).msg_responses
             kinds = [ROUTES["/" + message.DESCRIPTOR.full_name].response for message in messages]
             responses += [kind.FromString(item.value) for kind, item in zip(kinds, answers, strict=True)]
-        self.events = [Event(item.type, tuple((part.key, part.value) for part in item.attributes)) for item in found]
+        self.events = [event_of(item) for item in found]
         return responses
 
     def client_states(self) -> tuple[Any, Any]:
