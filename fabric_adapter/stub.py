@@ -5,7 +5,7 @@ A read shows committed state alone: a transaction does not see its own writes (F
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -39,6 +39,9 @@ class Stub(Protocol):
 
     def get_state(self, key: str) -> bytes | None:
         """Committed value, None when absent."""
+
+    def get_states(self, keys: Sequence[str]) -> list[bytes | None]:
+        """The same for several keys, each read alone; a peer is asked for all without a pause."""
 
     def put_state(self, key: str, value: bytes) -> None:
         """Write; the value must not be empty."""

@@ -5,7 +5,7 @@ Reads never see the transaction's own writes. The read-write set is Fabric's, fi
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from cosmos_wire.errors import ToolError
@@ -83,6 +83,10 @@ class Simulation:
             self._reads[key] = self._view.get(self._call.namespace, key)
         found = self._reads[key]
         return None if found is None else found.value
+
+    def get_states(self, keys: Sequence[str]) -> list[bytes | None]:
+        """Committed values."""
+        return [self.get_state(key) for key in keys]
 
     def put_state(self, key: str, value: bytes) -> None:
         """Write."""

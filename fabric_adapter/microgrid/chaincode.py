@@ -47,6 +47,7 @@ TickArgs = fabric_microgrid.TickArgs
 NAMESPACE = "microgrid"  # the name under which the chaincode has to be defined: attestations carry it
 CLOCK_SKEW_NS = 30 * 10**9  # a tick's time may be this far from the endorser's clock
 LISTED_MAX = 10_000  # a Tick executes as many as it may, from the first on
+READ_TOGETHER = 100  # keys of the inbox
 SCAN_PAIRS = 50_000  # of one range query: below every limit that a peer has for one
 WRITERS = (Role.PEER, Role.ADMIN)
 Clock = Callable[[], int]  # ns since 1970
@@ -211,11 +212,13 @@ def _newest(stub: Stub, last: TickRecord) -> int:
 
 
 def _waiting(stub: Stub, args: TickArgs) -> Iterator[Waiting]:
-    """Of the listed transactions those that are there."""
-    for tx_id in args.tx_ids:
-        found = stub.get_state(layout.inbox_key(tx_id))
-        if found is not None:
-            yield Waiting(tx_id=tx_id, data=strict.read(InboxTx, found))
+    """Of the listed transactions those that are there; read in parts, because a Tick may end before the list does."""
+    keys = {layout.inbox_key(tx_id): tx_id for tx_id in args.tx_ids}
+    left = iter(keys)
+    while part := list(islice(left, READ_TOGETHER)):
+        for key, found in zip(part, stub.get_states(part), strict=True):
+            if found is not None:
+                yield Waiting(tx_id=keys[key], data=strict.read(InboxTx, found))
 
 
 def _write(stub: Stub, made: Made) -> None:

@@ -1,8 +1,11 @@
-"""The stub of a transaction that a peer runs: every question goes to the peer and waits for its answer."""
+"""The stub of a transaction that a peer runs: a question goes to the peer and waits for its answer.
+
+Writes are kept until the chaincode has answered: it can't see them, and in one go they cost the thread one wait.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -31,7 +34,7 @@ class Question:
     payload: bytes
 
 
-Ask = Callable[[Question], bytes]
+Ask = Callable[[Sequence[Question]], list[bytes]]  # in this order, each after the answer to the one before
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +68,7 @@ class LedgerStub:
     def __init__(self, call: Call, ask: Ask) -> None:
         self._call, self._ask = call, ask
         self._event: chaincode_event.ChaincodeEvent | None = None
+        self._writes: dict[str, Question] = {}
 
     @property
     def channel_id(self) -> str:
@@ -101,15 +105,26 @@ class LedgerStub:
         request = chaincode_shim.GetState(key=checked_key(key))
         return self._question(Type.GET_STATE, request) or None
 
+    def get_states(self, keys: Sequence[str]) -> list[bytes | None]:
+        """Committed values."""
+        asked = [_question(Type.GET_STATE, chaincode_shim.GetState(key=checked_key(key))) for key in keys]
+        return [value or None for value in self._ask(asked)] if asked else []
+
     def put_state(self, key: str, value: bytes) -> None:
         """Write a value."""
         if not value:
             raise ToolError(f"put_state {key!r}: expected at least one byte, got none: that is a deletion")
-        self._question(Type.PUT_STATE, chaincode_shim.PutState(key=checked_key(key), value=value))
+        self._write(Type.PUT_STATE, key, chaincode_shim.PutState(key=checked_key(key), value=value))
 
     def del_state(self, key: str) -> None:
         """Delete a key."""
-        self._question(Type.DEL_STATE, chaincode_shim.DelState(key=checked_key(key)))
+        self._write(Type.DEL_STATE, key, chaincode_shim.DelState(key=checked_key(key)))
+
+    def flush(self) -> None:
+        """Hand the writes to the peer; raises ToolError when it takes one not."""
+        writes, self._writes = list(self._writes.values()), {}
+        if writes:
+            self._ask(writes)
 
     def range(self, start: str, end: str) -> Iterator[tuple[str, bytes]]:
         """Committed keys, fetched in the peer's pages; a range that is left early is closed."""
@@ -137,8 +152,15 @@ class LedgerStub:
     def _page(self, kind: Kind, request: Message) -> chaincode_shim.QueryResponse:
         return chaincode_shim.QueryResponse.FromString(self._question(kind, request))
 
+    def _write(self, kind: Kind, key: str, request: Message) -> None:
+        self._writes[key] = _question(kind, request)
+
     def _question(self, kind: Kind, request: Message) -> bytes:
-        return self._ask(Question(type=kind, payload=request.SerializeToString()))
+        return self._ask([_question(kind, request)])[0]
+
+
+def _question(kind: Kind, request: Message) -> Question:
+    return Question(type=kind, payload=request.SerializeToString())
 
 
 def checked_key(key: str) -> str:

@@ -11,7 +11,7 @@ Source: fabric-chaincode-go shim/handler.go and fabric core/chaincode/handler.go
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future
 from queue import SimpleQueue
 from threading import Lock
@@ -24,6 +24,7 @@ from fabric_wire.protos import DecodeError, chaincode, chaincode_event, chaincod
 Message = chaincode_shim.ChaincodeMessage
 Send = Callable[[Message], None]
 LOG = logging.getLogger(__name__)
+Answers = list[Message]
 LOST = Message(type=Message.ERROR, payload=b"expected the peer's answer, got the end of its stream")
 
 
@@ -32,7 +33,7 @@ class Session:
 
     def __init__(self, program: Chaincode, executor: Executor, send: Send) -> None:
         self._program, self._executor, self._send = program, executor, send
-        self._waiting: dict[tuple[str, str], SimpleQueue[Message]] = {}
+        self._waiting: dict[tuple[str, str], Dialogue] = {}
         self._lock = Lock()
         self._ended = False
 
@@ -56,34 +57,23 @@ class Session:
         """The stream is gone: whoever waits for an answer hears that none will come."""
         with self._lock:
             self._ended = True
-            for answers in self._waiting.values():
-                answers.put(LOST)
+            for dialogue in self._waiting.values():
+                dialogue.lose()
 
     def _begin(self, message: Message) -> None:
-        key = (message.channel_id, message.txid)
-        answers: SimpleQueue[Message] = SimpleQueue()
+        dialogue = Dialogue(message, self._send)
         with self._lock:
-            self._waiting[key] = answers
-        running = self._executor.submit(self._run, message, answers)
+            self._waiting[message.channel_id, message.txid] = dialogue
+        running = self._executor.submit(self._run, message, dialogue)
         running.add_done_callback(lambda done: self._finish(message, done))
 
-    def _run(self, message: Message, answers: SimpleQueue[Message]) -> Message:
+    def _run(self, message: Message, dialogue: Dialogue) -> Message:
         """In a thread: the chaincode itself."""
-
-        def ask(question: Question) -> bytes:
-            self._send(
-                Message(type=question.type, payload=question.payload, txid=message.txid, channel_id=message.channel_id)
-            )
-            answer = answers.get()
-            if answer is LOST:
-                answers.put(LOST)  # for the next question: a chaincode may go on although one failed
-            if answer.type == Message.ERROR:
-                raise ToolError(f"ledger: expected an answer, got {answer.payload.decode(errors='replace')}")
-            return answer.payload
-
         try:
-            stub = LedgerStub(read_proposal(message), ask)
+            stub = LedgerStub(read_proposal(message), dialogue.ask)
             answer = self._program.invoke(stub)
+            if answer.status < REFUSED:
+                stub.flush()
             event = stub.event
         except (BsmgError, DecodeError) as error:
             answer, event = Response(status=REFUSED, message=str(error)), None
@@ -104,11 +94,51 @@ class Session:
 
     def _answered(self, message: Message) -> None:
         with self._lock:
-            answers = self._waiting.get((message.channel_id, message.txid))
-        if answers is None:
+            dialogue = self._waiting.get((message.channel_id, message.txid))
+        if dialogue is None:
             LOG.warning("transaction %s: expected one that runs, got an answer for another", message.txid)
             return
-        answers.put(message)
+        dialogue.answered(message)
+
+
+class Dialogue:
+    """The questions of one transaction: a thread asks several and waits once, the stream goes from one to the next."""
+
+    def __init__(self, transaction: Message, send: Send) -> None:
+        self._tx_id, self._channel_id, self._send = transaction.txid, transaction.channel_id, send
+        self._done: SimpleQueue[Answers] = SimpleQueue()
+        self._left: Iterator[Question] = iter(())
+        self._answers: Answers = []
+
+    def ask(self, questions: Sequence[Question]) -> list[bytes]:
+        """In the transaction's thread: the answers; raises ToolError when one is an error."""
+        self._answers, self._left = [], iter(questions)
+        self._next()
+        found = self._done.get()
+        last = found[-1]
+        if last is LOST:
+            self._done.put([LOST])  # for the next question: a chaincode may go on although one failed
+        if last.type == Message.ERROR:
+            raise ToolError(f"ledger: expected an answer, got {last.payload.decode(errors='replace')}")
+        return [answer.payload for answer in found]
+
+    def answered(self, message: Message) -> None:
+        """The peer's answer to the last question."""
+        self._answers.append(message)
+        if message.type == Message.ERROR or not self._next():
+            self._done.put(self._answers)
+
+    def lose(self) -> None:
+        """No answer will come any more."""
+        self._done.put([LOST])
+
+    def _next(self) -> bool:
+        question = next(self._left, None)
+        if question is not None:
+            asked = Message(type=question.type, payload=question.payload)
+            asked.txid, asked.channel_id = self._tx_id, self._channel_id
+            self._send(asked)
+        return question is not None
 
 
 def completed(message: Message, answer: Response, event: chaincode_event.ChaincodeEvent | None) -> Message:

@@ -11,7 +11,7 @@ from cosmos_wire.tx import body_of
 from fabric_adapter.embedded.endorser import ChaincodeRefusedError
 from fabric_adapter.microgrid import chaincode, layout, machine
 from fabric_wire import strict
-from fabric_wire.protos import common, transaction
+from fabric_wire.protos import transaction
 from fabric_wire.responses import read_action
 from ibc_core.fabric.records import TickRecord
 from microgrid.state_api import STORES
@@ -336,26 +336,13 @@ def test_hashes_follow_from_the_write_sets(net, cast):
     ticks = [net.tick(net.submit(cast.alice, send(cast.alice, cast.bob, n + 1))).record for n in range(3)]
     before = TickRecord()
     found = []
-    for number in range(1, net.ledger.height()):
-        for writes in write_sets(net, number):
-            if "tick" in writes:
-                record = TickRecord.FromString(writes["tick"])
-                changed = sorted((key, value) for key, value in writes.items() if key.startswith(("app/", "ibc/")))
-                start = before.state_hash or layout.FIRST_HASH
-                assert layout.chained_hash(start, record, changed) == record.state_hash
-                before = record
-                found.append(record)
+    for action in [each for number in range(1, net.ledger.height()) for each in net.actions(number)]:
+        writes = {write.key: None if write.is_delete else write.value for write in action.sets[0].writes}
+        if "tick" in writes:
+            record = TickRecord.FromString(writes["tick"])
+            changed = sorted((key, value) for key, value in writes.items() if key.startswith(("app/", "ibc/")))
+            start = before.state_hash or layout.FIRST_HASH
+            assert layout.chained_hash(start, record, changed) == record.state_hash
+            before = record
+            found.append(record)
     assert found[1:] == ticks
-
-
-def write_sets(net: Grid, number: int) -> list[dict[str, bytes | None]]:
-    """Of a block's transactions."""
-    found = []
-    for data in net.ledger.block(number).data.data:
-        payload = common.Payload.FromString(common.Envelope.FromString(data).payload)
-        action = transaction.ChaincodeActionPayload.FromString(
-            transaction.Transaction.FromString(payload.data).actions[0].payload
-        ).action
-        (own,) = read_action(action.proposal_response_payload).sets
-        found.append({write.key: None if write.is_delete else write.value for write in own.writes})
-    return found

@@ -26,12 +26,13 @@ from fabric_adapter.embedded.endorser import ANYBODY, Ready, Wanted
 from fabric_adapter.embedded.ledger import Ledger
 from fabric_adapter.embedded.network import Network, Node
 from fabric_adapter.embedded.orderer import BatchRules
-from fabric_adapter.embedded.service import events_of
 from fabric_adapter.microgrid.chaincode import MicrogridChaincode
 from fabric_wire import strict
 from fabric_wire.msp import Msp
 from fabric_wire.policy import parse_policy
 from fabric_wire.proposals import Invocation, build_proposal, sign_proposal
+from fabric_wire.protos import chaincode_event, common, transaction
+from fabric_wire.responses import Action, read_action
 from fabric_wire.x509 import address
 from ibc_core.fabric import build, records
 from ibc_core.fabric.membership import Members, record
@@ -281,10 +282,17 @@ class Grid:
         assert found is not None
         return TickRecord.FromString(found)
 
-    def last_event(self) -> TickEvent:
-        block = self.ledger.block(self.ledger.height() - 1)
+    def actions(self, number: int) -> list[Action]:
+        """What the valid transactions of a block did."""
+        block = self.ledger.block(number)
         assert block is not None
-        (event,) = [each for each in events_of(block, NAME) if each.event_name == "tick"]
+        flags = block.metadata.metadata[common.TRANSACTIONS_FILTER]
+        return [action_of(data) for data, flag in zip(block.data.data, flags, strict=True) if flag == VALID and number]
+
+    def last_event(self) -> TickEvent:
+        (action,) = [each for each in self.actions(self.ledger.height() - 1) if each.events]
+        event = chaincode_event.ChaincodeEvent.FromString(action.events)
+        assert event.event_name == "tick"
         return TickEvent.FromString(event.payload)
 
     def ask(self, path: str, request: Message, kind: type[M]) -> M:
@@ -295,6 +303,13 @@ class Grid:
         request = bank_query.QueryBalanceRequest(address=who.text, denom=denom)
         answer = self.ask("/cosmos.bank.v1beta1.Query/Balance", request, bank_query.QueryBalanceResponse)
         return int(answer.balance.amount)
+
+
+def action_of(envelope_bytes: bytes) -> Action:
+    payload = common.Payload.FromString(common.Envelope.FromString(envelope_bytes).payload)
+    body = transaction.Transaction.FromString(payload.data)
+    action = transaction.ChaincodeActionPayload.FromString(body.actions[0].payload).action
+    return read_action(action.proposal_response_payload)
 
 
 def send(sender: Member, recipient: Member, amount: int = 1) -> bank_tx.MsgSend:
