@@ -180,29 +180,34 @@ class _Work:
         self.put("waiting", name, key)
 
     def tick(self, block: LedgerBlock, tick: Tick) -> None:
-        """A tick with the transactions that it executed."""
+        """A tick with the transactions that it executed; one that comes again finds most of them executed already."""
         height = int(tick.record.height)
         key, results = _NUMBER.pack(height), tick.event.results.tx_results
+        if self._txn.get(key, None, self._tables["blocks"]) is not None:
+            for tx_id in tick.event.tx_ids:
+                self._taken(tx_id)
+            return
         made = BlockResponse(height=height, time_ns=tick.record.time_ns, hook_events=tick.event.results.events)
         for place, (tx_id, result) in enumerate(zip(tick.event.tx_ids, results, strict=True)):
-            made.txs.add(hash=tx_id.upper(), tx=tx_of(self._taken(tx_id, height)), result=result)
+            made.txs.add(hash=tx_id.upper(), tx=self._shown(tx_id, height), result=result)
             self.put("txs", bytes.fromhex(tx_id), WHERE.pack(height, place))
             self._terms(terms(result.events), height, place)
         self._terms(terms(made.hook_events), height, HOOKS)
         self.put("blocks", key, made.SerializeToString(deterministic=True))
         self.put("places", key, _PLACE.pack(block.number, block.header_hash, tick.record.state_hash))
 
-    def _taken(self, tx_id: str, height: int) -> InboxTx:
-        """Out of the inbox."""
-        name = bytes.fromhex(tx_id)
-        key = self._txn.get(name, None, self._tables["waiting"])
-        found = None if key is None else self._txn.get(bytes(key), None, self._tables["inbox"])
-        if key is None or found is None:
+    def _shown(self, tx_id: str, height: int) -> bytes:
+        found = self._taken(tx_id)
+        if found is None:
             raise DamagedBlockError(f"tick {height}: expected transaction {tx_id} in the inbox, got none")
-        made = InboxTx.FromString(bytes(found)[HASH_BYTES:])
-        self.delete("inbox", bytes(key))
-        self.delete("waiting", name)
-        return made
+        return tx_of(InboxTx.FromString(found[HASH_BYTES:]))
+
+    def _taken(self, tx_id: str) -> bytes | None:
+        """Out of the inbox, if it is in it."""
+        name = bytes.fromhex(tx_id)
+        key = self._txn.pop(name, self._tables["waiting"])
+        found = None if key is None else self._txn.pop(bytes(key), self._tables["inbox"])
+        return None if found is None else bytes(found)
 
     def _terms(self, found: Sequence[bytes], height: int, place: int) -> None:
         behind = WHERE.pack(height, place)

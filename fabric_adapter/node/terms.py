@@ -3,7 +3,9 @@
 A term is an attribute with its value; each transaction, and a block's hooks, have the terms of their events once:
 
     SHA-256(type.key)[:16]  0  number, 8 bytes                                        height 8  place 4
-    SHA-256(type.key)[:16]  1  length  first 64 bytes of the text  SHA-256(text)[:8]  height 8  place 4
+    SHA-256(type.key)[:16]  1  length  text                                           height 8  place 4
+
+of a text longer than 64 bytes the first 64 and 8 of its SHA-256 (the length is 65 then).
 
 So that equality, ranges of numbers and the mere presence of an attribute are prefixes or ranges of keys. What an index
 finds is looked at again: conditions on attributes of one event type have to hold for one event, as in CometBFT.
@@ -90,7 +92,7 @@ def value_part(value: str) -> bytes:
     data = value.encode()
     start = data[:START_BYTES]
     rest = sha256(data).digest()[:REST_BYTES] if len(data) > START_BYTES else b""
-    return TEXT + bytes([len(start)]) + start + rest
+    return TEXT + bytes([min(len(data), START_BYTES + 1)]) + start + rest
 
 
 def _behind(prefix: bytes) -> bytes:
