@@ -29,6 +29,7 @@ Floats = NDArray[np.float64]
 MARGIN = 1e-5  # p.u., by which limits are tightened: C2 bounds a flow to about 1e-6
 EXACT = 1e-6  # largest v l - (P^2 + Q^2) that counts as an AC solution
 LOSS_E4 = 10  # the least price of a loss: where losses are free the relaxation has optima that are no AC solutions
+DUAL_MAX = 2.0**61  # numbers that a check takes are below 2^62
 TOLERANCE = 1e-9
 SOLVED = (clarabel.SolverStatus.Solved, clarabel.SolverStatus.AlmostSolved)
 
@@ -136,7 +137,7 @@ def _dispatch(problem: Problem, layout: Layout, found: clarabel.DefaultSolution,
 def dual_of(layout: Layout, z: Floats) -> Dual:
     """Round a solver's dual (unit: price_e4) into integers that lie in their cones for certain."""
     m, ends = layout.m, layout.equalities + layout.bounds
-    rounded = [round(value) for value in z * ONE]
+    rounded = np.rint(np.clip(z * ONE, -DUAL_MAX, DUAL_MAX)).astype(np.int64).tolist()
     groups = [(0, *rounded[layout.row(kind, 1) : layout.row(kind, m) + 1]) for kind in range(6)]
     return Dual(
         p=(rounded[0], *groups[0][1:]),

@@ -6,7 +6,7 @@ a short-circuit power so large that it adds no impedance.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,8 @@ from power_grid_model.errors import PowerGridError  # type: ignore[attr-defined]
 
 from cosmos_wire.protos import registry as pb
 from energy.grid.fixed import ONE
-from energy.units import PERMILLE
+from energy.grid.schedule import BusEnergy
+from energy.units import MWH_PER_W, PERMILLE
 from physics.errors import PowerFlowError
 
 Floats = NDArray[np.float64]
@@ -110,6 +111,18 @@ class PowerFlow:
         except PowerGridError as error:
             raise PowerFlowError(f"no AC solution: {str(error).splitlines()[0]}") from error
         return flow_of(found)
+
+
+def withdrawals(grid: Grid, energies: Iterable[BusEnergy], factor_permille: int = PERMILLE) -> tuple[Floats, Floats]:
+    """P and q by bus in p.u. of a schedule, all trades cut alike."""
+    place = {bus: at for at, bus in enumerate(grid.buses)}
+    p, q = np.zeros(len(grid.buses)), np.zeros(len(grid.buses))
+    factor, unit = factor_permille / PERMILLE, MWH_PER_W * grid.s_base_W
+    for energy in energies:
+        at = place[energy.bus]
+        p[at] += (energy.base_p_mWh + factor * energy.trade_p_mWh) / unit
+        q[at] += (energy.base_q_mvarh + factor * energy.trade_q_permille / PERMILLE) / unit
+    return p, q
 
 
 def flow_of(found: Any) -> Flow:

@@ -13,7 +13,7 @@ from energy.grid.network import Network
 from energy.grid.schedule import BusEnergy
 from energy.units import MWH_PER_W
 from physics.feeders import Case
-from physics.powerflow import Flow, Grid, PowerFlow
+from physics.powerflow import Flow, Grid, PowerFlow, withdrawals
 
 SLACK = 1e-9  # of the oracle: its own tolerance, far below the certificate's
 
@@ -46,14 +46,7 @@ def scaled(energies: Sequence[BusEnergy], per_million: int) -> list[BusEnergy]:
 
 def solve(flow: PowerFlow, energies: Sequence[BusEnergy], factor_permille: int = 1000) -> Flow:
     """The AC solution of a schedule, all trades cut alike."""
-    grid, unit = flow.grid, MWH_PER_W * flow.grid.s_base_W
-    p, q = np.zeros(len(grid.buses)), np.zeros(len(grid.buses))
-    factor = factor_permille / 1000
-    for energy in energies:
-        at = grid.buses.index(energy.bus)
-        p[at] += (energy.base_p_mWh + factor * energy.trade_p_mWh) / unit
-        q[at] += (energy.base_q_mvarh + factor * energy.trade_q_permille / 1000) / unit
-    return flow.solve(p, q)
+    return flow.solve(*withdrawals(flow.grid, energies, factor_permille))
 
 
 def slack_of(grid: Grid, flow: Flow) -> float:

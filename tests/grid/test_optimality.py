@@ -14,8 +14,9 @@ from energy.grid.optimality import Dual, lower_bound, prices_e4, require_near_op
 from energy.grid.schedule import injection_of
 from energy.grid.secure import Certificate, certify
 from physics.feeders import random_radial, sce56
+from physics.markets import inverters
+from physics.markets import random_market as market
 from physics.opf import Dispatch, Opf
-from tests.grid.markets import inverters, market
 
 TAU_PER_MILLION = 20  # of the turnover and of one p.u. imported: the solver's error, the margin, the width of the box
 TAU_TIGHT = 300  # where many voltages lie at their limits, each moved by the margin

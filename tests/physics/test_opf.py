@@ -17,11 +17,12 @@ from energy.grid.schedule import BusEnergy, injection_of
 from energy.units import MWH_PER_W
 from physics.errors import DispatchError
 from physics.feeders import Case, random_radial, sce56
+from physics.markets import EXPORT_E4, IMPORT_E4
+from physics.markets import random_market as market
 from physics.opf import Opf
 from physics.opf_rows import P_FREE, Q_FREE, V_FREE, L, P, Q, V, layout_of, matrix_of
 from physics.powerflow import PowerFlow, grid_of, violations
 from tests.grid.cases import by_walk, solve
-from tests.grid.markets import EXPORT_E4, IMPORT_E4, market
 from tests.grid.test_optimality import noise, tau_of
 from tests.physics.ac_opf import cheapest
 
