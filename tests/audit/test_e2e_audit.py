@@ -64,7 +64,7 @@ def test_the_audit_agrees(home: Path, tmp_path: Path) -> None:
     doc = json.loads((tmp_path / "audit.json").read_text())
     assert doc["agrees"]
     for chain in doc["chains"]:
-        assert sorted(chain["checked"]) == sorted(SUBJECTS)
+        assert set(chain["checked"]) == set(SUBJECTS) - {"ledger", "ticks"}  # those are Fabric's
         assert chain["checked"]["statements"] >= SLOTS
 
 
