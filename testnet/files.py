@@ -7,6 +7,8 @@ from pathlib import Path
 
 from processes import files
 
+DEFAULT_HOME = Path("build/testnet")
+
 
 @dataclass(frozen=True, slots=True)
 class Home(files.Home):

@@ -19,12 +19,11 @@ from processes.files import read_json, read_specs, write_specs
 from testnet import chains, document, links, ready
 from testnet.chains import Made
 from testnet.config import short_folder
-from testnet.files import Home
+from testnet.files import DEFAULT_HOME, Home
 from testnet.nodes import COMETBFT
 from testnet.topology import Topology
 
 ATTEMPTS = 3  # another program may take a port between lease and listen
-DEFAULT_HOME = Path("build/testnet")
 Say = Callable[[str], None]
 
 

@@ -17,7 +17,7 @@ from bsmg.audit.run import audit
 from bsmg.audit.sources import Source
 from bsmg.cli.output import FAILURE, note
 from bsmg.client.testnet_file import FILE_NAME, ChainInfo, load_testnet
-from testnet.lifecycle import DEFAULT_HOME
+from testnet.files import DEFAULT_HOME
 
 PROGRESS_BLOCKS = 500
 

@@ -25,7 +25,7 @@ from bsmg.client.testnet_file import FILE_NAME, ChainInfo, load_testnet
 from cosmos_wire.address import PREFIX
 from cosmos_wire.errors import ToolError
 from fabric_adapter.identity import load_identity
-from testnet.lifecycle import DEFAULT_HOME
+from testnet.files import DEFAULT_HOME
 
 T = TypeVar("T")
 

@@ -13,7 +13,7 @@ from bsmg.client.fabric import FabricClient
 from bsmg.client.node import NodeClient
 from cosmos_wire.protos import bank_tx, coin, registry_query
 from ibc_core import paths
-from tests.client.fabric_net import CHAIN, bsmg, client_of, info_of, running
+from tests.client.fabric_net import CHAIN, bsmg, client_of, info_of, network, running
 
 pytestmark = pytest.mark.e2e
 
@@ -133,8 +133,8 @@ async def test_killed_in_mid_flight_nothing_is_lost_and_nothing_runs_twice(home,
         for _ in range(10):
             group.create_task(pay())
         await some_more()
-        await asyncio.to_thread(bsmg, home, "testnet", "kill", victim)
-        await asyncio.to_thread(bsmg, home, "testnet", "restart", victim)
+        await asyncio.to_thread(network, home, "kill", victim)
+        await asyncio.to_thread(network, home, "restart", victim)
         await some_more()
         done.set()
     assert await chain.balance(target, "bmgf") == before + len(taken) == before + len(set(taken))
