@@ -21,6 +21,7 @@ from typing import NamedTuple
 
 from cosmos_wire.protos import market as pb
 from energy.market import keys
+from energy.mechanisms.book import Order
 from energy.records import u8, u16, u32, u64
 from energy.units import PERMILLE
 from ibc_core.host import Store
@@ -29,15 +30,7 @@ SCHEDULE_DOMAIN = b"bsmg/schedule/1"
 SEAL_DOMAIN = b"bsmg/seal/1"
 
 
-class BookOrder(NamedTuple):
-    """An order as the book has it; `quantity_mWh` is what a cap leaves of it."""
-
-    side: int
-    price_e4: int
-    seq: int
-    cell: int
-    bus: int
-    quantity_mWh: int
+BookOrder = Order  # `quantity_mWh` is what a cap leaves of it
 
 
 class Trade(NamedTuple):

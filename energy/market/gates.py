@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from cosmos_wire.protos import market as pb
-from energy.market import keys, state
-from energy.market.clearing import clear, read_side, schedule_hash, seal_root
+from energy.market import keys, mechanism, state
+from energy.market.clearing import schedule_hash, seal_root
 from energy.market.clock import Gate, first_open, gate_ms, last_open
 from energy.market.life import SECURED, SETTLED, require_step
 from energy.records import save
@@ -80,6 +80,7 @@ def _open(ctx: Context, registry: Registry, slot: int) -> pb.LiveSlot:
         factor_permille=PERMILLE if funded else 0,
         opened_ms=ctx.env.time_ms,
     )
+    mechanism.open_with(ctx, record)
     record.state = pb.SLOT_STATE_FORECAST
     state.save_slot(ctx, record)
     ctx.app.set(keys.LAST_OPENED, str(slot).encode())
@@ -129,8 +130,7 @@ def _fire(ctx: Context, live: pb.Live, slot: int, gate: Gate) -> None:
 
 
 def _clear(ctx: Context, record: pb.Slot, _before: int) -> None:
-    sides = read_side(ctx.app, record.slot, keys.BID), read_side(ctx.app, record.slot, keys.ASK)
-    result, record.schedule_hash = clear(sides, state.rules_of(record), {})
+    result, record.schedule_hash = mechanism.run(ctx, record, {})
     record.clearing.CopyFrom(result)
     ctx.events.emit(
         event(

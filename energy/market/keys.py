@@ -10,6 +10,8 @@ mk/m/<slot>/<bus>/<side>                   Cut: cap of a bus and side (written b
 mk/b/<slot>/<bus>                          Baseline that the utility cell forecast
 mk/w/<slot>/<kind>                         cursor: 1 charges, 2 credits (SettleCursor); 3 prune ("1")
 mk/st/<slot>/<cell>                        Statement, until the next slot closes
+mk/x/<slot>/<cell>                         OrderAwards, where fills don't follow from two marginal orders
+mk/f/<slot>                                FeeTable from this slot on
 mk/owed/<cell>                             1: the balancing account owes this cell
 mk/pools                                   PoolTotals
 """
@@ -29,6 +31,8 @@ CUTS = b"mk/m/"
 BASELINES = b"mk/b/"
 WORK = b"mk/w/"
 STATEMENTS = b"mk/st/"
+AWARDS = b"mk/x/"
+FEES = b"mk/f/"
 OWED = b"mk/owed/"
 POOLS = b"mk/pools"
 
@@ -97,6 +101,21 @@ def statements_prefix(slot: int) -> bytes:
 def statement_key(slot: int, cell: int) -> bytes:
     """A cell's statement."""
     return statements_prefix(slot) + u32(cell)
+
+
+def awards_prefix(slot: int) -> bytes:
+    """Awards of a slot."""
+    return AWARDS + u64(slot) + b"/"
+
+
+def award_key(slot: int, cell: int) -> bytes:
+    """A cell's awards."""
+    return awards_prefix(slot) + u32(cell)
+
+
+def fees_key(slot: int) -> bytes:
+    """Grid fees from a slot on."""
+    return FEES + u64(slot)
 
 
 def owed_key(cell: int) -> bytes:

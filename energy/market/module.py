@@ -10,7 +10,7 @@ from cosmos_wire.protos import market as pb
 from cosmos_wire.protos import market_query as query
 from cosmos_wire.protos import market_tx as tx
 from energy.genesis import message_of
-from energy.market import accounts, keys, orders, queries, state, utility
+from energy.market import accounts, fees, keys, mechanism, orders, queries, state, utility
 from energy.market.gates import run_gates
 from energy.market.life import Step, require_step
 from energy.market.params import check_params
@@ -27,7 +27,10 @@ QUERY = "/bsmg.market.v1.Query/"
 
 
 class Market:
-    """Slots, orders, clearing, settlement. Genesis: {"params": {...}}, protobuf JSON; registry and bank come before."""
+    """Slots, orders, clearing, settlement. Genesis: {"params": {...}}, and "fees" if any, protobuf JSON.
+
+    Registry and bank come before.
+    """
 
     name = "market"
 
@@ -76,8 +79,11 @@ class Market:
         params = message_of(doc, "params", pb.Params)
         check_params(params)
         save(ctx, keys.PARAMS, params)
+        if "fees" in doc:
+            fees.change(ctx, message_of(doc, "fees", pb.FeeTable), 0, 0)
         for name in state.POOL_NAMES:
             bank.block_recipient(ctx, bank.module_address(name), name)
+        mechanism.require_funded(ctx, params)
         self._take_over_collateral(ctx)
 
     def _take_over_collateral(self, ctx: Context) -> None:

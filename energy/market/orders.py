@@ -23,7 +23,7 @@ from energy.market.clearing import BookOrder
 from energy.market.life import Step, require_step
 from energy.records import save
 from energy.registry import Registry
-from energy.units import QUANTITY_MAX_MWH, amount_of, require_range, slot_energy_mWh, stored
+from energy.units import PERMILLE, QUANTITY_MAX_MWH, amount_of, require_range, slot_energy_mWh, stored
 from ibc_core.host import Context, event
 
 
@@ -33,9 +33,10 @@ def place_order(registry: Registry, ctx: Context, msg: tx.MsgPlaceOrder) -> tx.M
     require_step(record, Step.PLACE)
     cell = _trader(registry, ctx, msg.cell)
     order = BookOrder(msg.side, msg.price_e4, record.next_seq, cell.number, cell.bus, msg.quantity_mWh)
+    _check_threshold(record, msg)
     escrow = _check_order(ctx, record, cell, order)
     state.move(ctx, from_bech32(msg.cell), state.ESCROW, escrow)
-    _write(ctx, record, order)
+    _write(ctx, record, order, msg.min_score_permille)
     _emit(ctx, "order_placed", record, msg.cell, order)
     return tx.MsgPlaceOrderResponse(seq=order.seq, escrow=str(escrow))
 
@@ -114,8 +115,19 @@ def _check_standing(params: pb.Params, cell: registry_pb.Cell, side: int) -> Non
         raise InsufficientCollateral(f"collateral has to be at least {needed}{params.denom}, {cell.id} has {has}")
 
 
-def _write(ctx: Context, record: pb.Slot, order: BookOrder) -> None:
-    entry = pb.BookEntry(cell=order.cell, bus=order.bus, quantity_mWh=order.quantity_mWh)
+def _check_threshold(record: pb.Slot, msg: tx.MsgPlaceOrder) -> None:
+    """Raises InvalidRequest for a threshold that the slot's mechanism would not look at."""
+    require_range(msg.min_score_permille, (0, PERMILLE), "min_score_permille")
+    heard = record.params.mechanism == pb.MECHANISM_GREEDY and msg.side == keys.BID
+    if msg.min_score_permille and not heard:
+        name = pb.Mechanism.Name(record.params.mechanism)
+        raise InvalidRequest(f"min_score_permille is for bids of the greedy match, this is side {msg.side} of {name}")
+
+
+def _write(ctx: Context, record: pb.Slot, order: BookOrder, min_score_permille: int) -> None:
+    entry = pb.BookEntry(
+        cell=order.cell, bus=order.bus, quantity_mWh=order.quantity_mWh, min_score_permille=min_score_permille
+    )
     save(ctx, keys.book_key(record.slot, order.side, order.price_e4, order.seq), entry)
     ref = pb.OrderRef(side=pb.Side.ValueType(order.side), price_e4=order.price_e4)
     save(ctx, keys.order_key(record.slot, order.cell, order.seq), ref)

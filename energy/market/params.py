@@ -10,6 +10,7 @@ from cosmos_wire.errors import InvalidRequest
 from cosmos_wire.protos import market as pb
 from energy.errors import SlotsFull
 from energy.market.clock import TICK_MS, Gate, gate_ms, slots_needed
+from energy.market.mechanism import check_mechanism
 from energy.units import PERMILLE, PRICE_MAX_E4, QUANTITY_MAX_MWH, U32_MAX, parse_amount, require_range
 
 SLOT_MS_MAX = 86_400_000
@@ -20,7 +21,6 @@ UNITS_MAX = 100_000
 LIVE_SLOTS_MAX = 1_000
 ORDERS_PER_CELL_MAX = 64
 DENOM = re.compile(r"[a-zA-Z][a-zA-Z0-9/:._-]{2,127}")
-MECHANISMS = (pb.MECHANISM_UNIFORM_K, pb.MECHANISM_TRADE_REDUCTION, pb.MECHANISM_PAY_AS_BID)
 UNCHANGED = ("slot_ms", "denom", "first_slot")  # slot numbers and balances are made of them
 
 
@@ -83,8 +83,7 @@ def _check_prices(params: pb.Params) -> None:
         raise InvalidRequest(f"down <= floor <= cap <= up <= {PRICE_MAX_E4} is expected, got {row[:-1]}")
     require_range(params.fee_e4, (0, PRICE_MAX_E4), "fee_e4")
     require_range(params.penalty_permille, (0, 10 * PERMILLE), "penalty_permille")
-    if params.mechanism not in MECHANISMS:
-        raise InvalidRequest(f"mechanism has to be UNIFORM_K, TRADE_REDUCTION or PAY_AS_BID, got {params.mechanism}")
+    check_mechanism(params)
     require_range(params.k_den, (1, K_DEN_MAX), "k_den")
     require_range(params.k_num, (0, params.k_den), "k_num")
 

@@ -6,7 +6,7 @@ from cosmos_wire.errors import InvalidRequest, NotFound
 from cosmos_wire.protos import market as pb
 from cosmos_wire.protos import market_query as query
 from energy.errors import NoSuchOrder
-from energy.market import keys, state
+from energy.market import awards, fees, keys, state
 from energy.market.clearing import BookOrder
 from energy.records import load, u64
 from energy.registry import Registry
@@ -16,7 +16,7 @@ from ibc_core.paginate import paginate, paginate_items
 
 def params(_registry: Registry, ctx: Context, _request: query.QueryParamsRequest) -> query.QueryParamsResponse:
     """Parameters of slots that open from now on."""
-    return query.QueryParamsResponse(params=state.params(ctx))
+    return query.QueryParamsResponse(params=state.params(ctx), fees=fees.find(ctx, state.last_opened(ctx) + 1))
 
 
 def slots(_registry: Registry, ctx: Context, request: query.QuerySlotsRequest) -> query.QuerySlotsResponse:
@@ -62,8 +62,12 @@ def fill(registry: Registry, ctx: Context, request: query.QueryFillRequest) -> q
     found = next((order for order in state.all_orders(ctx, request.slot) if order.seq == request.seq), None)
     if found is None:
         raise NoSuchOrder(f"slot {request.slot} keeps no order {request.seq}")
+    (got,) = awards.filled(ctx, record, [found])
     return query.QueryFillResponse(
-        order=_order(registry, ctx, record, found), fill_mWh=state.order_fill_mWh(record, found)
+        order=_order(registry, ctx, record, found),
+        fill_mWh=got.fill_mWh,
+        amount=str(got.amount),
+        fee=str(got.grid_fee),
     )
 
 
@@ -87,6 +91,7 @@ def pools(_registry: Registry, ctx: Context, _request: query.QueryPoolsRequest) 
         collateral=str(state.held(ctx, state.COLLATERAL)),
         owed=totals.owed or "0",
         arrears=totals.arrears or "0",
+        subsidy=str(state.held(ctx, state.SUBSIDY)),
     )
 
 

@@ -1,7 +1,8 @@
 """What one cell owes and is owed for one slot: the table of section 5 of the slot protocol, in integers.
 
     position c = fills bought - sold          metered m = import - export          d = m - c
-    purchase         the order's price * fill          escrow -> seller
+    purchase         what the order's fill costs       escrow -> seller
+    grid fee         contained in the above            escrow -> fees
     drew more        up * d                            cell -> balancing
     drew less        down * |d|                        balancing -> cell
     catch-up g       up * g or down * |g|              as above: energy of slots without a reading, no penalty
@@ -20,7 +21,7 @@ from dataclasses import dataclass
 
 from cosmos_wire.protos import market as pb
 from energy.market import keys
-from energy.market.clearing import BookOrder, own_price_e4
+from energy.market.clearing import BookOrder
 from energy.units import PERMILLE, amount_of
 
 SCORE_SCALE = 1_000_000
@@ -43,11 +44,13 @@ class Terms:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filled:
-    """An order, what it got, and what it holds in escrow."""
+    """An order, what it got, what it pays or receives for that, and what it holds in escrow."""
 
     order: BookOrder
     fill_mWh: int
+    amount: int
     escrow: int
+    grid_fee: int = 0  # contained in what a buyer pays
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +104,7 @@ class Position:
     paid: int
     earned: int
     escrow: int
+    grid_fee: int = 0
 
     @property
     def net_mWh(self) -> int:
@@ -135,16 +139,17 @@ class Account:
         return self.position.earned - self.position.paid + self.credit - self.charges.total
 
 
-def position_of(orders: Sequence[Filled], clearing: pb.Clearing) -> Position:
+def position_of(orders: Sequence[Filled]) -> Position:
     """Add up a cell's orders."""
     bids = [item for item in orders if item.order.side == keys.BID]
     asks = [item for item in orders if item.order.side == keys.ASK]
     return Position(
         bought_mWh=sum(item.fill_mWh for item in bids),
         sold_mWh=sum(item.fill_mWh for item in asks),
-        paid=sum(amount_of(own_price_e4(item.order, clearing), item.fill_mWh) for item in bids),
-        earned=sum(amount_of(own_price_e4(item.order, clearing), item.fill_mWh) for item in asks),
+        paid=sum(item.amount for item in bids),
+        earned=sum(item.amount for item in asks),
         escrow=sum(item.escrow for item in orders),
+        grid_fee=sum(item.grid_fee for item in bids),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from cosmos_wire.protos import market as pb
 from energy.errors import UnknownSlot
@@ -18,13 +18,17 @@ BALANCING_NAME = "market/balancing"
 INCENTIVE_NAME = "market/incentive"
 FEES_NAME = "market/fees"
 COLLATERAL_NAME = "market/collateral"
+SUBSIDY_NAME = "market/subsidy"  # exists where parameters allow subsidies
 POOL_NAMES = (ESCROW_NAME, BALANCING_NAME, INCENTIVE_NAME, FEES_NAME, COLLATERAL_NAME)
 
 ESCROW = bank.module_address(ESCROW_NAME)
 BALANCING = bank.module_address(BALANCING_NAME)
 INCENTIVE = bank.module_address(INCENTIVE_NAME)
 FEES = bank.module_address(FEES_NAME)
+SUBSIDY = bank.module_address(SUBSIDY_NAME)
 COLLATERAL = bank.module_address(COLLATERAL_NAME)
+
+FIXED_K: Mapping[int, tuple[int, int]] = {pb.MECHANISM_LAO: (0, 1), pb.MECHANISM_FRO: (1, 1)}
 
 
 def params(ctx: Context) -> pb.Params:
@@ -93,10 +97,12 @@ def held(ctx: Context, address: bytes) -> int:
 
 def rules_of(record: pb.Slot) -> Rules:
     """What the slot's auction follows: parameters and band frozen in its record."""
+    own_k = record.params.k_num, record.params.k_den
+    k_num, k_den = FIXED_K.get(record.params.mechanism, own_k)
     return Rules(
         mechanism=record.params.mechanism,
-        k_num=record.params.k_num,
-        k_den=record.params.k_den,
+        k_num=k_num,
+        k_den=k_den,
         floor_e4=record.prices.floor_e4,
         cap_e4=record.prices.cap_e4,
     )

@@ -10,9 +10,10 @@ from cosmos_wire.merkle import grown, root_of_peaks
 from cosmos_wire.protos import market as pb
 from cosmos_wire.protos import registry as registry_pb
 from energy.market import keys, state
+from energy.market.awards import filled
 from energy.market.clock import Gate
 from energy.market.life import Step, require_step
-from energy.market.settlement import Account, Charges, Filled, Metered, Terms, position_of, settle_cell
+from energy.market.settlement import Account, Charges, Metered, Terms, position_of, settle_cell
 from energy.meter import state as meters
 from energy.records import keys_of, load_or_new, save
 from energy.registry import Registry
@@ -116,12 +117,9 @@ class _Numbers:
 def _charge_cell(ctx: Context, registry: Registry, number: int, run: _Run) -> None:
     record, terms, cursor = run.record, run.terms, run.cursor
     cell = registry.cell(ctx, number)
-    orders = [
-        Filled(order=order, fill_mWh=state.order_fill_mWh(record, order), escrow=state.escrow_of(record.prices, order))
-        for order in state.orders_of(ctx, record.slot, cell.number)
-    ]
+    orders = filled(ctx, record, state.orders_of(ctx, record.slot, cell.number))
     metered = _metered(ctx, record.slot, cell)
-    account = settle_cell(terms, position_of(orders, record.clearing), metered, cell.score_permille)
+    account = settle_cell(terms, position_of(orders), metered, cell.score_permille)
     from_income = account.charges.up_to(account.income)
     rest = account.charges.minus(from_income)
     from_collateral = rest.up_to(stored(cell.collateral))
@@ -173,6 +171,8 @@ def _add_up(record: pb.Slot, cursor: pb.SettleCursor, account: Account, paid: tu
     cursor.sold_mWh += position.sold_mWh
     cursor.paid = str(stored(cursor.paid) + position.paid)
     cursor.earned = str(stored(cursor.earned) + position.earned)
+    if position.grid_fee:
+        cursor.grid_fees = str(stored(cursor.grid_fees) + position.grid_fee)
     escrow, collateral = paid
     cursor.escrow_balancing = str(stored(cursor.escrow_balancing) + escrow.balancing)
     cursor.escrow_fees = str(stored(cursor.escrow_fees) + escrow.fees)
@@ -184,7 +184,7 @@ def _add_up(record: pb.Slot, cursor: pb.SettleCursor, account: Account, paid: tu
 
 def _statement(record: pb.Slot, cell: registry_pb.Cell, account: Account, metered: Metered) -> pb.Statement:
     position = account.position
-    return pb.Statement(
+    statement = pb.Statement(
         slot=record.slot,
         cell=cell.address,
         bought_mWh=position.bought_mWh,
@@ -204,6 +204,9 @@ def _statement(record: pb.Slot, cell: registry_pb.Cell, account: Account, metere
         catch_up_mWh=account.catch_up_mWh,
         credit=str(account.credit),
     )
+    if position.grid_fee:
+        statement.grid_fee = str(-position.grid_fee)
+    return statement
 
 
 def _publish(ctx: Context, cursor: pb.SettleCursor, cell: registry_pb.Cell, statement: pb.Statement) -> None:
@@ -234,8 +237,12 @@ def _move_pools(ctx: Context, record: pb.Slot, cursor: pb.SettleCursor) -> None:
     state.move(ctx, state.COLLATERAL, state.FEES, stored(cursor.collateral_fees))
     state.move(ctx, state.COLLATERAL, state.INCENTIVE, stored(cursor.collateral_incentive))
     residue = amount_of(record.clearing.price_e4, cursor.bought_mWh - cursor.sold_mWh)
-    spread = stored(cursor.paid) - stored(cursor.earned) - residue
-    _from_escrow(ctx, record, state.FEES, stored(cursor.escrow_fees))
+    grid_fees, subsidy = stored(cursor.grid_fees), stored(record.clearing.subsidy)
+    spread = stored(cursor.paid) - stored(cursor.earned) - residue - grid_fees
+    _from_escrow(ctx, record, state.FEES, stored(cursor.escrow_fees) + grid_fees)
+    if subsidy:
+        _from_escrow(ctx, record, state.SUBSIDY, subsidy + spread)
+        spread = 0
     _from_escrow(ctx, record, state.INCENTIVE, stored(cursor.escrow_incentive) + spread)
     _from_escrow(ctx, record, state.BALANCING, stored(cursor.escrow_balancing) + residue)
 
@@ -341,6 +348,7 @@ def prune(ctx: Context, slot: int, units: int) -> int:
         keys.book_prefix(slot, keys.ASK),
         keys.orders_prefix(slot),
         keys.cuts_prefix(slot),
+        keys.awards_prefix(slot),
         keys.baseline_prefix(slot),
         meters.readings_prefix(slot),
         meters.estimates_prefix(slot),

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from energy.mechanisms.book import Book, Outcome, Terms
 from energy.mechanisms.certificate import fault, uniform_fault
 from energy.mechanisms.direct import greedy, tariff
-from energy.mechanisms.discriminatory import discriminatory
+from energy.mechanisms.discriminatory import discriminatory, pay_as_bid
 from energy.mechanisms.huang import huang
 from energy.mechanisms.merit import Mechanism
 from energy.mechanisms.muda import muda
@@ -53,6 +53,7 @@ CATALOGUE: Mapping[str, Entry] = {
     "lao": Entry(rule=lao, truthful=NOBODY, budget=EXACT, efficient=True, k=lambda _: (0, 1)),
     "fro": Entry(rule=fro, truthful=NOBODY, budget=EXACT, efficient=True, k=lambda _: (1, 1)),
     "discriminatory-k": Entry(rule=discriminatory, truthful=NOBODY, budget=EXACT, efficient=True),
+    "pay-as-bid": Entry(rule=pay_as_bid, truthful=NOBODY, budget=SURPLUS, efficient=True),
     "trade-reduction": Entry(rule=trade_reduction, truthful=UNIT, budget=SURPLUS, efficient=False),
     "vickrey": Entry(
         rule=vickrey, truthful="sellers, fixed demand", budget=SUBSIDY, efficient=True, orders_max=ORDERS_MAX

@@ -18,3 +18,12 @@ def discriminatory(book: Book, terms: Terms) -> Outcome:
         fee = table.of(pair.ask.bus, pair.bid.bus)
         tally.trade(pair, terms.split(pair.ask.price_e4, pair.bid.price_e4 - fee), fee)
     return outcome(book, terms, tally.awards())
+
+
+def pay_as_bid(book: Book, terms: Terms) -> Outcome:
+    """The same pairs, everybody at the own limit: what buyers pay above sellers' pay and the fees is surplus."""
+    table, tally = terms.fees, Tally()
+    for ask, bid, energy in pairs(book, solve(book, table), table):
+        tally.add(bid, energy, bid.price_e4 * energy, table.of(ask.bus, bid.bus) * energy)
+        tally.add(ask, energy, ask.price_e4 * energy)
+    return outcome(book, terms, tally.awards())

@@ -493,6 +493,7 @@ def test_estimates_are_for_silent_meters_inside_their_rating(metered: tuple[Chai
 
 # Of the parts that come later: the network check and the validators' votes.
 LATER = {("market", 14), ("market", 15), ("market", 16), ("market", 17), ("market", 18)}
+ELSEWHERE = {("market", 30), ("market", 31), ("market", 32)}  # in tests/mechanisms
 
 
 def test_every_code_of_this_build_is_reached_above() -> None:
@@ -501,7 +502,7 @@ def test_every_code_of_this_build_is_reached_above() -> None:
         table += [line[0] for line in lines]
     reached = {*table, ("market", 11), ("meter", 3), ("meter", 7)}
     declared = {ident for ident in REGISTRY if ident[0] in ("market", "meter", "registry")}
-    assert declared - reached == LATER
+    assert declared - reached == LATER | ELSEWHERE
 
 
 def test_default_parameters_pass_their_own_check() -> None:

@@ -48,6 +48,20 @@ class _MechanismEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._Enum
     MECHANISM_UNIFORM_K: _Mechanism.ValueType  # 1
     MECHANISM_TRADE_REDUCTION: _Mechanism.ValueType  # 2
     MECHANISM_PAY_AS_BID: _Mechanism.ValueType  # 3
+    MECHANISM_LAO: _Mechanism.ValueType  # 4
+    """uniform with k = 0"""
+    MECHANISM_FRO: _Mechanism.ValueType  # 5
+    """uniform with k = 1"""
+    MECHANISM_DISCRIMINATORY_K: _Mechanism.ValueType  # 6
+    MECHANISM_VICKREY: _Mechanism.ValueType  # 7
+    """needs subsidy_max and at most 200 orders a slot"""
+    MECHANISM_VCG: _Mechanism.ValueType  # 8
+    """the same"""
+    MECHANISM_GREEDY: _Mechanism.ValueType  # 9
+    MECHANISM_TARIFF: _Mechanism.ValueType  # 10
+    """needs tariff_e4"""
+    MECHANISM_MUDA: _Mechanism.ValueType  # 11
+    MECHANISM_HUANG: _Mechanism.ValueType  # 12
 
 class Mechanism(_Mechanism, metaclass=_MechanismEnumTypeWrapper): ...
 
@@ -55,6 +69,20 @@ MECHANISM_UNSPECIFIED: Mechanism.ValueType  # 0
 MECHANISM_UNIFORM_K: Mechanism.ValueType  # 1
 MECHANISM_TRADE_REDUCTION: Mechanism.ValueType  # 2
 MECHANISM_PAY_AS_BID: Mechanism.ValueType  # 3
+MECHANISM_LAO: Mechanism.ValueType  # 4
+"""uniform with k = 0"""
+MECHANISM_FRO: Mechanism.ValueType  # 5
+"""uniform with k = 1"""
+MECHANISM_DISCRIMINATORY_K: Mechanism.ValueType  # 6
+MECHANISM_VICKREY: Mechanism.ValueType  # 7
+"""needs subsidy_max and at most 200 orders a slot"""
+MECHANISM_VCG: Mechanism.ValueType  # 8
+"""the same"""
+MECHANISM_GREEDY: Mechanism.ValueType  # 9
+MECHANISM_TARIFF: Mechanism.ValueType  # 10
+"""needs tariff_e4"""
+MECHANISM_MUDA: Mechanism.ValueType  # 11
+MECHANISM_HUANG: Mechanism.ValueType  # 12
 global___Mechanism = Mechanism
 
 class _SlotState:
@@ -153,6 +181,8 @@ class Params(google.protobuf.message.Message):
     DENOM_FIELD_NUMBER: builtins.int
     FIRST_SLOT_FIELD_NUMBER: builtins.int
     AUTHORITY_FIELD_NUMBER: builtins.int
+    TARIFF_E4_FIELD_NUMBER: builtins.int
+    SUBSIDY_MAX_FIELD_NUMBER: builtins.int
     slot_ms: builtins.int
     window_min_ms: builtins.int
     max_live_slots: builtins.int
@@ -185,6 +215,10 @@ class Params(google.protobuf.message.Message):
     """the slot that stands for the profile's first quarter hour"""
     authority: builtins.str
     """may send MsgUpdateParams"""
+    tariff_e4: builtins.int
+    """the preset tariff"""
+    subsidy_max: builtins.str
+    """base units that a slot's clearing may take from the subsidy pool"""
     @property
     def gates(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Gate]: ...
     def __init__(
@@ -219,8 +253,10 @@ class Params(google.protobuf.message.Message):
         denom: builtins.str = ...,
         first_slot: builtins.int = ...,
         authority: builtins.str = ...,
+        tariff_e4: builtins.int = ...,
+        subsidy_max: builtins.str = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["alpha_permille", b"alpha_permille", "authority", b"authority", "balancing_min", b"balancing_min", "cap_e4", b"cap_e4", "denom", b"denom", "down_e4", b"down_e4", "e_max_permille", b"e_max_permille", "fee_e4", b"fee_e4", "first_slot", b"first_slot", "floor_e4", b"floor_e4", "gates", b"gates", "k_den", b"k_den", "k_num", b"k_num", "margin_permille", b"margin_permille", "max_live_slots", b"max_live_slots", "max_orders_per_cell", b"max_orders_per_cell", "max_orders_per_slot", b"max_orders_per_slot", "max_reclear", b"max_reclear", "mechanism", b"mechanism", "min_score_permille", b"min_score_permille", "missed_before_suspension", b"missed_before_suspension", "penalty_permille", b"penalty_permille", "prune_units", b"prune_units", "settle_units", b"settle_units", "slot_ms", b"slot_ms", "tol_permille", b"tol_permille", "up_e4", b"up_e4", "utility", b"utility", "window_min_ms", b"window_min_ms"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["alpha_permille", b"alpha_permille", "authority", b"authority", "balancing_min", b"balancing_min", "cap_e4", b"cap_e4", "denom", b"denom", "down_e4", b"down_e4", "e_max_permille", b"e_max_permille", "fee_e4", b"fee_e4", "first_slot", b"first_slot", "floor_e4", b"floor_e4", "gates", b"gates", "k_den", b"k_den", "k_num", b"k_num", "margin_permille", b"margin_permille", "max_live_slots", b"max_live_slots", "max_orders_per_cell", b"max_orders_per_cell", "max_orders_per_slot", b"max_orders_per_slot", "max_reclear", b"max_reclear", "mechanism", b"mechanism", "min_score_permille", b"min_score_permille", "missed_before_suspension", b"missed_before_suspension", "penalty_permille", b"penalty_permille", "prune_units", b"prune_units", "settle_units", b"settle_units", "slot_ms", b"slot_ms", "subsidy_max", b"subsidy_max", "tariff_e4", b"tariff_e4", "tol_permille", b"tol_permille", "up_e4", b"up_e4", "utility", b"utility", "window_min_ms", b"window_min_ms"]) -> None: ...
 
 global___Params = Params
 
@@ -296,6 +332,9 @@ class Clearing(google.protobuf.message.Message):
     MECHANISM_FIELD_NUMBER: builtins.int
     BID_PRICE_E4_FIELD_NUMBER: builtins.int
     ASK_PRICE_E4_FIELD_NUMBER: builtins.int
+    EXPLICIT_FIELD_NUMBER: builtins.int
+    GRID_FEES_FIELD_NUMBER: builtins.int
+    SUBSIDY_FIELD_NUMBER: builtins.int
     price_e4: builtins.int
     volume_mWh: builtins.int
     welfare: builtins.str
@@ -308,6 +347,12 @@ class Clearing(google.protobuf.message.Message):
     """what every buyer pays; 0: its own price (pay as bid)"""
     ask_price_e4: builtins.int
     """what every seller gets; 0: its own price"""
+    explicit: builtins.bool
+    """fills and amounts lie with the cells (OrderAwards); no marginal orders"""
+    grid_fees: builtins.str
+    """contained in what buyers pay"""
+    subsidy: builtins.str
+    """moved from the subsidy pool into the escrow"""
     @property
     def bid(self) -> global___Marginal:
         """absent when nothing trades"""
@@ -330,11 +375,68 @@ class Clearing(google.protobuf.message.Message):
         mechanism: global___Mechanism.ValueType = ...,
         bid_price_e4: builtins.int = ...,
         ask_price_e4: builtins.int = ...,
+        explicit: builtins.bool = ...,
+        grid_fees: builtins.str = ...,
+        subsidy: builtins.str = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["ask", b"ask", "bid", b"bid"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["ask", b"ask", "ask_price_e4", b"ask_price_e4", "bid", b"bid", "bid_price_e4", b"bid_price_e4", "cuts", b"cuts", "lower_e4", b"lower_e4", "mechanism", b"mechanism", "price_e4", b"price_e4", "upper_e4", b"upper_e4", "volume_mWh", b"volume_mWh", "welfare", b"welfare"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["ask", b"ask", "ask_price_e4", b"ask_price_e4", "bid", b"bid", "bid_price_e4", b"bid_price_e4", "cuts", b"cuts", "explicit", b"explicit", "grid_fees", b"grid_fees", "lower_e4", b"lower_e4", "mechanism", b"mechanism", "price_e4", b"price_e4", "subsidy", b"subsidy", "upper_e4", b"upper_e4", "volume_mWh", b"volume_mWh", "welfare", b"welfare"]) -> None: ...
 
 global___Clearing = Clearing
+
+@typing.final
+class FeeArea(google.protobuf.message.Message):
+    """Grid fees by area of the feeder, a unit. Limit prices of orders contain them."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    BUSES_FIELD_NUMBER: builtins.int
+    KIND_FIELD_NUMBER: builtins.int
+    TO_E4_FIELD_NUMBER: builtins.int
+    kind: builtins.int
+    """0 local, 1 main grid (the DNO's fee is added), 2 another microgrid (the MO's)"""
+    @property
+    def buses(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
+        """buses that no area names are in the first one"""
+
+    @property
+    def to_e4(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
+        """network fee from a seller here to a buyer in each area, in order"""
+
+    def __init__(
+        self,
+        *,
+        buses: collections.abc.Iterable[builtins.int] | None = ...,
+        kind: builtins.int = ...,
+        to_e4: collections.abc.Iterable[builtins.int] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["buses", b"buses", "kind", b"kind", "to_e4", b"to_e4"]) -> None: ...
+
+global___FeeArea = FeeArea
+
+@typing.final
+class FeeTable(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    AREAS_FIELD_NUMBER: builtins.int
+    DNO_E4_FIELD_NUMBER: builtins.int
+    MO_E4_FIELD_NUMBER: builtins.int
+    dno_e4: builtins.int
+    mo_e4: builtins.int
+    @property
+    def areas(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___FeeArea]:
+        """at most 8; none: no grid fees"""
+
+    def __init__(
+        self,
+        *,
+        areas: collections.abc.Iterable[global___FeeArea] | None = ...,
+        dno_e4: builtins.int = ...,
+        mo_e4: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["areas", b"areas", "dno_e4", b"dno_e4", "mo_e4", b"mo_e4"]) -> None: ...
+
+global___FeeTable = FeeTable
 
 @typing.final
 class FrozenPrices(google.protobuf.message.Message):
@@ -533,6 +635,7 @@ class Statement(google.protobuf.message.Message):
     CATCH_UP_MWH_FIELD_NUMBER: builtins.int
     PAYOUT_FIELD_NUMBER: builtins.int
     CREDIT_FIELD_NUMBER: builtins.int
+    GRID_FEE_FIELD_NUMBER: builtins.int
     slot: builtins.int
     cell: builtins.str
     bought_mWh: builtins.int
@@ -557,6 +660,8 @@ class Statement(google.protobuf.message.Message):
     """what the slot's escrow owes the cell: rest of escrow, proceeds, minus charges"""
     credit: builtins.str
     """what the balancing account owes the cell"""
+    grid_fee: builtins.str
+    """contained in `trade`; absent when nothing was charged"""
     def __init__(
         self,
         *,
@@ -580,8 +685,9 @@ class Statement(google.protobuf.message.Message):
         catch_up_mWh: builtins.int = ...,
         payout: builtins.str = ...,
         credit: builtins.str = ...,
+        grid_fee: builtins.str = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["arrears", b"arrears", "bought_mWh", b"bought_mWh", "catch_up", b"catch_up", "catch_up_mWh", b"catch_up_mWh", "cell", b"cell", "credit", b"credit", "escrow_back", b"escrow_back", "estimated", b"estimated", "export_mWh", b"export_mWh", "fee", b"fee", "imbalance", b"imbalance", "import_mWh", b"import_mWh", "net", b"net", "payout", b"payout", "penalty", b"penalty", "price_e4", b"price_e4", "score_permille", b"score_permille", "slot", b"slot", "sold_mWh", b"sold_mWh", "trade", b"trade"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["arrears", b"arrears", "bought_mWh", b"bought_mWh", "catch_up", b"catch_up", "catch_up_mWh", b"catch_up_mWh", "cell", b"cell", "credit", b"credit", "escrow_back", b"escrow_back", "estimated", b"estimated", "export_mWh", b"export_mWh", "fee", b"fee", "grid_fee", b"grid_fee", "imbalance", b"imbalance", "import_mWh", b"import_mWh", "net", b"net", "payout", b"payout", "penalty", b"penalty", "price_e4", b"price_e4", "score_permille", b"score_permille", "slot", b"slot", "sold_mWh", b"sold_mWh", "trade", b"trade"]) -> None: ...
 
 global___Statement = Statement
 
@@ -594,20 +700,69 @@ class BookEntry(google.protobuf.message.Message):
     CELL_FIELD_NUMBER: builtins.int
     BUS_FIELD_NUMBER: builtins.int
     QUANTITY_MWH_FIELD_NUMBER: builtins.int
+    MIN_SCORE_PERMILLE_FIELD_NUMBER: builtins.int
     cell: builtins.int
     """registry number"""
     bus: builtins.int
     quantity_mWh: builtins.int
+    min_score_permille: builtins.int
     def __init__(
         self,
         *,
         cell: builtins.int = ...,
         bus: builtins.int = ...,
         quantity_mWh: builtins.int = ...,
+        min_score_permille: builtins.int = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["bus", b"bus", "cell", b"cell", "quantity_mWh", b"quantity_mWh"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["bus", b"bus", "cell", b"cell", "min_score_permille", b"min_score_permille", "quantity_mWh", b"quantity_mWh"]) -> None: ...
 
 global___BookEntry = BookEntry
+
+@typing.final
+class OrderAward(google.protobuf.message.Message):
+    """What an order got, before the factor of the network check."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    SEQ_FIELD_NUMBER: builtins.int
+    FILL_MWH_FIELD_NUMBER: builtins.int
+    AMOUNT_FIELD_NUMBER: builtins.int
+    FEE_FIELD_NUMBER: builtins.int
+    seq: builtins.int
+    fill_mWh: builtins.int
+    amount: builtins.str
+    """paid or received, grid fees contained"""
+    fee: builtins.str
+    """grid fee contained in a buyer's amount"""
+    def __init__(
+        self,
+        *,
+        seq: builtins.int = ...,
+        fill_mWh: builtins.int = ...,
+        amount: builtins.str = ...,
+        fee: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["amount", b"amount", "fee", b"fee", "fill_mWh", b"fill_mWh", "seq", b"seq"]) -> None: ...
+
+global___OrderAward = OrderAward
+
+@typing.final
+class OrderAwards(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    AWARDS_FIELD_NUMBER: builtins.int
+    @property
+    def awards(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___OrderAward]:
+        """of one cell, ascending by seq"""
+
+    def __init__(
+        self,
+        *,
+        awards: collections.abc.Iterable[global___OrderAward] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["awards", b"awards"]) -> None: ...
+
+global___OrderAwards = OrderAwards
 
 @typing.final
 class OrderRef(google.protobuf.message.Message):
@@ -718,6 +873,7 @@ class SettleCursor(google.protobuf.message.Message):
     COLLATERAL_BALANCING_FIELD_NUMBER: builtins.int
     COLLATERAL_FEES_FIELD_NUMBER: builtins.int
     COLLATERAL_INCENTIVE_FIELD_NUMBER: builtins.int
+    GRID_FEES_FIELD_NUMBER: builtins.int
     next_cell: builtins.int
     statements: builtins.int
     bought_mWh: builtins.int
@@ -733,6 +889,8 @@ class SettleCursor(google.protobuf.message.Message):
     collateral_balancing: builtins.str
     collateral_fees: builtins.str
     collateral_incentive: builtins.str
+    grid_fees: builtins.str
+    """contained in `paid`"""
     @property
     def peaks(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.bytes]:
         """of the statements' Merkle tree (RFC 6962)"""
@@ -753,8 +911,9 @@ class SettleCursor(google.protobuf.message.Message):
         collateral_balancing: builtins.str = ...,
         collateral_fees: builtins.str = ...,
         collateral_incentive: builtins.str = ...,
+        grid_fees: builtins.str = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["bought_mWh", b"bought_mWh", "collateral_balancing", b"collateral_balancing", "collateral_fees", b"collateral_fees", "collateral_incentive", b"collateral_incentive", "earned", b"earned", "escrow_balancing", b"escrow_balancing", "escrow_fees", b"escrow_fees", "escrow_incentive", b"escrow_incentive", "next_cell", b"next_cell", "paid", b"paid", "peaks", b"peaks", "sold_mWh", b"sold_mWh", "statements", b"statements"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["bought_mWh", b"bought_mWh", "collateral_balancing", b"collateral_balancing", "collateral_fees", b"collateral_fees", "collateral_incentive", b"collateral_incentive", "earned", b"earned", "escrow_balancing", b"escrow_balancing", "escrow_fees", b"escrow_fees", "escrow_incentive", b"escrow_incentive", "grid_fees", b"grid_fees", "next_cell", b"next_cell", "paid", b"paid", "peaks", b"peaks", "sold_mWh", b"sold_mWh", "statements", b"statements"]) -> None: ...
 
 global___SettleCursor = SettleCursor
 

@@ -26,7 +26,7 @@ from bsmg_proto.market.v1 import market_pb2 as bsmg__proto_dot_market_dot_v1_dot
 from cosmos.base.query.v1beta1 import pagination_pb2 as cosmos_dot_base_dot_query_dot_v1beta1_dot_pagination__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n bsmg_proto/market/v1/query.proto\x12\x0e\x62smg.market.v1\x1a!bsmg_proto/market/v1/market.proto\x1a*cosmos/base/query/v1beta1/pagination.proto\"\x14\n\x12QueryParamsRequest\"=\n\x13QueryParamsResponse\x12&\n\x06params\x18\x01 \x01(\x0b\x32\x16.bsmg.market.v1.Params\"]\n\x11QuerySlotsRequest\x12\x0c\n\x04live\x18\x01 \x01(\x08\x12:\n\npagination\x18\x02 \x01(\x0b\x32&.cosmos.base.query.v1beta1.PageRequest\"v\n\x12QuerySlotsResponse\x12#\n\x05slots\x18\x01 \x03(\x0b\x32\x14.bsmg.market.v1.Slot\x12;\n\npagination\x18\x02 \x01(\x0b\x32\'.cosmos.base.query.v1beta1.PageResponse\" \n\x10QuerySlotRequest\x12\x0c\n\x04slot\x18\x01 \x01(\x04\"7\n\x11QuerySlotResponse\x12\"\n\x04slot\x18\x01 \x01(\x0b\x32\x14.bsmg.market.v1.Slot\"\x80\x01\n\x10QueryBookRequest\x12\x0c\n\x04slot\x18\x01 \x01(\x04\x12\"\n\x04side\x18\x02 \x01(\x0e\x32\x14.bsmg.market.v1.Side\x12:\n\npagination\x18\x03 \x01(\x0b\x32&.cosmos.base.query.v1beta1.PageRequest\"w\n\x11QueryBookResponse\x12%\n\x06orders\x18\x01 \x03(\x0b\x32\x15.bsmg.market.v1.Order\x12;\n\npagination\x18\x02 \x01(\x0b\x32\'.cosmos.base.query.v1beta1.PageResponse\"0\n\x12QueryOrdersRequest\x12\x0c\n\x04\x63\x65ll\x18\x01 \x01(\t\x12\x0c\n\x04slot\x18\x02 \x01(\x04\"<\n\x13QueryOrdersResponse\x12%\n\x06orders\x18\x01 \x03(\x0b\x32\x15.bsmg.market.v1.Order\"-\n\x10QueryFillRequest\x12\x0c\n\x04slot\x18\x01 \x01(\x04\x12\x0b\n\x03seq\x18\x02 \x01(\x04\"K\n\x11QueryFillResponse\x12$\n\x05order\x18\x01 \x01(\x0b\x32\x15.bsmg.market.v1.Order\x12\x10\n\x08\x66ill_mWh\x18\x02 \x01(\x04\"3\n\x15QueryStatementRequest\x12\x0c\n\x04slot\x18\x01 \x01(\x04\x12\x0c\n\x04\x63\x65ll\x18\x02 \x01(\t\"F\n\x16QueryStatementResponse\x12,\n\tstatement\x18\x01 \x01(\x0b\x32\x19.bsmg.market.v1.Statement\"\x13\n\x11QueryPoolsRequest\"\x8b\x01\n\x12QueryPoolsResponse\x12\x0e\n\x06\x65scrow\x18\x01 \x01(\t\x12\x11\n\tbalancing\x18\x02 \x01(\t\x12\x11\n\tincentive\x18\x03 \x01(\t\x12\x0c\n\x04\x66\x65\x65s\x18\x04 \x01(\t\x12\x12\n\ncollateral\x18\x05 \x01(\t\x12\x0c\n\x04owed\x18\x06 \x01(\t\x12\x0f\n\x07\x61rrears\x18\x07 \x01(\t2\x90\x05\n\x05Query\x12Q\n\x06Params\x12\".bsmg.market.v1.QueryParamsRequest\x1a#.bsmg.market.v1.QueryParamsResponse\x12N\n\x05Slots\x12!.bsmg.market.v1.QuerySlotsRequest\x1a\".bsmg.market.v1.QuerySlotsResponse\x12K\n\x04Slot\x12 .bsmg.market.v1.QuerySlotRequest\x1a!.bsmg.market.v1.QuerySlotResponse\x12K\n\x04\x42ook\x12 .bsmg.market.v1.QueryBookRequest\x1a!.bsmg.market.v1.QueryBookResponse\x12Q\n\x06Orders\x12\".bsmg.market.v1.QueryOrdersRequest\x1a#.bsmg.market.v1.QueryOrdersResponse\x12K\n\x04\x46ill\x12 .bsmg.market.v1.QueryFillRequest\x1a!.bsmg.market.v1.QueryFillResponse\x12Z\n\tStatement\x12%.bsmg.market.v1.QueryStatementRequest\x1a&.bsmg.market.v1.QueryStatementResponse\x12N\n\x05Pools\x12!.bsmg.market.v1.QueryPoolsRequest\x1a\".bsmg.market.v1.QueryPoolsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n bsmg_proto/market/v1/query.proto\x12\x0e\x62smg.market.v1\x1a!bsmg_proto/market/v1/market.proto\x1a*cosmos/base/query/v1beta1/pagination.proto\"\x14\n\x12QueryParamsRequest\"e\n\x13QueryParamsResponse\x12&\n\x06params\x18\x01 \x01(\x0b\x32\x16.bsmg.market.v1.Params\x12&\n\x04\x66\x65\x65s\x18\x02 \x01(\x0b\x32\x18.bsmg.market.v1.FeeTable\"]\n\x11QuerySlotsRequest\x12\x0c\n\x04live\x18\x01 \x01(\x08\x12:\n\npagination\x18\x02 \x01(\x0b\x32&.cosmos.base.query.v1beta1.PageRequest\"v\n\x12QuerySlotsResponse\x12#\n\x05slots\x18\x01 \x03(\x0b\x32\x14.bsmg.market.v1.Slot\x12;\n\npagination\x18\x02 \x01(\x0b\x32\'.cosmos.base.query.v1beta1.PageResponse\" \n\x10QuerySlotRequest\x12\x0c\n\x04slot\x18\x01 \x01(\x04\"7\n\x11QuerySlotResponse\x12\"\n\x04slot\x18\x01 \x01(\x0b\x32\x14.bsmg.market.v1.Slot\"\x80\x01\n\x10QueryBookRequest\x12\x0c\n\x04slot\x18\x01 \x01(\x04\x12\"\n\x04side\x18\x02 \x01(\x0e\x32\x14.bsmg.market.v1.Side\x12:\n\npagination\x18\x03 \x01(\x0b\x32&.cosmos.base.query.v1beta1.PageRequest\"w\n\x11QueryBookResponse\x12%\n\x06orders\x18\x01 \x03(\x0b\x32\x15.bsmg.market.v1.Order\x12;\n\npagination\x18\x02 \x01(\x0b\x32\'.cosmos.base.query.v1beta1.PageResponse\"0\n\x12QueryOrdersRequest\x12\x0c\n\x04\x63\x65ll\x18\x01 \x01(\t\x12\x0c\n\x04slot\x18\x02 \x01(\x04\"<\n\x13QueryOrdersResponse\x12%\n\x06orders\x18\x01 \x03(\x0b\x32\x15.bsmg.market.v1.Order\"-\n\x10QueryFillRequest\x12\x0c\n\x04slot\x18\x01 \x01(\x04\x12\x0b\n\x03seq\x18\x02 \x01(\x04\"h\n\x11QueryFillResponse\x12$\n\x05order\x18\x01 \x01(\x0b\x32\x15.bsmg.market.v1.Order\x12\x10\n\x08\x66ill_mWh\x18\x02 \x01(\x04\x12\x0e\n\x06\x61mount\x18\x03 \x01(\t\x12\x0b\n\x03\x66\x65\x65\x18\x04 \x01(\t\"3\n\x15QueryStatementRequest\x12\x0c\n\x04slot\x18\x01 \x01(\x04\x12\x0c\n\x04\x63\x65ll\x18\x02 \x01(\t\"F\n\x16QueryStatementResponse\x12,\n\tstatement\x18\x01 \x01(\x0b\x32\x19.bsmg.market.v1.Statement\"\x13\n\x11QueryPoolsRequest\"\x9c\x01\n\x12QueryPoolsResponse\x12\x0e\n\x06\x65scrow\x18\x01 \x01(\t\x12\x11\n\tbalancing\x18\x02 \x01(\t\x12\x11\n\tincentive\x18\x03 \x01(\t\x12\x0c\n\x04\x66\x65\x65s\x18\x04 \x01(\t\x12\x12\n\ncollateral\x18\x05 \x01(\t\x12\x0c\n\x04owed\x18\x06 \x01(\t\x12\x0f\n\x07\x61rrears\x18\x07 \x01(\t\x12\x0f\n\x07subsidy\x18\x08 \x01(\t2\x90\x05\n\x05Query\x12Q\n\x06Params\x12\".bsmg.market.v1.QueryParamsRequest\x1a#.bsmg.market.v1.QueryParamsResponse\x12N\n\x05Slots\x12!.bsmg.market.v1.QuerySlotsRequest\x1a\".bsmg.market.v1.QuerySlotsResponse\x12K\n\x04Slot\x12 .bsmg.market.v1.QuerySlotRequest\x1a!.bsmg.market.v1.QuerySlotResponse\x12K\n\x04\x42ook\x12 .bsmg.market.v1.QueryBookRequest\x1a!.bsmg.market.v1.QueryBookResponse\x12Q\n\x06Orders\x12\".bsmg.market.v1.QueryOrdersRequest\x1a#.bsmg.market.v1.QueryOrdersResponse\x12K\n\x04\x46ill\x12 .bsmg.market.v1.QueryFillRequest\x1a!.bsmg.market.v1.QueryFillResponse\x12Z\n\tStatement\x12%.bsmg.market.v1.QueryStatementRequest\x1a&.bsmg.market.v1.QueryStatementResponse\x12N\n\x05Pools\x12!.bsmg.market.v1.QueryPoolsRequest\x1a\".bsmg.market.v1.QueryPoolsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,35 +36,35 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_QUERYPARAMSREQUEST']._serialized_start=131
   _globals['_QUERYPARAMSREQUEST']._serialized_end=151
   _globals['_QUERYPARAMSRESPONSE']._serialized_start=153
-  _globals['_QUERYPARAMSRESPONSE']._serialized_end=214
-  _globals['_QUERYSLOTSREQUEST']._serialized_start=216
-  _globals['_QUERYSLOTSREQUEST']._serialized_end=309
-  _globals['_QUERYSLOTSRESPONSE']._serialized_start=311
-  _globals['_QUERYSLOTSRESPONSE']._serialized_end=429
-  _globals['_QUERYSLOTREQUEST']._serialized_start=431
-  _globals['_QUERYSLOTREQUEST']._serialized_end=463
-  _globals['_QUERYSLOTRESPONSE']._serialized_start=465
-  _globals['_QUERYSLOTRESPONSE']._serialized_end=520
-  _globals['_QUERYBOOKREQUEST']._serialized_start=523
-  _globals['_QUERYBOOKREQUEST']._serialized_end=651
-  _globals['_QUERYBOOKRESPONSE']._serialized_start=653
-  _globals['_QUERYBOOKRESPONSE']._serialized_end=772
-  _globals['_QUERYORDERSREQUEST']._serialized_start=774
-  _globals['_QUERYORDERSREQUEST']._serialized_end=822
-  _globals['_QUERYORDERSRESPONSE']._serialized_start=824
-  _globals['_QUERYORDERSRESPONSE']._serialized_end=884
-  _globals['_QUERYFILLREQUEST']._serialized_start=886
-  _globals['_QUERYFILLREQUEST']._serialized_end=931
-  _globals['_QUERYFILLRESPONSE']._serialized_start=933
-  _globals['_QUERYFILLRESPONSE']._serialized_end=1008
-  _globals['_QUERYSTATEMENTREQUEST']._serialized_start=1010
-  _globals['_QUERYSTATEMENTREQUEST']._serialized_end=1061
-  _globals['_QUERYSTATEMENTRESPONSE']._serialized_start=1063
-  _globals['_QUERYSTATEMENTRESPONSE']._serialized_end=1133
-  _globals['_QUERYPOOLSREQUEST']._serialized_start=1135
-  _globals['_QUERYPOOLSREQUEST']._serialized_end=1154
-  _globals['_QUERYPOOLSRESPONSE']._serialized_start=1157
-  _globals['_QUERYPOOLSRESPONSE']._serialized_end=1296
-  _globals['_QUERY']._serialized_start=1299
-  _globals['_QUERY']._serialized_end=1955
+  _globals['_QUERYPARAMSRESPONSE']._serialized_end=254
+  _globals['_QUERYSLOTSREQUEST']._serialized_start=256
+  _globals['_QUERYSLOTSREQUEST']._serialized_end=349
+  _globals['_QUERYSLOTSRESPONSE']._serialized_start=351
+  _globals['_QUERYSLOTSRESPONSE']._serialized_end=469
+  _globals['_QUERYSLOTREQUEST']._serialized_start=471
+  _globals['_QUERYSLOTREQUEST']._serialized_end=503
+  _globals['_QUERYSLOTRESPONSE']._serialized_start=505
+  _globals['_QUERYSLOTRESPONSE']._serialized_end=560
+  _globals['_QUERYBOOKREQUEST']._serialized_start=563
+  _globals['_QUERYBOOKREQUEST']._serialized_end=691
+  _globals['_QUERYBOOKRESPONSE']._serialized_start=693
+  _globals['_QUERYBOOKRESPONSE']._serialized_end=812
+  _globals['_QUERYORDERSREQUEST']._serialized_start=814
+  _globals['_QUERYORDERSREQUEST']._serialized_end=862
+  _globals['_QUERYORDERSRESPONSE']._serialized_start=864
+  _globals['_QUERYORDERSRESPONSE']._serialized_end=924
+  _globals['_QUERYFILLREQUEST']._serialized_start=926
+  _globals['_QUERYFILLREQUEST']._serialized_end=971
+  _globals['_QUERYFILLRESPONSE']._serialized_start=973
+  _globals['_QUERYFILLRESPONSE']._serialized_end=1077
+  _globals['_QUERYSTATEMENTREQUEST']._serialized_start=1079
+  _globals['_QUERYSTATEMENTREQUEST']._serialized_end=1130
+  _globals['_QUERYSTATEMENTRESPONSE']._serialized_start=1132
+  _globals['_QUERYSTATEMENTRESPONSE']._serialized_end=1202
+  _globals['_QUERYPOOLSREQUEST']._serialized_start=1204
+  _globals['_QUERYPOOLSREQUEST']._serialized_end=1223
+  _globals['_QUERYPOOLSRESPONSE']._serialized_start=1226
+  _globals['_QUERYPOOLSRESPONSE']._serialized_end=1382
+  _globals['_QUERY']._serialized_start=1385
+  _globals['_QUERY']._serialized_end=2041
 # @@protoc_insertion_point(module_scope)

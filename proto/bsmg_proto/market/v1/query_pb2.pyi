@@ -29,15 +29,21 @@ class QueryParamsResponse(google.protobuf.message.Message):
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     PARAMS_FIELD_NUMBER: builtins.int
+    FEES_FIELD_NUMBER: builtins.int
     @property
     def params(self) -> bsmg_proto.market.v1.market_pb2.Params: ...
+    @property
+    def fees(self) -> bsmg_proto.market.v1.market_pb2.FeeTable:
+        """absent: no grid fees"""
+
     def __init__(
         self,
         *,
         params: bsmg_proto.market.v1.market_pb2.Params | None = ...,
+        fees: bsmg_proto.market.v1.market_pb2.FeeTable | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["params", b"params"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["params", b"params"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["fees", b"fees", "params", b"params"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["fees", b"fees", "params", b"params"]) -> None: ...
 
 global___QueryParamsResponse = QueryParamsResponse
 
@@ -219,7 +225,13 @@ class QueryFillResponse(google.protobuf.message.Message):
 
     ORDER_FIELD_NUMBER: builtins.int
     FILL_MWH_FIELD_NUMBER: builtins.int
+    AMOUNT_FIELD_NUMBER: builtins.int
+    FEE_FIELD_NUMBER: builtins.int
     fill_mWh: builtins.int
+    amount: builtins.str
+    """paid or received for it, base units"""
+    fee: builtins.str
+    """grid fee contained in it"""
     @property
     def order(self) -> bsmg_proto.market.v1.market_pb2.Order: ...
     def __init__(
@@ -227,9 +239,11 @@ class QueryFillResponse(google.protobuf.message.Message):
         *,
         order: bsmg_proto.market.v1.market_pb2.Order | None = ...,
         fill_mWh: builtins.int = ...,
+        amount: builtins.str = ...,
+        fee: builtins.str = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["order", b"order"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["fill_mWh", b"fill_mWh", "order", b"order"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["amount", b"amount", "fee", b"fee", "fill_mWh", b"fill_mWh", "order", b"order"]) -> None: ...
 
 global___QueryFillResponse = QueryFillResponse
 
@@ -289,6 +303,7 @@ class QueryPoolsResponse(google.protobuf.message.Message):
     COLLATERAL_FIELD_NUMBER: builtins.int
     OWED_FIELD_NUMBER: builtins.int
     ARREARS_FIELD_NUMBER: builtins.int
+    SUBSIDY_FIELD_NUMBER: builtins.int
     escrow: builtins.str
     balancing: builtins.str
     incentive: builtins.str
@@ -296,6 +311,7 @@ class QueryPoolsResponse(google.protobuf.message.Message):
     collateral: builtins.str
     owed: builtins.str
     arrears: builtins.str
+    subsidy: builtins.str
     def __init__(
         self,
         *,
@@ -306,7 +322,8 @@ class QueryPoolsResponse(google.protobuf.message.Message):
         collateral: builtins.str = ...,
         owed: builtins.str = ...,
         arrears: builtins.str = ...,
+        subsidy: builtins.str = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["arrears", b"arrears", "balancing", b"balancing", "collateral", b"collateral", "escrow", b"escrow", "fees", b"fees", "incentive", b"incentive", "owed", b"owed"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["arrears", b"arrears", "balancing", b"balancing", "collateral", b"collateral", "escrow", b"escrow", "fees", b"fees", "incentive", b"incentive", "owed", b"owed", "subsidy", b"subsidy"]) -> None: ...
 
 global___QueryPoolsResponse = QueryPoolsResponse

@@ -84,11 +84,14 @@ class MsgPlaceOrder(google.protobuf.message.Message):
     SIDE_FIELD_NUMBER: builtins.int
     PRICE_E4_FIELD_NUMBER: builtins.int
     QUANTITY_MWH_FIELD_NUMBER: builtins.int
+    MIN_SCORE_PERMILLE_FIELD_NUMBER: builtins.int
     cell: builtins.str
     slot: builtins.int
     side: bsmg_proto.market.v1.market_pb2.Side.ValueType
     price_e4: builtins.int
     quantity_mWh: builtins.int
+    min_score_permille: builtins.int
+    """a bid's least score of its sellers; greedy match only"""
     def __init__(
         self,
         *,
@@ -97,8 +100,9 @@ class MsgPlaceOrder(google.protobuf.message.Message):
         side: bsmg_proto.market.v1.market_pb2.Side.ValueType = ...,
         price_e4: builtins.int = ...,
         quantity_mWh: builtins.int = ...,
+        min_score_permille: builtins.int = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["cell", b"cell", "price_e4", b"price_e4", "quantity_mWh", b"quantity_mWh", "side", b"side", "slot", b"slot"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["cell", b"cell", "min_score_permille", b"min_score_permille", "price_e4", b"price_e4", "quantity_mWh", b"quantity_mWh", "side", b"side", "slot", b"slot"]) -> None: ...
 
 global___MsgPlaceOrder = MsgPlaceOrder
 
@@ -242,15 +246,19 @@ class MsgDeposit(google.protobuf.message.Message):
 
     CELL_FIELD_NUMBER: builtins.int
     AMOUNT_FIELD_NUMBER: builtins.int
+    POOL_FIELD_NUMBER: builtins.int
     cell: builtins.str
     amount: builtins.str
+    pool: builtins.str
+    """"" or "subsidy" """
     def __init__(
         self,
         *,
         cell: builtins.str = ...,
         amount: builtins.str = ...,
+        pool: builtins.str = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["amount", b"amount", "cell", b"cell"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["amount", b"amount", "cell", b"cell", "pool", b"pool"]) -> None: ...
 
 global___MsgDeposit = MsgDeposit
 
@@ -270,15 +278,19 @@ class MsgWithdraw(google.protobuf.message.Message):
 
     CELL_FIELD_NUMBER: builtins.int
     AMOUNT_FIELD_NUMBER: builtins.int
+    POOL_FIELD_NUMBER: builtins.int
     cell: builtins.str
     amount: builtins.str
+    pool: builtins.str
+    """"" or "subsidy" """
     def __init__(
         self,
         *,
         cell: builtins.str = ...,
         amount: builtins.str = ...,
+        pool: builtins.str = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["amount", b"amount", "cell", b"cell"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["amount", b"amount", "cell", b"cell", "pool", b"pool"]) -> None: ...
 
 global___MsgWithdraw = MsgWithdraw
 
@@ -298,17 +310,23 @@ class MsgUpdateParams(google.protobuf.message.Message):
 
     AUTHORITY_FIELD_NUMBER: builtins.int
     PARAMS_FIELD_NUMBER: builtins.int
+    FEES_FIELD_NUMBER: builtins.int
     authority: builtins.str
     @property
     def params(self) -> bsmg_proto.market.v1.market_pb2.Params: ...
+    @property
+    def fees(self) -> bsmg_proto.market.v1.market_pb2.FeeTable:
+        """absent: as they are"""
+
     def __init__(
         self,
         *,
         authority: builtins.str = ...,
         params: bsmg_proto.market.v1.market_pb2.Params | None = ...,
+        fees: bsmg_proto.market.v1.market_pb2.FeeTable | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["params", b"params"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["authority", b"authority", "params", b"params"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["fees", b"fees", "params", b"params"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["authority", b"authority", "fees", b"fees", "params", b"params"]) -> None: ...
 
 global___MsgUpdateParams = MsgUpdateParams
 

@@ -1,0 +1,59 @@
+"""What orders got where it doesn't follow from two marginal orders: an award an order, one key a cell."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from cosmos_wire.protos import market as pb
+from energy.market import keys, state
+from energy.market.clearing import BookOrder, own_price_e4
+from energy.market.settlement import Filled
+from energy.mechanisms.book import Award
+from energy.records import load_or_new, save
+from energy.units import PERMILLE, amount_of, stored
+from ibc_core.host import Context
+
+
+def write(ctx: Context, slot: int, awards: Iterable[Award]) -> None:
+    """Keep awards with their cells."""
+    by_cell: dict[int, list[Award]] = {}
+    for award in awards:
+        by_cell.setdefault(award.order.cell, []).append(award)
+    for cell, own in sorted(by_cell.items()):
+        rows = [_row(award) for award in sorted(own, key=lambda award: award.order.seq)]
+        save(ctx, keys.award_key(slot, cell), pb.OrderAwards(awards=rows))
+
+
+def _row(award: Award) -> pb.OrderAward:
+    row = pb.OrderAward(seq=award.order.seq, fill_mWh=award.fill_mWh, amount=str(award.amount))
+    row.fee = str(award.fee) if award.fee else ""
+    return row
+
+
+def filled(ctx: Context, record: pb.Slot, orders: Sequence[BookOrder]) -> list[Filled]:
+    """A cell's orders of a slot with what they got, after the factor of the network check."""
+    if not record.clearing.explicit:
+        return [_by_margin(record, order) for order in orders]
+    rows: dict[int, pb.OrderAward] = {}
+    if orders:
+        kept = load_or_new(ctx, keys.award_key(record.slot, orders[0].cell), pb.OrderAwards)
+        rows = {row.seq: row for row in kept.awards}
+    return [_by_award(record, order, rows.get(order.seq)) for order in orders]
+
+
+def _by_margin(record: pb.Slot, order: BookOrder) -> Filled:
+    fill = state.order_fill_mWh(record, order)
+    amount = amount_of(own_price_e4(order, record.clearing), fill)
+    return Filled(order=order, fill_mWh=fill, amount=amount, escrow=state.escrow_of(record.prices, order))
+
+
+def _by_award(record: pb.Slot, order: BookOrder, row: pb.OrderAward | None) -> Filled:
+    """Amounts follow the fill; rounding never takes an order beyond its limit, and never leaves the market short."""
+    escrow = state.escrow_of(record.prices, order)
+    if row is None:
+        return Filled(order=order, fill_mWh=0, amount=0, escrow=escrow)
+    fill = row.fill_mWh * record.factor_permille // PERMILLE
+    share = stored(row.amount) * fill
+    amount = -(-share // row.fill_mWh) if order.side == keys.BID else share // row.fill_mWh
+    fee = stored(row.fee) * fill // row.fill_mWh
+    return Filled(order=order, fill_mWh=fill, amount=amount, grid_fee=fee, escrow=escrow)
