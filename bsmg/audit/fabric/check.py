@@ -24,7 +24,8 @@ from cosmos_wire.address import to_bech32
 from cosmos_wire.protos import abci, fabric_client, fabric_microgrid, tx
 
 LEDGER, TICKS = "ledger", "ticks"  # subjects
-GENESIS, SUBMIT, TICK = b"Genesis", b"Submit", b"Tick"
+GENESIS, SUBMIT, TICK, ATTEST = b"Genesis", b"Submit", b"Tick", b"Attest"
+RESERVED = "attest/"
 STATES = ("app/", "ibc/")
 ORDER_NOTE = "the orderer's signatures of blocks, and whether it left transactions out"
 ALL_NOTE = "whether the organisations that the policy asks for, all together, endorsed what the chaincode never did"
@@ -63,6 +64,7 @@ class Follower:
             GENESIS: self._genesis,
             SUBMIT: self._submit,
             TICK: self._tick,
+            ATTEST: self._attest,
         }
 
     def follow(self, item: LedgerTx) -> None:
@@ -86,7 +88,7 @@ class Follower:
     def _function(self, item: LedgerTx) -> Callable[[LedgerTx, str], None]:
         name = item.args[0] if item.args else b""
         if name not in self._functions:
-            raise DoubtError(f"function: expected Genesis, Submit or Tick, got {name[:40]!r}")
+            raise DoubtError(f"function: expected one of {sorted(self._functions)}, got {name[:40]!r}")
         return self._functions[name]
 
     def _first_membership(self, item: LedgerTx) -> None:
@@ -146,6 +148,11 @@ class Follower:
         expected = {f"inbox/{item.tx_id}": waits.SerializeToString(deterministic=True)}
         if self.findings.equal(TICKS, f"{place} writes", expected, dict(self._own(item))):
             self.waiting[item.tx_id] = waits
+
+    def _attest(self, item: LedgerTx, place: str) -> None:
+        """Made to be endorsed alone; whoever submits one changes nothing but the reserved keys."""
+        others = [key for key in self._own(item) if not key.startswith(RESERVED)]
+        self.findings.equal(TICKS, f"{place} writes of an attestation", [], others)
 
     def _tick(self, item: LedgerTx, place: str) -> None:
         """The event, the record, the inbox and the front's block say the same."""

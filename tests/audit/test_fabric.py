@@ -1,0 +1,301 @@
+"""The audit of a Fabric microgrid: an honest ledger agrees; every lie of a front, a peer or a member is found."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import pytest
+
+from bsmg.audit.fabric import blocks as parts
+from bsmg.audit.fabric.members import DoubtError, Membership
+from bsmg.audit.fetch_fabric import read_fabric
+from bsmg.audit.record import BlockRecord, ChainRecord
+from bsmg.audit.run import audit
+from bsmg.client.fabric import FabricClient, FabricEndpoints
+from cosmos_wire.protos import fabric_client, tx
+from fabric_adapter.identity import load_identity
+from fabric_wire import p256
+from fabric_wire.envelopes import block_data_hash, block_header_hash
+from fabric_wire.protos import common, transaction
+from ibc_core.fabric.membership import write_members
+from ibc_core.fabric.records import attest_args
+from ibc_core.host import Event
+from tests.fabric_client.network import BOTH, ORG1, ORG2, ORG3, START_NS, members_of, peers
+from tests.fabric_node.world import CHAIN, World, world
+
+Blocks = list[common.Block]
+Change = Callable[[transaction.ChaincodeActionPayload], None]
+
+
+@pytest.fixture(scope="module")
+def lived(tmp_path_factory):
+    """A ledger with some payments, one refused by its Tick, and an attestation that somebody submitted."""
+    return asyncio.run(live(tmp_path_factory.mktemp("ledger")))
+
+
+@pytest.fixture(scope="module")
+def record(lived) -> ChainRecord:
+    return lived[0]
+
+
+@pytest.fixture(scope="module")
+def alice(lived):
+    return lived[1]
+
+
+async def live(path):
+    async with world(path) as net:
+        await net.found()
+        async with net.front() as front:
+            await front.height_above(1)
+            for amount in (1, 2, 3):
+                await net.pay(amount)
+            height = await front.height_above((await front.status()).height)
+            async with client(net, front) as chain:
+                await chain.head()
+                height = (await chain.attest([b"path"])).height
+                args = attest_args(height, (b"path",), tick=True)
+                ready = await chain.gateway(chain.identity).endorse("microgrid", args)
+                await chain.gateway(chain.identity).settle(ready)
+                await chain.feed.wait_above(height + 1)
+                return await read_fabric(chain, lambda _at, _last: None, light=True), net.alice.node.secret
+
+
+def client(net: World, front) -> FabricClient:
+    folder = net.home.crypto("org1")
+    identity = load_identity("Org1MSP", folder / "members" / "alice.crt", folder / "members" / "alice.key")
+    peer = net.plan.peers[0]
+    ends = FabricEndpoints(grpc=front.grpc, peer=peer.address, msp_id=peer.msp_id, tls_ca=str(folder / "tlsca.crt"))
+    return FabricClient(CHAIN, ends, identity)
+
+
+def differences(record: ChainRecord) -> list[str]:
+    return [str(item) for found in audit([record]) for item in found.differences]
+
+
+def test_an_honest_ledger_agrees(record):
+    (found,) = audit([record])
+    assert found.differences == []
+    assert found.checked["transactions"] == found.checked["accounts"] == 3
+    assert found.checked["ticks"] == record.final.height + 3
+    assert found.checked["ledger"] == found.checked["ticks"] + 1, "the attestation is endorsed like the others"
+    assert len(found.notes) == 2
+
+
+# What a front tells
+
+
+def with_block(record: ChainRecord, change: Callable[[BlockRecord], BlockRecord]) -> ChainRecord:
+    """The first block with a transaction is told otherwise."""
+    at = next(n for n, block in enumerate(record.blocks) if block.txs)
+    told = change(record.blocks[at])
+    return replace(record, blocks=(*record.blocks[:at], told, *record.blocks[at + 1 :]))
+
+
+def with_tx(block: BlockRecord, **changes) -> BlockRecord:
+    return replace(block, txs=(replace(block.txs[0], **changes), *block.txs[1:]))
+
+
+def other_body(block: BlockRecord) -> BlockRecord:
+    raw = tx.TxRaw.FromString(block.txs[0].raw)
+    body = tx.TxBody.FromString(raw.body_bytes)
+    body.memo = "never submitted"
+    raw.body_bytes = body.SerializeToString(deterministic=True)
+    return with_tx(block, raw=raw.SerializeToString(deterministic=True))
+
+
+def later(block: BlockRecord) -> BlockRecord:
+    header = type(block.header).FromString(block.header.SerializeToString())
+    header.time.nanos += 1
+    return replace(block, header=header)
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (lambda block: replace(block, txs=()), "transactions: expected ["),
+        (lambda block: replace(block, txs=block.txs[:1] * 2), "transactions: expected ["),
+        (lambda block: with_tx(block, tx_hash="AB" * 32), "transactions: expected ["),
+        (lambda block: with_tx(block, code=5), "transaction 0 result"),
+        (lambda block: with_tx(block, events=block.txs[0].events[1:]), "transaction 0 result"),
+        (lambda block: replace(block, hook_events=(*block.hook_events, Event("x", ()))), "events: expected ["),
+        (other_body, "transaction 0 body"),
+        (later, "time: expected"),
+    ],
+)
+def test_a_front_that_tells_otherwise(record, change, expected):
+    found = differences(with_block(record, change))
+    assert any(f"{CHAIN} ticks" in line and expected in line for line in found), found
+
+
+def test_another_genesis(record):
+    doc = {**record.genesis, "genesis_time": "2030-01-01T00:00:00Z"}
+    assert any("genesis document" in line for line in differences(replace(record, genesis=doc)))
+
+
+# What a peer's ledger says
+
+
+def copies(record: ChainRecord) -> Blocks:
+    return [common.Block.FromString(block.SerializeToString()) for block in record.fabric.blocks]
+
+
+def with_ledger(record: ChainRecord, blocks: Sequence[common.Block]) -> ChainRecord:
+    return replace(record, fabric=replace(record.fabric, blocks=tuple(blocks)))
+
+
+def relinked(blocks: Blocks) -> Blocks:
+    """What who rewrites a ledger does: all hashes right again."""
+    previous = b""
+    for block in blocks:
+        block.header.previous_hash = previous
+        block.header.data_hash = block_data_hash(block.data.data)
+        previous = block_header_hash(block.header.number, previous, block.header.data_hash)
+    return blocks
+
+
+def first(blocks: Blocks, function: bytes) -> tuple[int, int]:
+    """Block and place of the first transaction of a function."""
+    return next(
+        (item.block, item.number) for block in blocks for item in parts.transactions(block) if item.args[0] == function
+    )
+
+
+def rewritten(
+    blocks: Blocks, function: bytes, change: Callable[[transaction.ChaincodeActionPayload], None], secret=None
+):
+    """The first transaction of a function with another content, signed anew where its creator plays along."""
+    at, number = first(blocks, function)
+    envelope = common.Envelope.FromString(blocks[at].data.data[number])
+    payload = common.Payload.FromString(envelope.payload)
+    whole = transaction.Transaction.FromString(payload.data)
+    action = transaction.ChaincodeActionPayload.FromString(whole.actions[0].payload)
+    change(action)
+    whole.actions[0].payload = action.SerializeToString()
+    payload.data = whole.SerializeToString()
+    envelope.payload = payload.SerializeToString()
+    if secret is not None:
+        envelope.signature = p256.sign(secret, envelope.payload)
+    blocks[at].data.data[number] = envelope.SerializeToString()
+    return relinked(blocks)
+
+
+def no_second_endorser(action: transaction.ChaincodeActionPayload) -> None:
+    del action.action.endorsements[1:]
+
+
+def one_endorser_twice(action: transaction.ChaincodeActionPayload) -> None:
+    action.action.endorsements[1].CopyFrom(action.action.endorsements[0])
+
+
+def spoilt_answer(action: transaction.ChaincodeActionPayload) -> None:
+    raw = bytearray(action.action.proposal_response_payload)
+    at = raw.index(b"inbox/") + 6
+    raw[at] ^= 1
+    action.action.proposal_response_payload = bytes(raw)
+
+
+def test_a_changed_byte_breaks_the_chain_of_blocks(record):
+    blocks = copies(record)
+    blocks[3].data.data[0] += b"x"
+    assert any("block 3: expected data" in line for line in differences(with_ledger(record, blocks)))
+
+
+def test_blocks_in_another_order_or_missing(record):
+    blocks = copies(record)
+    blocks[2], blocks[3] = blocks[3], blocks[2]
+    assert any("block 2: expected this number, got 3" in line for line in differences(with_ledger(record, blocks)))
+    del blocks[2]
+    assert any("expected it on" in line for line in differences(with_ledger(record, blocks)))
+
+
+@pytest.mark.parametrize(
+    ("change", "signs", "expected"),
+    [
+        (no_second_endorser, False, "signature: expected one that verifies"),
+        (no_second_endorser, True, "expected what the policy of membership 1 asks, got ['Org1MSP.peer']"),
+        (one_endorser_twice, True, "expected each endorser once"),
+        (spoilt_answer, True, "signature: expected one that verifies"),
+    ],
+)
+def test_a_rewritten_ledger(record, alice, change, signs, expected):
+    """All hashes are right again, and the creator may play along: the organisations' peers have not."""
+    blocks = rewritten(copies(record), b"Submit", change, alice if signs else None)
+    assert any(expected in line for line in differences(with_ledger(record, blocks)))
+
+
+def test_a_transaction_that_is_called_invalid(record):
+    """Verdicts are in no signature: what followed has read what this one wrote."""
+    blocks = copies(record)
+    at, number = first(blocks, b"Tick")
+    flags = bytearray(blocks[at].metadata.metadata[common.TRANSACTIONS_FILTER])
+    flags[number] = transaction.MVCC_READ_CONFLICT
+    blocks[at].metadata.metadata[common.TRANSACTIONS_FILTER] = bytes(flags)
+    found = differences(with_ledger(record, blocks))
+    assert any("version of tick" in line for line in found)
+    assert any("height: expected 2, got 3" in line for line in found)
+
+
+def test_a_ledger_that_ends_too_early(record):
+    at = len(record.fabric.blocks) // 2
+    found = differences(with_ledger(record, record.fabric.blocks[:at]))
+    assert any("end of the ledger" in line for line in found)
+
+
+def test_without_the_ledger_it_says_what_it_has_not_checked(record):
+    (found,) = audit([replace(record, fabric=None)])
+    assert found.differences == []
+    assert found.notes == ["endorsements and signatures: the ledger was not read"]
+
+
+# Members
+
+
+def test_members_by_the_cryptography_package_agree_with_the_light_client_s():
+    """The same verdicts as `fabric_wire.msp` on its own fixtures: a peer of the organisation, one of another."""
+    asked = Membership(write_members(members_of(1, BOTH, ORG1, ORG2)))
+    one, two, stranger = peers(ORG1, ORG2, ORG3)
+    payload = b"payload"
+    both = [(item.endorser, item.signature) for item in (one.endorse(payload), two.endorse(payload))]
+    asked.require_endorsed(payload, both, START_NS)
+    asked.require_endorsed(payload, both[::-1], START_NS)
+    for few in ([], both[:1]):
+        with pytest.raises(DoubtError, match="expected what the policy"):
+            asked.require_endorsed(payload, few, START_NS)
+    foreign = stranger.endorse(payload)
+    with pytest.raises(DoubtError, match="Org3MSP: expected a certificate under its roots"):
+        asked.require_endorsed(payload, [*both[:1], (foreign.endorser, foreign.signature)], START_NS)
+    with pytest.raises(DoubtError, match="expected a certificate in force"):
+        asked.require_endorsed(payload, both, START_NS + 10**9 * 86_400 * 365 * 100)
+
+
+@pytest.mark.parametrize(
+    ("policy", "satisfied"),
+    [
+        ("OR('Org1MSP.peer', 'Org2MSP.peer')", True),
+        ("OutOf(2, 'Org1MSP.peer', 'Org2MSP.peer', 'Org3MSP.peer')", True),
+        ("AND('Org1MSP.member', 'Org2MSP.member')", True),
+        ("AND('Org1MSP.peer', 'Org1MSP.peer')", False),
+        ("AND('Org1MSP.admin', 'Org2MSP.peer')", False),
+        ("AND('Org1MSP.peer', OR('Org2MSP.admin', 'Org3MSP.peer'))", False),
+    ],
+)
+def test_policies(policy, satisfied):
+    record = fabric_client.Membership(version=1)
+    record.CopyFrom(write_members(members_of(1, policy, ORG1, ORG2, ORG3)))
+    endorsements = [(e.endorser, e.signature) for e in (signer.endorse(b"p") for signer in peers(ORG1, ORG2))]
+    if satisfied:
+        Membership(record).require_endorsed(b"p", endorsements, START_NS)
+    else:
+        with pytest.raises(DoubtError, match="expected what the policy"):
+            Membership(record).require_endorsed(b"p", endorsements, START_NS)
+
+
+def test_nothing_of_the_chain_judges_its_ledger():
+    program = "import sys, bsmg.audit.fabric.check as c; print([m for m in sys.modules if 'fabric_wire.x509' in m])"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
