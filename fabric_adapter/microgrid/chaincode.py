@@ -4,6 +4,8 @@ Genesis DOCUMENT      once: writes the first state, tick 1
 Submit BODY           a TxBody of the creator's; tried on the image, then put under `inbox/`
 Tick ARGS             the writer's: executes waiting transactions as a block
 Attest ARGS           endorsed and never submitted: what light clients elsewhere believe
+Approve RECORD        an administrator's yes to the next membership
+Adopt RECORD          writes the next membership when enough organisations approved it
 Query PATH REQUEST    evaluated: the modules' query methods on the last tick
 Load                  evaluated: reads the image off the ledger
 
@@ -19,13 +21,11 @@ from threading import Lock
 
 from cosmos_wire.errors import BsmgError, ChainError, ToolError
 from cosmos_wire.protos import fabric_microgrid
-from fabric_adapter.microgrid import layout
+from fabric_adapter.microgrid import layout, membership
 from fabric_adapter.microgrid.errors import (
     AlreadyFounded,
     InvalidCall,
     NoImageError,
-    NotFounded,
-    NotWriter,
     WrongTickHeight,
     WrongTickTime,
 )
@@ -35,11 +35,10 @@ from fabric_adapter.microgrid.machine import InboxTx, Machine, Made, Waiting
 from fabric_adapter.microgrid.queries import answer
 from fabric_adapter.stub import FAILED, REFUSED, Response, Stub
 from fabric_wire import strict
-from fabric_wire.msp import Role, require_member
-from fabric_wire.x509 import read_identity
+from fabric_wire.msp import Role
 from ibc_core.fabric import records
-from ibc_core.fabric.membership import Members, read_members
-from ibc_core.fabric.records import Membership, Scope, TickRecord
+from ibc_core.fabric.membership import read_members
+from ibc_core.fabric.records import Scope, TickRecord
 from ibc_core.host import BlockEnv
 from microgrid.state_api import STORES
 
@@ -70,6 +69,8 @@ class MicrogridChaincode:
             b"Submit": (self.submit, 1),
             b"Tick": (self.tick, 1),
             b"Attest": (self.attest, 1),
+            b"Approve": (self.approve, 1),
+            b"Adopt": (self.adopt, 1),
             b"Query": (self.query, 2),
             b"Load": (self.load, 0),
         }
@@ -104,7 +105,7 @@ class MicrogridChaincode:
         if stub.get_state(layout.GENESIS) is not None:
             raise AlreadyFounded("expected a channel without genesis, got a second one")
         doc = read_genesis(document)
-        _require_writer(stub, read_members(doc.membership))
+        membership.creator(stub, read_members(doc.membership), *WRITERS)
         ahead_ns = doc.time_ns - self._clock()
         if ahead_ns > CLOCK_SKEW_NS:
             raise WrongTickTime(f"genesis time: expected at most {CLOCK_SKEW_NS} ns ahead, got {ahead_ns} ns")
@@ -135,12 +136,13 @@ class MicrogridChaincode:
         if len(args.tx_ids) > LISTED_MAX or len(set(args.tx_ids)) != len(args.tx_ids):
             raise InvalidCall(f"expected at most {LISTED_MAX} transactions, each once, got {len(args.tx_ids)}")
         last = layout.read_tick(stub.get_state(records.TICK))
-        _require_writer(stub, _members(stub, last.membership_version))
+        membership.creator(stub, membership.in_force(stub, last.membership_version), *WRITERS)
         self._require_next(last, args.height, stub.timestamp_ns)
         state = self._image.at(last)
         if state is None:
             raise NoImageError(f"another state than that of tick {last.height}")
-        record = TickRecord(height=args.height, time_ns=stub.timestamp_ns, membership_version=_newest(stub, last))
+        version = membership.newest(stub, last)
+        record = TickRecord(height=args.height, time_ns=stub.timestamp_ns, membership_version=version)
         made = self._machine.tick(state, record, _waiting(stub, args))
         for tx_id in made.event.tx_ids:
             stub.del_state(layout.inbox_key(tx_id))
@@ -165,6 +167,16 @@ class MicrogridChaincode:
             stub.put_state(write.key, write.value)
         return b""
 
+    def approve(self, stub: Stub, data: bytes) -> bytes:
+        """An organisation's yes to the next membership."""
+        membership.approve(stub, data)
+        return b""
+
+    def adopt(self, stub: Stub, data: bytes) -> bytes:
+        """The next membership, approved by enough."""
+        membership.adopt(stub, data)
+        return b""
+
     def query(self, stub: Stub, path: bytes, request: bytes) -> bytes:
         """Answer from the last tick."""
         return answer(self._machine.modules, self._current(stub), path, request)
@@ -183,32 +195,6 @@ class MicrogridChaincode:
             found = self._image.at(record) or state_of(record, {name: store_of(_scan(stub, name)) for name in STORES})
         self._image.load(found)
         return found
-
-
-def _require_writer(stub: Stub, members: Members) -> None:
-    """Raise unless the creator is a peer or an administrator of a member organisation."""
-    identity = read_identity(stub.creator)
-    try:
-        member = require_member(members.msps, identity, stub.timestamp_ns)
-    except ChainError as error:
-        raise NotWriter(f"{identity.msp_id}: {error}") from error
-    if member.role not in WRITERS:
-        role = "none" if member.role is None else member.role.value
-        raise NotWriter(f"role of {member.certificate.name}: expected peer or admin, got {role}")
-
-
-def _members(stub: Stub, version: int) -> Members:
-    """The membership in force."""
-    found = stub.get_state(records.membership_key(version))
-    if found is None:
-        raise NotFounded(f"expected membership {version} on the ledger, got none")
-    return read_members(Membership.FromString(found))
-
-
-def _newest(stub: Stub, last: TickRecord) -> int:
-    """Version of the membership that is in force from this tick on: the next one as soon as it is there."""
-    following = last.membership_version + 1
-    return last.membership_version if stub.get_state(records.membership_key(following)) is None else following
 
 
 def _waiting(stub: Stub, args: TickArgs) -> Iterator[Waiting]:

@@ -6,6 +6,7 @@
 | `inbox/<transaction id>` | InboxTx that waits for a Tick |
 | `tick` | TickRecord of the last one |
 | `membership/<version, 16 hex digits>` | Membership |
+| `approval/<version>/<MSP id>` | an organisation's yes to the next Membership |
 | `genesis` | JSON: chain id, SHA-256 of the document |
 """
 
