@@ -43,7 +43,7 @@ UPDATED = f"/{client_tx.MsgUpdateClientResponse.DESCRIPTOR.full_name}"
 InboxTx = fabric_microgrid.InboxTx
 TickEvent = fabric_microgrid.TickEvent
 
-TX_GAS_MAX = 60_000_000  # a client update and 50 packets take a third
+TX_GAS_MAX = 60_000_000  # a client update and 50 packets take 2.4 million
 TX_OUTPUT_BYTES_MAX = 1 << 20  # events and state changes of one transaction
 TICK_TXS_MAX = 1_000  # when one of these is used up, the other transactions wait for the next Tick
 TICK_GAS_MAX = 300_000_000
