@@ -1,6 +1,7 @@
 # Everything a person types. `make setup` is quick when nothing is missing, so the other targets simply ask for it.
 SHELL := /bin/bash
 SLOTS ?= 96
+FABRIC ?= none
 PY := .venv/bin/python
 PYTEST := $(PY) -m pytest -q
 
@@ -39,7 +40,7 @@ interop: setup
 	@$(PYTEST) -m "interop or e2e" tests/interop
 
 demo: setup
-	@.venv/bin/bsmg demo --slots $(SLOTS)
+	@.venv/bin/bsmg demo --slots $(SLOTS) --fabric $(FABRIC)
 
 bench: setup
 	@$(PY) -m bench

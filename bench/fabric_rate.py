@@ -35,7 +35,7 @@ from fabric_adapter.network.plan import EMBEDDED, REAL, Home, Wish
 from fabric_adapter.proposal import Options as CallOptions
 from processes.files import read_json
 
-MakeArgs = Callable[[int], Sequence[bytes]]
+MakeArgs = Callable[[int, int], Sequence[bytes]]  # number of the transaction, number of the caller
 SECONDS, CONCURRENT = 20.0, 200
 WARM_UP_S = 3.0
 VALUE = "v" * 100
@@ -63,21 +63,22 @@ class Tally:
 
 def bare_put(run: str) -> MakeArgs:
     """One key of its own, 100 bytes: nothing is read, nothing conflicts."""
-    return lambda number: text_args("put", f"{PREFIX}/{run}/{number:08}", VALUE)
+    return lambda number, _: text_args("put", f"{PREFIX}/{run}/{number:08}", VALUE)
 
 
 async def closed_loop(clients: Sequence[Gateway], chaincode: str, make: MakeArgs, options: Options) -> Tally:
     """Keep `concurrent` transactions under way for the warm-up and the measured time."""
     tally, until = Tally(), time.monotonic() + WARM_UP_S + options.seconds
 
-    async def caller(client: Gateway) -> None:
+    async def call(caller: int) -> None:
+        client = clients[caller % len(clients)]
         while time.monotonic() < until:
             begun, number = time.monotonic(), next(tally.numbers)
             tally.sent += 1
-            await client.transact(chaincode, make(number))
+            await client.transact(chaincode, make(number, caller))
             tally.ended_s.append((time.monotonic(), time.monotonic() - begun))
 
-    await asyncio.gather(*(caller(clients[number % len(clients)]) for number in range(options.concurrent)))
+    await asyncio.gather(*(call(caller) for caller in range(options.concurrent)))
     return tally
 
 
