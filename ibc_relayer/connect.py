@@ -10,13 +10,15 @@ from bsmg.client.comet import CometClient, Endpoints
 from bsmg.client.credential import member
 from bsmg.client.fabric import FabricClient, FabricEndpoints
 from bsmg.client.feed import BlockRecord, Head
+from bsmg.client.lane import Lane
+from cosmos_wire.errors import ToolError
 from ibc_core.fabric.wire import EndorsedPayload
 from ibc_relayer.batch import Limits
 from ibc_relayer.chain import Party
 from ibc_relayer.client_chain import ClientChain
 from ibc_relayer.client_types import NS
 from ibc_relayer.cometbft import CometProver, block_limits
-from ibc_relayer.config import COMETBFT, FABRIC_KINDS, ChainConfig
+from ibc_relayer.config import COMETBFT, FABRIC_KINDS, TRUSTING_PERIOD_S, ChainConfig
 from ibc_relayer.fabric import FabricProver, Wish
 
 
@@ -45,8 +47,7 @@ class CometConnection:
         """Chain, prover, limits."""
         block = await block_limits(self.client.rpc, (await self.client.head()).height)
         lane = self.client.lane(self.config.signing_key(), self.config.fees_within(block.max_gas))
-        party = Party(chain=ClientChain(self.client, lane), prover=CometProver(self.client))
-        return party, self.config.limits.within(block.max_bytes)
+        return party_of(self.client, lane), self.config.limits.within(block.max_bytes)
 
 
 class FabricConnection:
@@ -68,9 +69,8 @@ class FabricConnection:
 
     async def party(self) -> tuple[Party, Limits]:
         """Chain, prover, limits."""
-        chain = ClientChain(self.client, self.client.lane(self.identity))
-        prover = FabricProver(ClientLedger(self.client), self.config.fabric.trusting_period_s * NS)
-        return Party(chain=chain, prover=prover), self.config.limits
+        lane = self.client.lane(self.identity)
+        return party_of(self.client, lane, self.config.fabric.trusting_period_s), self.config.limits
 
 
 class ClientLedger:
@@ -94,6 +94,16 @@ class ClientLedger:
             wish.paths, tick=wish.tick, membership_version=wish.membership_version, msp_ids=wish.msp_ids
         )
         return made.endorsed
+
+
+def party_of(client: ChainClient, lane: Lane, trusting_period_s: int = TRUSTING_PERIOD_S) -> Party:
+    """A side of a path, of a client and a lane of it; `trusting_period_s` of a new client of a Fabric microgrid."""
+    chain = ClientChain(client, lane)
+    if isinstance(client, CometClient):
+        return Party(chain=chain, prover=CometProver(client))
+    if isinstance(client, FabricClient):
+        return Party(chain=chain, prover=FabricProver(ClientLedger(client), trusting_period_s * NS))
+    raise ToolError(f"{client.chain_id}: expected a chain of kind {', '.join(CONNECTIONS)}, got {client.kind}")
 
 
 CONNECTIONS: Mapping[str, type[Connection]] = {

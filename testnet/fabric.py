@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -209,7 +210,9 @@ async def begin(home: Home, made: MadeFabric) -> None:
     """Join peers and chaincode where they are real, then give the chaincode its genesis: the tick of height 1."""
     package_id = read_json(made.home.document)["package_id"]
     await back_end(made.chain.kind).join(made.home, made.network, package_id)
-    doc = json.loads(home.genesis(made.chain.id).read_text(encoding="utf-8"))
+    doc = dict(read_json(home.genesis(made.chain.id)))
+    doc["genesis_time"] = genesis_time(int(time.time() * 1000))  # endorsers refuse one that lies far from their clocks
+    write_json(home.genesis(made.chain.id), doc)
     args = (b"Genesis", json.dumps(doc, separators=(",", ":")).encode())
     async with admin.gateway(made.home, made.network, made.network.peers[0]) as client:
         await client.transact(made.network.wish.chaincode, args)

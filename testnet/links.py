@@ -21,6 +21,7 @@ from testnet.keys import account_file
 from testnet.nodes import RELAYER_ROUND, hash_seed
 from testnet.topology import Link, Relayers, Topology
 
+TRUSTING_NUM, TRUSTING_DEN = 2, 3  # of unbonding, as for clients of CometBFT chains
 HASH_SEED_BASE = 1 << 16  # above those of the nodes
 
 
@@ -62,6 +63,7 @@ certificate = "{account.certificate}"
 key = "{account.key}"
 channel = "{made.network.wish.channel}"
 chaincode = "{made.network.wish.chaincode}"
+trusting_period_s = {max(1, made.chain.unbonding_s * TRUSTING_NUM // TRUSTING_DEN)}
 max_msgs = {max_msgs}
 """
 

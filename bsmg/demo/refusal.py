@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import asyncio
 
-from bsmg.client.comet import CometClient
-from bsmg.client.lane import SigningLane, TxOutcome
+from bsmg.client.lane import TxOutcome
 from bsmg.demo.day import Refusal
 from bsmg.demo.outage import RELAYER
 from bsmg.demo.scene import Scene, Way
 from cosmos_wire.errors import ToolError
 from cosmos_wire.protos import channel_tx
-from ibc_relayer.chain import Party
-from ibc_relayer.client_chain import ClientChain
 from ibc_relayer.clients import ground
-from ibc_relayer.cometbft import CometProver
+from ibc_relayer.connect import party_of
 from ibc_relayer.events import Sent, facts
 from ibc_relayer.messages import messages, needed
 from ibc_relayer.plan import Action, Packet, Step
@@ -72,7 +69,7 @@ async def _fresh_packet(scene: Scene, way: Way) -> Packet:
 
 
 async def _offer(scene: Scene, packet: Packet, way: Way) -> tuple[TxOutcome, TxOutcome]:
-    source, target = _party(scene, way.near.chain_id), _party(scene, way.far.chain_id)
+    source, target = (party_of(scene.chains[end.chain_id], scene.faucets[end.chain_id]) for end in (way.near, way.far))
     head = await source.chain.head()
     step = Step(action=Action.RECV, side=1, end=packet.destination, peer=packet.source, ordered=False, packet=packet)
     base = await ground(target, source, way.far.client_id, head.height + source.prover.lag, needed([step]))
@@ -89,10 +86,3 @@ def with_a_bit_changed(message: channel_tx.MsgRecvPacket) -> channel_tx.MsgRecvP
     proof[len(proof) // 2] ^= 1
     forged.proof_commitment = bytes(proof)
     return forged
-
-
-def _party(scene: Scene, chain_id: str) -> Party:
-    client, lane = scene.chains[chain_id], scene.faucets[chain_id]
-    if not isinstance(client, CometClient) or not isinstance(lane, SigningLane):
-        raise ToolError(f"forged proof: expected a link of CometBFT chains, got {chain_id}")
-    return Party(chain=ClientChain(client, lane), prover=CometProver(client))
