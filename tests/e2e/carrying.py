@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from cosmos_wire.protos import Message, channel_query, channel_tx
 from ibc_relayer.chain import Party
-from ibc_relayer.client_chain import ClientChain
-from ibc_relayer.clients import ground
-from ibc_relayer.cometbft import CometProver
+from ibc_relayer.clients import Ground, ground
+from ibc_relayer.connect import party_of
 from ibc_relayer.events import Acked, Sent, facts
 from ibc_relayer.messages import messages, needed
 from ibc_relayer.plan import Action, Packet, Step
@@ -15,7 +14,7 @@ from tests.e2e.net import Side, TxOutcome
 
 def party(side: Side) -> Party:
     """The side as a relayer sees it, signing with the faucet's key."""
-    return Party(chain=ClientChain(side.client, side.faucet), prover=CometProver(side.client))
+    return party_of(side.client, side.faucet)
 
 
 def packet_of(outcome: TxOutcome) -> Packet:
@@ -28,6 +27,12 @@ def ack_of(outcome: TxOutcome) -> bytes:
     """The acknowledgement that a transaction wrote."""
     assert outcome.ok, outcome.log
     return next(fact.ack for fact in facts(outcome.events) if isinstance(fact, Acked))
+
+
+async def grounded(host: Side, subject: Side) -> Ground:
+    """What would bring the client on `host` up to date; nothing is submitted."""
+    here, there = party(host), party(subject)
+    return await ground(here, there, host.end.client_id, (await subject.client.head()).height + there.prover.lag)
 
 
 async def message(action: Action, packet: Packet, host: Side, subject: Side, ack: bytes = b"") -> Message:

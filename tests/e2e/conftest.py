@@ -1,4 +1,5 @@
-"""One testnet of two chains with four validators each and two relayers, up once, down whatever happens.
+"""One testnet of two chains with four validators each and two relayers, up once, down whatever happens; and one of a
+chain on CometBFT and one on Fabric.
 
 BSMG_E2E_HOME names a testnet of that topology which is up already: for work on these tests.
 """
@@ -10,13 +11,14 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
 import pytest
 
 from testnet.files import Home
-from tests.e2e.net import Net, topology_file
+from tests.e2e.net import TOPOLOGY, A, B, C, F, Net, mixed_topology, topology_file
 
 
 def bsmg(*arguments: str) -> str:
@@ -27,8 +29,29 @@ def bsmg(*arguments: str) -> str:
     return done.stdout
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The mixed network comes first and is down before the other one is up: two cores carry one at a time."""
+    items.sort(key=lambda item: "mixed" not in getattr(item, "fixturenames", ()))
+
+
 def _end_session(number: int, _: FrameType | None) -> None:
     pytest.exit(f"ended by signal {number}", returncode=1)
+
+
+@contextmanager
+def running(folder: Path, topology: str, ends: tuple[str, str]) -> Iterator[Net]:
+    """A testnet of a topology, down whatever happens."""
+    home = Home(folder / "net")
+    before = signal.signal(signal.SIGTERM, _end_session)  # else nobody would end the testnet
+    try:
+        file = str(topology_file(folder, topology))
+        bsmg("testnet", "up", "--detach", "--home", str(home.path), "--topology", file)
+        yield Net(home=home, ends=ends)
+    finally:
+        if home.specs.exists():
+            bsmg("testnet", "down", "--home", str(home.path))
+        signal.signal(signal.SIGTERM, before)
 
 
 @pytest.fixture(scope="session")
@@ -36,13 +59,21 @@ def net(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Net]:
     if "BSMG_E2E_HOME" in os.environ:
         yield Net(home=Home(Path(os.environ["BSMG_E2E_HOME"])))
         return
-    home = Home(tmp_path_factory.mktemp("e2e") / "net")
-    before = signal.signal(signal.SIGTERM, _end_session)  # else nobody would end the testnet
-    try:
-        topology = str(topology_file(home.path.parent))
-        bsmg("testnet", "up", "--detach", "--home", str(home.path), "--topology", topology)
-        yield Net(home=home)
-    finally:
-        if home.specs.exists():
-            bsmg("testnet", "down", "--home", str(home.path))
-        signal.signal(signal.SIGTERM, before)
+    with running(tmp_path_factory.mktemp("e2e"), TOPOLOGY, (A, B)) as made:
+        yield made
+
+
+KINDS = (
+    pytest.param("fabric-embedded", marks=pytest.mark.e2e),
+    pytest.param("fabric", marks=pytest.mark.fabric),
+)
+
+
+@pytest.fixture(scope="session", params=KINDS)
+def mixed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Net]:
+    """A chain on CometBFT and one on Fabric; BSMG_MIXED_HOME names one that is up already."""
+    if "BSMG_MIXED_HOME" in os.environ:
+        yield Net(home=Home(Path(os.environ["BSMG_MIXED_HOME"])), ends=(C, F))
+        return
+    with running(tmp_path_factory.mktemp("mixed"), mixed_topology(request.param), (C, F)) as made:
+        yield made

@@ -18,13 +18,16 @@ from cosmos_wire.address import to_bech32
 from cosmos_wire.protos import bank_query, channel_query, coin, transfer_tx
 from ibc_core.host import Event
 from processes import control
+from processes.watch import POLL_S
 from testnet import lifecycle
 from testnet.files import Home
 
 A, B = "mga-1", "mgb-1"
+C, F = "mgc-1", "mgf-1"
 RELAYERS = ("relayer-0", "relayer-1")
 TRANSFER, TRADE = "transfer", "trade"
 WINDOW_MS = 80_000  # T_act - T_gate = 130 permille of it has to hold five blocks
+MIXED_WINDOW_MS = 60_000
 VERSIONS_KEPT = 60  # on the second chain, so that tests see heights pruned
 TOPOLOGY = f"""
 [[chain]]
@@ -71,6 +74,10 @@ class Net:
         """SIGKILL nodes, relayers or single processes."""
         for name in names:
             await asyncio.to_thread(control.kill, self.home, name)
+
+    async def freeze(self, name: str) -> None:
+        """SIGSTOP a process."""
+        await asyncio.to_thread(control.freeze, self.home, name)
 
     async def restart(self, *names: str) -> None:
         """Thaw or start them again."""
@@ -143,17 +150,28 @@ class Side:
 
 @asynccontextmanager
 async def opened(net: Net, node: int = 0) -> AsyncIterator[tuple[Side, Side]]:
-    """Both chains through one of their nodes."""
+    """Both chains through one of their nodes, the last where there are not so many."""
     file = net.file
     link = file.link(*net.ends)
-    clients = [ChainClient.of(file.chain(chain_id), node) for chain_id in net.ends]
+    infos = [file.chain(chain_id) for chain_id in net.ends]
+    clients = [ChainClient.of(info, min(node, len(info.nodes) - 1)) for info in infos]
     try:
         for client in clients:
-            await client.connect()
+            await connected(client)
         yield tuple(_side(file, end, client) for end, client in zip((link.a, link.b), clients, strict=True))
     finally:
         for client in clients:
             await client.close()
+
+
+async def connected(client: ChainClient) -> ChainClient:
+    """Connect to a node, which may have been restarted a moment ago."""
+    async with asyncio.timeout(HANG_S):
+        while True:
+            try:
+                return await client.connect()
+            except NodeError:
+                await asyncio.sleep(POLL_S)
 
 
 def _side(file: TestnetFile, end: LinkEnd, client: ChainClient) -> Side:
@@ -242,9 +260,32 @@ async def conserved(source: Side, target: Side) -> bool:
     return escrowed == await target.supply(voucher(target, source.denom))
 
 
-def topology_file(folder: Path) -> Path:
+def topology_file(folder: Path, text: str) -> Path:
     """The topology as `bsmg testnet up` reads it."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "e2e.toml"
-    path.write_text(TOPOLOGY, encoding="utf-8")
+    path.write_text(text, encoding="utf-8")
     return path
+
+
+def mixed_topology(kind: str) -> str:
+    """One chain on CometBFT, of four validators beside a real Fabric network, and one on Fabric."""
+    validators = {"fabric": 4}.get(kind, 1)
+    return f"""
+[[chain]]
+id = "{C}"
+kind = "cometbft"
+validators = {validators}
+cells = 2
+gates = {{ window_min_ms = {MIXED_WINDOW_MS} }}
+[[chain]]
+id = "{F}"
+kind = "{kind}"
+cells = 2
+gates = {{ window_min_ms = {MIXED_WINDOW_MS} }}
+[[link]]
+a = "{C}"
+b = "{F}"
+[relayer]
+clear_interval_s = 5
+"""

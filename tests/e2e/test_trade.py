@@ -201,6 +201,11 @@ async def next_slot(side: Side) -> int:
 
 
 async def test_a_trade_each_way_settles_to_the_unit(net: Net) -> None:
+    await trade_each_way(net)
+
+
+async def trade_each_way(net: Net) -> None:
+    """One deal in full with the pay forwarded, one short with a fine."""
     async with opened(net) as (a, b):
         await quiet(a, b, port=TRADE)
         before = await money(a, b), await money(b, a)

@@ -20,7 +20,8 @@ def ports_of(net: Net) -> list[int]:
         address
         for chain in net.file.chains
         for node in chain.nodes
-        for address in (node.rpc, node.grpc, node.rest, node.p2p, node.metrics)
+        for address in (node.rpc, node.grpc, node.rest, node.p2p, node.metrics, node.peer)
+        if address
     ]
     listeners += [relayer.metrics for relayer in net.file.relayers]
     return [int(re.findall(r":(\d+)", text)[-1]) for text in listeners]
@@ -45,10 +46,15 @@ def mention(folder: Path) -> list[str]:
 
 
 def test_down_leaves_no_process_and_no_port(net: Net) -> None:
+    leaves_nothing(net, processes=2 * 4 * 3 + 2)
+
+
+def leaves_nothing(net: Net, processes: int) -> None:
+    """Bring a testnet down and look for what it had: its processes (beside the supervisor) and its ports."""
     assert control.is_running(net.home)
     known, ports, folder = control.recorded(net.home), ports_of(net), net.home.path
     alive = [identity for identity in known if procfs.is_alive(identity)]
-    assert len(alive) == 1 + 2 * 4 * 3 + 2  # after all that was killed before
+    assert len(alive) == 1 + processes  # after all that was killed before
     assert all(listens(port) for port in ports)
     assert len(mention(folder)) >= len(alive)
     bsmg("testnet", "down", "--home", str(folder))
