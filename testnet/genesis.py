@@ -28,9 +28,6 @@ BLOCK_BYTES_MAX = 4 << 20
 DISPLAY_EXPONENT = 10  # base units are 1e-10 token
 FAUCET, UTILITY, CELL, RELAYER, BALANCING = 10**18, 10**18, 10**16, 10**15, 10**18
 BLOCKS_A_DAY_MAX = 172_800  # two a second; evidence stays valid for at least this many blocks a day of unbonding
-LEAD_MS = (
-    30_000  # chains and channels are ready this long after genesis on two cores; bids of slot 0 still come in time
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,15 +76,15 @@ def market_params(chain: Chain, utility: str, start_ms: int) -> market.Params:
     params.k_num, params.k_den = own.k_num, own.k_den
     params.floor_e4, params.cap_e4 = own.fit_e4, own.cap_e4
     params.down_e4, params.up_e4 = min(params.down_e4, own.fit_e4), max(params.up_e4, own.cap_e4)
-    params.first_slot = first_slot(params, start_ms)
+    params.first_slot = first_slot(params, start_ms + chain.lead_ms)
     check_params(params)
     return params
 
 
-def first_slot(params: market.Params, start_ms: int) -> int:
-    """The first slot whose bidding starts after the chain is up, so that the first slots trade like all others."""
-    slot = start_ms // params.slot_ms
-    while gate_ms(params, slot, Gate.BID) < start_ms + LEAD_MS:
+def first_slot(params: market.Params, up_ms: int) -> int:
+    """The first slot whose bidding starts after everything is up, so that the first slots trade like all others."""
+    slot = up_ms // params.slot_ms
+    while gate_ms(params, slot, Gate.BID) < up_ms:
         slot += 1
     return slot
 

@@ -36,6 +36,8 @@ INDEXERS = ("kv", "null")
 MECHANISMS = ("UNIFORM_K", "TRADE_REDUCTION", "PAY_AS_BID")
 GATE_NAMES = ("OPEN", "BID", "CLEAR", "SECURE", "SEAL", "METER_CLOSE", "SETTLE", "CLOSE")
 HOUR_MS = 3_600_000
+LEAD_MS = 30_000  # two linked chains and their channels are ready this long after genesis on two cores
+LEAD_STEP_MS = 8_000  # a chain or a link more
 PRODUCTION_SLOT_MS = 900_000
 SHORT_WINDOW_LINKED_MS, SHORT_WINDOW_ALONE_MS = 120_000, 12_000
 VALIDATORS_MAX, ORGANISATIONS_MAX, CELLS_MAX, RELAYERS_MAX, CHAINS_MAX = 100, 16, 10_000, 16, 200
@@ -84,6 +86,7 @@ class Chain:
     versions_kept: int = 1000
     indexer: str = "kv"
     cells: int = 0  # 0: all of the profile's
+    lead_ms: int = LEAD_MS  # from genesis until everything is up: the first slot's bidding comes after it
     organisations: int = 2  # of a Fabric chain; each has a peer and a node front
 
     @property
@@ -177,7 +180,8 @@ def parse_topology(text: str, where: str) -> Topology:
     links = tuple(_link(Table(item, f"{where}: link {n}")) for n, item in enumerate(top.tables("link"), 1))
     linked = {end for link in links for end in (link.a, link.b)}
     tables = [Table(item, f"{where}: chain {n}") for n, item in enumerate(top.tables("chain"), 1)]
-    chains = tuple(_chain(table, table.doc.get("id") in linked) for table in tables)
+    lead_ms = LEAD_MS + LEAD_STEP_MS * (max(0, len(tables) - 2) + max(0, len(links) - 1))
+    chains = tuple(replace(_chain(table, table.doc.get("id") in linked), lead_ms=lead_ms) for table in tables)
     topology = Topology(chains=chains, links=links, relayer=_relayer(top.table("relayer")))
     _check_whole(topology, where)
     return topology

@@ -50,6 +50,7 @@ ON_FABRIC = """
 id = "mgf-1"
 kind = "{kind}"
 profile = "windy"
+cells = 10
 {window}
 [[link]]
 a = "mga-1"
@@ -175,8 +176,9 @@ async def _events(scene: Scene, home: Home, progress: Progress) -> Outage:
 
 async def _round_trip(scene: Scene, progress: Progress) -> None:
     """Tokens of each chain go to every other that it is linked with."""
-    for way in scene.ways():
-        await scene.send(way, TOKENS, await scene.time_ms(way.far.chain_id) + TRANSFER_TIMEOUT_MS)
+    ways = scene.ways()
+    times_ms = [await scene.time_ms(way.far.chain_id) + TRANSFER_TIMEOUT_MS for way in ways]
+    await asyncio.gather(*(scene.send(way, TOKENS, at) for way, at in zip(ways, times_ms, strict=True)))
     progress.say("tokens of each chain are on their way to the others")
 
 

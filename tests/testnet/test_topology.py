@@ -42,6 +42,12 @@ def test_a_chain_on_fabric_has_organisations(kind: str) -> None:
     assert not parsed(CHAIN).chains[0].on_fabric
 
 
+def test_a_larger_testnet_has_more_time_to_come_up() -> None:
+    two, three = parsed(CHAIN + OTHER + LINK), parsed(CHAIN + OTHER + FABRIC + LINK + LINK.replace("mgb", "mgf"))
+    assert {chain.lead_ms for chain in two.chains} == {30_000}
+    assert {chain.lead_ms for chain in three.chains} == {46_000}
+
+
 def test_relayers_may_be_given_instead_of_the_files() -> None:
     assert load_topology(None, 0).relayer.count == 0
 
