@@ -27,7 +27,7 @@ MAY_IMPORT = {
     "bsmg.audit": {WIRE, FABRIC, CLIENT},  # a sceptic shares no code with the chain, only what is on the wire
     "bsmg.market": {WIRE, "energy"},
     "bsmg.cli": CLIENT_SIDE | {"bsmg.demo", "bsmg.audit", "bsmg.market"},
-    "bench": CLIENT_SIDE,
+    "bench": CLIENT_SIDE | {"bsmg.demo"},
     "tools": {WIRE, FABRIC, CORE, "energy", "microgrid", "abci_app"},
 }
 OUTSIDE_WORLD = {
