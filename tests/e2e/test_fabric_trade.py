@@ -7,4 +7,4 @@ from tests.e2e.test_trade import trade_each_way
 
 
 async def test_a_trade_each_way_settles_to_the_unit(mixed: Net) -> None:
-    await trade_each_way(mixed)
+    assert len(await trade_each_way(mixed)) == 2

@@ -201,11 +201,11 @@ async def next_slot(side: Side) -> int:
 
 
 async def test_a_trade_each_way_settles_to_the_unit(net: Net) -> None:
-    await trade_each_way(net)
+    assert len(await trade_each_way(net)) == 2
 
 
-async def trade_each_way(net: Net) -> None:
-    """One deal in full with the pay forwarded, one short with a fine."""
+async def trade_each_way(net: Net) -> list[bytes]:
+    """One deal in full with the pay forwarded, one short with a fine; their contracts, with every amount checked."""
     async with opened(net) as (a, b):
         await quiet(a, b, port=TRADE)
         before = await money(a, b), await money(b, a)
@@ -242,6 +242,7 @@ async def trade_each_way(net: Net) -> None:
             assert settlement.basis == trade_packet.BASIS_AGREED
             for kind in ("trade_locked", "trade_committed", "trade_settled"):
                 assert await _has(deal.buyer, kind, ident), kind
+        return idents
 
 
 async def _has(side: Side, kind: str, ident: bytes) -> bool:
