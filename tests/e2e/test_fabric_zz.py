@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.e2e.conftest import bsmg
 from tests.e2e.net import C, F, Net, conserved, opened, quiet, transfer
-from tests.e2e.test_zz_down import leaves_nothing
+from tests.e2e.test_zz_down import left_behind
 
 PROCESSES = {"fabric-embedded": 1 * 3 + 1 + 2 + 1, "fabric": 4 * 3 + 4 + 2 + 1}
 
@@ -29,4 +29,4 @@ async def test_down_and_up_again(mixed: Net) -> None:
 
 
 def test_down_leaves_no_process_and_no_port(mixed: Net) -> None:
-    leaves_nothing(mixed, PROCESSES[mixed.file.chain(F).kind])
+    assert left_behind(mixed, PROCESSES[mixed.file.chain(F).kind]) == []
