@@ -24,6 +24,12 @@ def write(ctx: Context, slot: int, awards: Iterable[Award]) -> None:
         save(ctx, keys.award_key(slot, cell), pb.OrderAwards(awards=rows))
 
 
+def remove(ctx: Context, slot: int) -> None:
+    """Take a slot's awards away."""
+    for key in [key for key, _ in ctx.app.iterate(keys.awards_prefix(slot))]:
+        ctx.app.delete(key)
+
+
 def _row(award: Award) -> pb.OrderAward:
     row = pb.OrderAward(seq=award.order.seq, fill_mWh=award.fill_mWh, amount=str(award.amount))
     row.fee = str(award.fee) if award.fee else ""

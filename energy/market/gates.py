@@ -130,8 +130,8 @@ def _fire(ctx: Context, live: pb.Live, slot: int, gate: Gate) -> None:
 
 
 def _clear(ctx: Context, record: pb.Slot, _before: int) -> None:
-    result, record.schedule_hash = mechanism.run(ctx, record, {})
-    record.clearing.CopyFrom(result)
+    mechanism.run(ctx, record, {})
+    result = record.clearing
     ctx.events.emit(
         event(
             "slot_cleared",

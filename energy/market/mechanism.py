@@ -11,6 +11,7 @@ or the pool: bids are binding, so the market clears at prices that pay for thems
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from hashlib import sha256
 
 from cosmos_wire.protos import market as pb
@@ -82,16 +83,29 @@ def require_funded(ctx: Context, params: pb.Params) -> None:
         raise SubsidyNotFunded(f"the subsidy pool has to hold subsidy_max, {params.subsidy_max}, holds {held}")
 
 
-def run(ctx: Context, record: pb.Slot, caps: Caps) -> tuple[pb.Clearing, bytes]:
-    """Clear a slot's book under caps; returns the result and the hash of its schedule."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proposal:
+    """What clearing under some caps would give; nothing is written yet."""
+
+    clearing: pb.Clearing
+    schedule_hash: bytes
+    outcome: Outcome | None = None  # where awards have to be kept
+
+
+def run(ctx: Context, record: pb.Slot, caps: Caps) -> None:
+    """Clear a slot's book under caps."""
+    adopt(ctx, record, propose(ctx, record, caps))
+
+
+def propose(ctx: Context, record: pb.Slot, caps: Caps) -> Proposal:
+    """Work out a clearing without a change of state."""
     if fees.find(ctx, record.slot) is None and record.params.mechanism in MERGED:
         sides = read_side(ctx.app, record.slot, keys.BID), read_side(ctx.app, record.slot, keys.ASK)
-        return clear(sides, state.rules_of(record), caps)
+        merged, hashed = clear(sides, state.rules_of(record), caps)
+        return Proposal(clearing=merged, schedule_hash=hashed)
     cuts: list[pb.Cut] = []
     book = _book(ctx, record.slot, caps, cuts)
-    terms = _terms(ctx, record, book)
-    mechanism, outcome = _outcome(ctx, record, book, terms)
-    awards.write(ctx, record.slot, (*outcome.bids, *outcome.asks))
+    mechanism, outcome = _outcome(ctx, record, book, _terms(ctx, record, book))
     result = pb.Clearing(
         price_e4=outcome.price_e4,
         volume_mWh=outcome.volume_mWh,
@@ -99,11 +113,28 @@ def run(ctx: Context, record: pb.Slot, caps: Caps) -> tuple[pb.Clearing, bytes]:
         cuts=sorted(cuts, key=lambda cut: (cut.bus, cut.side)),
         explicit=True,
         grid_fees=str(outcome.fees),
-        subsidy=str(_subsidise(ctx, record, outcome)),
+        subsidy=str(max(0, -outcome.surplus)),
     )
     result.mechanism = pb.Mechanism.ValueType(mechanism)
-    hashed = ([Trade(award.order, award.fill_mWh) for award in side] for side in (outcome.bids, outcome.asks))
-    return result, schedule_hash(*hashed)
+    bids, asks = ([Trade(award.order, award.fill_mWh) for award in side] for side in (outcome.bids, outcome.asks))
+    return Proposal(clearing=result, schedule_hash=schedule_hash(bids, asks), outcome=outcome)
+
+
+def adopt(ctx: Context, record: pb.Slot, proposal: Proposal) -> None:
+    """Make a proposal the slot's clearing, in place of an earlier one: awards, and the subsidy in escrow."""
+    if record.clearing.explicit:
+        awards.remove(ctx, record.slot)
+    before, needed = stored(record.clearing.subsidy), stored(proposal.clearing.subsidy)
+    state.move(ctx, state.ESCROW, state.SUBSIDY, max(0, before - needed))
+    state.move(ctx, state.SUBSIDY, state.ESCROW, max(0, needed - before))
+    if needed != before:
+        record.escrow = str(stored(record.escrow) + needed - before)
+    record.clearing.CopyFrom(proposal.clearing)
+    record.schedule_hash = proposal.schedule_hash
+    if proposal.outcome is not None:
+        awards.write(ctx, record.slot, (*proposal.outcome.bids, *proposal.outcome.asks))
+    if proposal.clearing.mechanism != record.params.mechanism:
+        ctx.events.emit(event("mechanism_fallback", slot=record.slot, subsidy_max=record.params.subsidy_max))
 
 
 def _book(ctx: Context, slot: int, caps: Caps, cuts: list[pb.Cut]) -> Book:
@@ -148,21 +179,11 @@ def muda_seed(chain_id: str, slot: int) -> bytes:
 def _outcome(ctx: Context, record: pb.Slot, book: Book, terms: Terms) -> tuple[int, Outcome]:
     mechanism = record.params.mechanism
     outcome = CATALOGUE[NAMES[mechanism]].rule(book, terms)
-    held, limit = state.held(ctx, state.SUBSIDY), stored(record.params.subsidy_max)
-    if mechanism not in SUBSIDISED or -outcome.surplus <= min(held, limit):
-        return mechanism, outcome
-    ctx.events.emit(
-        event("mechanism_fallback", slot=record.slot, needed=-outcome.surplus, subsidy_max=limit, held=held)
-    )
-    return pb.MECHANISM_UNIFORM_K, uniform(book, terms)
-
-
-def _subsidise(ctx: Context, record: pb.Slot, outcome: Outcome) -> int:
-    """Move the deficit into the slot's escrow; what the factor leaves unused returns at settlement."""
-    amount = max(0, -outcome.surplus)
-    state.move(ctx, state.SUBSIDY, state.ESCROW, amount)
-    record.escrow = str(stored(record.escrow) + amount)
-    return amount
+    held = state.held(ctx, state.SUBSIDY) + stored(record.clearing.subsidy)
+    limit = min(held, stored(record.params.subsidy_max))
+    if mechanism in SUBSIDISED and -outcome.surplus > limit:
+        return pb.MECHANISM_UNIFORM_K, uniform(book, terms)
+    return mechanism, outcome
 
 
 def open_with(ctx: Context, record: pb.Slot) -> None:

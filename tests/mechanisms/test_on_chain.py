@@ -17,13 +17,15 @@ from energy.errors import (
     SubsidyNotFunded,
     TooManyOrders,
 )
-from energy.market import keys, mechanism, state
+from energy.market import awards, keys, mechanism, state
 from energy.market.defaults import params_document
+from energy.market.settlement import Filled
 from energy.mechanisms.book import Book, Order, Terms
 from energy.mechanisms.catalogue import CATALOGUE
 from energy.mechanisms.fees import NO_FEES, FeeTable, Levies, fee_table
 from energy.units import stored
 from ibc_core import bank
+from ibc_core.host import Context
 from tests.energy.chain import ASK, BID, DENOM, RICH, UTILITY, Chain, address
 from tests.energy.test_settlement import FACTORS, cell_wealth, check_energy, check_root, statements
 
@@ -207,9 +209,33 @@ def test_a_deficit_above_the_limit_clears_at_one_price(limit: int) -> None:
     fell = limit < 40_000_000
     assert clearing.mechanism == (pb.MECHANISM_UNIFORM_K if fell else pb.MECHANISM_VCG)
     assert clearing.subsidy == ("0" if fell else "40000000")
-    assert [e["needed"] for e in chain.events_of("mechanism_fallback")] == (["40000000"] if fell else [])
+    assert [e["subsidy_max"] for e in chain.events_of("mechanism_fallback")] == ([str(limit)] if fell else [])
     chain.until(slot, pb.SLOT_STATE_SETTLED)
     assert statements(chain, slot)[0].trade == ("-50000000" if fell else "-30000000")
+
+
+@pytest.mark.parametrize("kind", ALL)
+def test_clearing_again_under_caps_replaces_awards_and_subsidy(kind: int) -> None:
+    """What a network check does: propose under caps, adopt, and once more without caps."""
+    rows = [*PAIR, (3, BID, 60_000, 500, 0), (4, ASK, 35_000, 500, 0)]
+    chain = chain_with(kind, fees=True)
+    slot = played(chain, rows, 1000)
+    ctx, record = chain.ctx(), chain.slot(slot)
+    before = (chain.balance(state.SUBSIDY), chain.balance(state.ESCROW), dict(chain.store.iterate(keys.AWARDS)))
+    mechanism.run(ctx, record, {(1, BID): 0, (2, ASK): 300})
+    got = {seq: found.fill_mWh for seq, found in fills(ctx, record).items()}
+    assert got[1] == 0
+    assert got[2] <= 300
+    assert stored(record.escrow) == chain.balance(state.ESCROW)
+    mechanism.run(ctx, record, {})
+    assert (chain.balance(state.SUBSIDY), chain.balance(state.ESCROW), dict(chain.store.iterate(keys.AWARDS))) == before
+
+
+def fills(ctx: Context, record: pb.Slot) -> dict[int, Filled]:
+    found = [
+        o for cell in range(1, CELLS + 1) for o in awards.filled(ctx, record, state.orders_of(ctx, record.slot, cell))
+    ]
+    return {item.order.seq: item for item in found}
 
 
 def test_a_slot_opens_with_one_price_when_the_pool_ran_dry() -> None:
