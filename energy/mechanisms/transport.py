@@ -45,7 +45,7 @@ class Trade:
 
 
 class _Side:
-    """One side's orders by area, served in book order."""
+    """One side's orders by area, served in book order; `price`, `seq` and `left` are those of an area's next order."""
 
     def __init__(self, orders: Sequence[Order], table: FeeTable) -> None:
         self.orders = orders
@@ -53,27 +53,25 @@ class _Side:
         self.queues: list[list[int]] = [[] for _ in range(table.areas)]
         for at, order in enumerate(orders):
             self.queues[table.area(order.bus)].append(at)
-        self.at = [0] * table.areas
+        for queue in self.queues:
+            queue.reverse()
+        self.price, self.seq, self.left = ([0] * table.areas for _ in range(3))
+        for area in range(table.areas):
+            self._head(area)
 
-    def head(self, area: int) -> tuple[int, int] | None:
-        """Price and sequence of the next order of an area."""
-        queue, at = self.queues[area], self.at[area]
-        if at == len(queue):
-            return None
-        order = self.orders[queue[at]]
-        return order.price_e4, order.seq
-
-    def rest(self, area: int) -> int:
-        """What the next order still wants."""
-        place = self.queues[area][self.at[area]]
-        return self.orders[place].quantity_mWh - self.fills[place]
+    def _head(self, area: int) -> None:
+        queue = self.queues[area]
+        if queue:
+            order = self.orders[queue[-1]]
+            self.price[area], self.seq[area], self.left[area] = order.price_e4, order.seq, order.quantity_mWh
 
     def take(self, area: int, energy_mWh: int) -> None:
-        """Fill the next order."""
-        place = self.queues[area][self.at[area]]
-        self.fills[place] += energy_mWh
-        if self.fills[place] == self.orders[place].quantity_mWh:
-            self.at[area] += 1
+        """Fill the next order of an area; without one `left` is 0."""
+        self.fills[self.queues[area][-1]] += energy_mWh
+        self.left[area] -= energy_mWh
+        if not self.left[area]:
+            self.queues[area].pop()
+            self._head(area)
 
 
 class _Paths:
@@ -96,6 +94,7 @@ class _Paths:
             for i in range(size):
                 for k, j in back:
                     changed |= self._extend(i, k, j)
+        self.loss = [[cost // HOPS for cost in row] for row in self.cost]
 
     def _extend(self, i: int, k: int, j: int) -> bool:
         """From i to j, back along the flow from k, and on from k."""
@@ -132,7 +131,7 @@ def solve(book: Book, table: FeeTable) -> Trade:
     while (best := _best(bids, asks, paths)) is not None:
         i, j = best
         path = paths.path[i][j]
-        energy = min(bids.rest(j), asks.rest(i), paths.room(path))
+        energy = min(bids.left[j], asks.left[i], paths.room(path))
         bids.take(j, energy)
         asks.take(i, energy)
         paths.send(path, energy)
@@ -163,17 +162,18 @@ def _merged(book: Book, fee_e4: int) -> Trade:
 
 def _best(bids: _Side, asks: _Side, paths: _Paths) -> tuple[int, int] | None:
     """Areas (seller, buyer) of the step with the greatest gain; ties by the bid's sequence, then the ask's."""
-    found, top = None, (0, 0, 0)
-    heads = [(j, head) for j in range(paths.size) if (head := bids.head(j)) is not None]
-    for i in range(paths.size):
-        ask = asks.head(i)
-        if ask is None:
+    found, best, ranked = None, 0, (0, 0)
+    buyers = [(j, bids.price[j], bids.seq[j]) for j in range(paths.size) if bids.left[j]]
+    for i, loss in enumerate(paths.loss):
+        if not asks.left[i]:
             continue
-        for j, bid in heads:
-            gain = bid[0] - ask[0] - paths.cost[i][j] // HOPS
-            rank = (gain, -bid[1], -ask[1])
-            if gain >= 0 and (found is None or rank > top):
-                found, top = (i, j), rank
+        price, seq = asks.price[i], asks.seq[i]
+        for j, bid, bid_seq in buyers:
+            gain = bid - price - loss[j]
+            if gain < best:
+                continue
+            if found is None or gain > best or (bid_seq, seq) < ranked:
+                found, best, ranked = (i, j), gain, (bid_seq, seq)
     return found
 
 
