@@ -15,18 +15,19 @@ from cosmos_wire.protos import Message, market, registry, trade
 from energy.market.clock import Gate, gate_ms
 from energy.market.defaults import default_params, params_document
 from energy.market.params import check_params
-from energy.market.state import BALANCING_NAME, POOL_NAMES
+from energy.market.state import BALANCING_NAME, POOL_NAMES, SUBSIDY_NAME
+from energy.mechanisms.vickrey import ORDERS_MAX as SUBSIDISED_ORDERS_MAX
 from energy.trade import params as trade_params
 from ibc_core.bank import module_address
 from testnet.keys import Account, Ed25519, public_doc
-from testnet.topology import Chain
+from testnet.topology import SUBSIDISED, Chain
 from utility_cell.fleet import CellSpec, Fleet
 
 STATE_VERSION = 1
 POWER = "10"
 BLOCK_BYTES_MAX = 4 << 20
 DISPLAY_EXPONENT = 10  # base units are 1e-10 token
-FAUCET, UTILITY, CELL, RELAYER, BALANCING = 10**18, 10**18, 10**16, 10**15, 10**18
+FAUCET, UTILITY, CELL, RELAYER, BALANCING, SUBSIDY = 10**18, 10**18, 10**16, 10**15, 10**18, 10**18
 BLOCKS_A_DAY_MAX = 172_800  # two a second; evidence stays valid for at least this many blocks a day of unbonding
 
 
@@ -73,6 +74,10 @@ def market_params(chain: Chain, utility: str, start_ms: int) -> market.Params:
         gate.offset_permille = chain.gates.offsets.get(gate.name, gate.offset_permille)
     own = chain.market
     params.mechanism = market.Mechanism.Value(f"MECHANISM_{own.mechanism}")
+    if own.mechanism == "TARIFF":
+        params.tariff_e4 = own.tariff_e4
+    if own.mechanism in SUBSIDISED:
+        params.subsidy_max, params.max_orders_per_slot = str(own.subsidy_max), SUBSIDISED_ORDERS_MAX
     params.k_num, params.k_den = own.k_num, own.k_den
     params.floor_e4, params.cap_e4 = own.fit_e4, own.cap_e4
     params.down_e4, params.up_e4 = min(params.down_e4, own.fit_e4), max(params.up_e4, own.cap_e4)
@@ -195,11 +200,13 @@ def _modules() -> list[dict[str, Json]]:
 
 
 def _balances(plan: ChainPlan) -> list[dict[str, Json]]:
-    pool = (to_bech32(module_address(BALANCING_NAME)), BALANCING)
+    pools = [(to_bech32(module_address(BALANCING_NAME)), BALANCING)]
+    if plan.chain.market.mechanism in SUBSIDISED:
+        pools.append((to_bech32(module_address(SUBSIDY_NAME)), SUBSIDY))
     held = [(account.address, account.amount) for account in plan.accounts]
     return [
         {"address": address, "coins": [{"denom": plan.chain.denom, "amount": str(amount)}]}
-        for address, amount in (*held, pool)
+        for address, amount in (*held, *pools)
     ]
 
 

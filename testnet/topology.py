@@ -33,7 +33,11 @@ COMETBFT, FABRIC, FABRIC_EMBEDDED = "cometbft", "fabric", "fabric-embedded"
 KINDS = (COMETBFT, FABRIC, FABRIC_EMBEDDED)
 CHANNELS = ("transfer", "trade")  # opened in this order
 INDEXERS = ("kv", "null")
-MECHANISMS = ("UNIFORM_K", "TRADE_REDUCTION", "PAY_AS_BID")
+SUBSIDISED = ("VICKREY", "VCG")
+MECHANISMS = (
+    "UNIFORM_K", "TRADE_REDUCTION", "PAY_AS_BID", "LAO", "FRO", "DISCRIMINATORY_K", "GREEDY", "TARIFF", "MUDA", "HUANG",
+    *SUBSIDISED,
+)  # fmt: skip
 GATE_NAMES = ("OPEN", "BID", "CLEAR", "SECURE", "SEAL", "METER_CLOSE", "SETTLE", "CLOSE")
 HOUR_MS = 3_600_000
 LEAD_MS = 30_000  # two linked chains and their channels are ready this long after genesis on two cores
@@ -53,6 +57,8 @@ class Market:
     k_den: int = 2
     fit_e4: int = 20_000
     cap_e4: int = 80_000
+    tariff_e4: int = 50_000  # of TARIFF
+    subsidy_max: int = 10**14  # base units a slot, of VICKREY and VCG
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -306,13 +312,15 @@ def _slot_ms(table: Table) -> int:
 
 
 def _market(table: Table) -> Market:
-    table.only("mechanism", "k_num", "k_den", "fit_e4", "cap_e4")
+    table.only("mechanism", "k_num", "k_den", "fit_e4", "cap_e4", "tariff_e4", "subsidy_max")
     market = Market(
         mechanism=table.choice("mechanism", "UNIFORM_K", MECHANISMS),
         k_num=table.integer("k_num", 1, (0, 1_000_000)),
         k_den=table.integer("k_den", 2, (1, 1_000_000)),
         fit_e4=table.integer("fit_e4", 20_000, (0, 10**9)),
         cap_e4=table.integer("cap_e4", 80_000, (1, 10**9)),
+        tariff_e4=table.integer("tariff_e4", 50_000, (0, 10**9)),
+        subsidy_max=table.integer("subsidy_max", 10**14, (1, 10**17)),
     )
     if market.k_num > market.k_den:
         raise ToolError(f"{table.where}: expected k_num <= k_den, got {market.k_num} / {market.k_den}")

@@ -10,9 +10,12 @@ from typing import Any as Json
 
 import pytest
 
+from abci_app.app_process import build
 from cosmos_wire.errors import ChainError, ToolError
-from cosmos_wire.protos import market, trade
+from cosmos_wire.protos import abci, market, trade
 from energy.market.clock import Gate, gate_ms
+from microgrid.memory_state import MemoryState
+from microgrid.operator import Operator
 from processes import ports
 from testnet import document
 from testnet.chains import first_specs, later_specs, make_chains
@@ -20,7 +23,7 @@ from testnet.files import Home
 from testnet.genesis import ChainPlan, gates_ms, genesis_doc, market_params, market_trade_params
 from testnet.nodes import plan_chain
 from testnet.ready import check_gates
-from testnet.topology import load_topology, parse_topology
+from testnet.topology import MECHANISMS, SUBSIDISED, load_topology, parse_topology
 
 START_MS = 1_767_225_600_123
 TOPOLOGY = load_topology(None)
@@ -122,6 +125,28 @@ def test_market_keys_reach_the_parameters() -> None:
     params = params_of(plan)[0]
     assert params.mechanism == market.MECHANISM_PAY_AS_BID
     assert (params.k_den, params.cap_e4, params.up_e4) == (3, 120_000, 120_000)
+
+
+@pytest.mark.parametrize("mechanism", MECHANISMS)
+def test_an_application_starts_with_every_mechanism(mechanism: str) -> None:
+    """The whole genesis document, VCG's and Vickrey's with a funded pool."""
+    text = f'[[chain]]\nid = "x-1"\nkind = "cometbft"\n[chain.market]\nmechanism = "{mechanism}"\nsubsidy_max = 7'
+    plan = plan_chain(parse_topology(text, "t").chains[0], "windy", 0, START_MS)
+    state = MemoryState()
+    request = abci.RequestInitChain(chain_id="x-1", initial_height=1)
+    request.app_state_bytes = json.dumps(genesis_doc(plan)["app_state"]).encode()
+    request.time.FromMilliseconds(START_MS)
+    request.consensus_params.abci.vote_extensions_enable_height = 1
+    update = request.validators.add(power=10)
+    update.pub_key.ed25519 = plan.validators[0][1].public
+    app = build(state, Operator())
+    app.init_chain(request)
+    block = abci.RequestFinalizeBlock(height=1)
+    block.time.FromMilliseconds(START_MS + 1_000)
+    assert app.handle(abci.Request(finalize_block=block)).finalize_block.app_hash
+    params = params_of(plan)[0]
+    assert params.mechanism == market.Mechanism.Value(f"MECHANISM_{mechanism}")
+    assert params.subsidy_max == ("7" if mechanism in SUBSIDISED else "")
 
 
 def test_more_cells_than_the_fleet_has_get_names_of_their_own() -> None:

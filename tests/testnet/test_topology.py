@@ -93,7 +93,7 @@ def test_gates(text: str, window_ms: int, close_ms: int) -> None:
         (CHAIN + "[chain.gates]\nclose_ms = 41000", "close_ms - 2 x max_skew_s"),
         (CHAIN + "[chain.market]\nk_num = 3", "k_num <= k_den, got 3 / 2"),
         (CHAIN + "[chain.market]\nfit_e4 = 90000", "fit_e4 <= cap_e4"),
-        (CHAIN + '[chain.market]\nmechanism = "VCG"', "one of UNIFORM_K"),
+        (CHAIN + '[chain.market]\nmechanism = "NONE"', "one of UNIFORM_K"),
         (CHAIN.replace("mga-1", "mga"), "id: expected text"),
         (CHAIN.replace("mga-1", "mga-0"), "id: expected text"),
         (CHAIN.replace("cometbft", "corda"), "one of cometbft, fabric, fabric-embedded, got 'corda'"),
