@@ -56,6 +56,15 @@ class Dispatch:
         return self.cone_gap <= EXACT
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Solution:
+    """What a solver found for a layout's columns and rows; the dual in price_e4."""
+
+    x: Floats
+    z: Floats
+    iterations: int
+
+
 class Opf:
     """Solves problems; those of the same feeder and blocks in a row are updates of one solver."""
 
@@ -70,7 +79,7 @@ class Opf:
         shapes = [(net.index[b.bus], b.direction, b.reactive_permille) for b in problem.blocks]
         layout = layout_of(net, shapes, problem.local, self._gan)
         scale = float(max(1, problem.import_e4, *(block.price_e4 for block in problem.blocks)))
-        right, costs = self._right(layout, problem), _costs(problem, layout) / scale
+        right, costs = right_side(layout, problem, self._margin), costs_of(problem, layout) / scale
         if self._solver is None or layout != self._layout:
             self._layout, self._solver = layout, _solver(layout, costs, right)
         else:
@@ -78,23 +87,27 @@ class Opf:
         found = self._solver.solve()
         if found.status not in SOLVED:
             raise DispatchError(f"the optimal power flow ends as {found.status}, expected Solved")
-        return _dispatch(problem, layout, found, scale)
-
-    def _right(self, layout: Layout, problem: Problem) -> Floats:
-        net, margin = problem.net, self._margin
-        base = injection_of(net, problem.base)
-        p, q = np.array(base.p_low) / ONE, np.array(base.q_low) / ONE
-        start = np.where(np.array(net.parent[1:]) == 0, net.v0[0] / ONE, 0.0)
-        widths = np.array([block.quantity_mWh for block in problem.blocks]) / (MWH_PER_W * net.s_base_W)
-        ratings = np.zeros((layout.m, 3))
-        ratings[:, 0] = np.sqrt(np.array(net.s2_max[1:], dtype=float)) / ONE - margin
-        ones = np.ones(layout.m)
-        parts = [p, q[1:], start, p[1:], q[1:], start, np.zeros(int(problem.local)), np.zeros(len(widths) + 2), widths]
-        parts += [-ones * (net.v_min / ONE + margin), ones * (net.v_max / ONE - margin), np.zeros(4 * layout.m)]
-        return np.concatenate([*parts, ratings.ravel(), ratings.ravel()])
+        x, z = np.array(found.x), np.array(found.z) * scale
+        return dispatch_of(problem, layout, Solution(x=x, z=z, iterations=found.iterations))
 
 
-def _costs(problem: Problem, layout: Layout) -> Floats:
+def right_side(layout: Layout, problem: Problem, margin: float) -> Floats:
+    """B of  A x + s = b, limits tightened by a margin."""
+    net = problem.net
+    base = injection_of(net, problem.base)
+    p, q = np.array(base.p_low) / ONE, np.array(base.q_low) / ONE
+    start = np.where(np.array(net.parent[1:]) == 0, net.v0[0] / ONE, 0.0)
+    widths = np.array([block.quantity_mWh for block in problem.blocks]) / (MWH_PER_W * net.s_base_W)
+    ratings = np.zeros((layout.m, 3))
+    ratings[:, 0] = np.sqrt(np.array(net.s2_max[1:], dtype=float)) / ONE - margin
+    ones = np.ones(layout.m)
+    parts = [p, q[1:], start, p[1:], q[1:], start, np.zeros(int(problem.local)), np.zeros(len(widths) + 2), widths]
+    parts += [-ones * (net.v_min / ONE + margin), ones * (net.v_max / ONE - margin), np.zeros(4 * layout.m)]
+    return np.concatenate([*parts, ratings.ravel(), ratings.ravel()])
+
+
+def costs_of(problem: Problem, layout: Layout) -> Floats:
+    """C of the programme, in price_e4 by p.u."""
     costs = np.zeros(layout.columns)
     costs[: layout.drawn] = [-block.direction * block.price_e4 for block in problem.blocks]
     costs[layout.drawn] = max(problem.import_e4, LOSS_E4)
@@ -103,25 +116,31 @@ def _costs(problem: Problem, layout: Layout) -> Floats:
 
 
 def _solver(layout: Layout, costs: Floats, right: Floats) -> clarabel.DefaultSolver:
+    empty = sparse.csc_matrix((layout.columns, layout.columns))
+    return clarabel.DefaultSolver(empty, costs, matrix_of(layout), right, layout.cones(), solver_settings())
+
+
+def solver_settings() -> clarabel.DefaultSettings:
+    """Quiet, on one core, as exact as a certificate needs it, ready for updates."""
     settings = clarabel.DefaultSettings()
     settings.verbose = False
     settings.presolve_enable = False  # or updates are refused
     settings.max_threads = 1
     settings.tol_gap_abs = settings.tol_gap_rel = settings.tol_feas = TOLERANCE
-    empty = sparse.csc_matrix((layout.columns, layout.columns))
-    return clarabel.DefaultSolver(empty, costs, matrix_of(layout), right, layout.cones(), settings)
+    return settings
 
 
-def _dispatch(problem: Problem, layout: Layout, found: clarabel.DefaultSolution, scale: float) -> Dispatch:
-    x, z = np.array(found.x), np.array(found.z)
+def dispatch_of(problem: Problem, layout: Layout, found: Solution) -> Dispatch:
+    """Read a solution of the programme."""
+    x, z = found.x, found.z
     p, q, current, v = (x[layout.column(kind, 1) :][: layout.m] for kind in (P, Q, L, V))
-    dual = dual_of(layout, z * scale)
+    dual = dual_of(layout, z)
     shift = dual.local / ONE if problem.local else 0.0
     free = np.concatenate([[0], np.array(dual.p_free[1:], dtype=float)])
     unit = MWH_PER_W * problem.net.s_base_W
     return Dispatch(
         fills=round_fills(problem, x[: layout.drawn] * unit),
-        cost=float(_costs(problem, layout) @ x) * unit,
+        cost=float(costs_of(problem, layout) @ x) * unit,
         p=p,
         q=q,
         current=current,

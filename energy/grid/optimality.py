@@ -246,6 +246,12 @@ def _root(problem: Problem, base: Injection, dual: Dual) -> int:
     return min(0, drawn * most_in) + min(0, fed * most_out)
 
 
+def caps_e4(problem: Problem, dual: Dual, band: tuple[int, int]) -> list[int]:
+    """Highest price by bus: the marginal price, never below the feed-in tariff band[0] nor above the tariff band[1]."""
+    floor_e4, ceiling_e4 = band
+    return [min(ceiling_e4, max(floor_e4, price)) for price in prices_e4(problem, dual)]
+
+
 def prices_e4(problem: Problem, dual: Dual) -> list[int]:
     """Locational marginal prices by bus in the network's order, rounded down; what a local market trades at."""
     shift = dual.local if problem.local else 0

@@ -10,7 +10,7 @@ import pytest
 from energy.errors import NotCertified
 from energy.grid.dispatch import Problem, check_fills, cost_of, energies_of
 from energy.grid.feasible import Box
-from energy.grid.optimality import Dual, lower_bound, prices_e4, require_near_optimal
+from energy.grid.optimality import Dual, caps_e4, lower_bound, prices_e4, require_near_optimal
 from energy.grid.schedule import injection_of
 from energy.grid.secure import Certificate, certify
 from physics.feeders import random_radial, sce56
@@ -197,6 +197,17 @@ def test_fills_outside_their_blocks_or_out_of_balance_are_refused(solved: tuple[
 def test_an_export_price_above_the_import_price_is_refused(solved: tuple[Problem, Dispatch]) -> None:
     with pytest.raises(NotCertified, match="export price <= import price"):
         replace(solved[0], export_e4=70_001)
+
+
+def test_caps_are_the_marginal_prices_inside_the_band(solved: tuple[Problem, Dispatch]) -> None:
+    problem, found = solved
+    prices = prices_e4(problem, found.dual)
+    low, high = sorted(prices)[5], sorted(prices)[-5]
+    caps = caps_e4(problem, found.dual, (low, high))
+    assert (min(caps), max(caps)) == (low, high)
+    assert [cap for cap, price in zip(caps, prices, strict=True) if low <= price <= high] == [
+        price for price in prices if low <= price <= high
+    ]
 
 
 def test_posted_prices_are_the_solvers(solved: tuple[Problem, Dispatch]) -> None:
