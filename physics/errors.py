@@ -15,3 +15,7 @@ class DispatchError(ToolError):
 
 class ObservabilityError(ToolError):
     """The measurements don't determine the state."""
+
+
+class ModelError(ToolError):
+    """The parameters of a model contradict themselves."""

@@ -3,9 +3,9 @@
     x = argmin (z - h(x))' R^-1 (z - h(x)),    x = angles (root 0) and magnitudes of the voltages
 
 by Gauss-Newton with a QR factorisation. The meter whose normalised residual |r_i| / sqrt(Omega_ii) is the largest, if
-above a threshold, is taken out and the rest estimated anew (Handschin, Schweppe, Kohlas, Fiechter, 1975). An attack that
-moves the readings as another state would, a = h(x + c) - h(x), leaves the residuals as they are: no test on them finds
-it.
+above a threshold, is taken out and the rest estimated anew (Handschin, Schweppe, Kohlas, Fiechter, 1975). An attack
+that moves the readings as another state would, a = h(x + c) - h(x), leaves the residuals as they are: no test on them
+finds it.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ def index_of(feeder: pb.Feeder, to_bus: int) -> int:
 
 @pytest.fixture(scope="module")
 def situation() -> tuple[Case, Problem, Dispatch, Dispatch]:
-    """A trunk that can't carry the evening without the plants at 45 and 53; dispatched without and with that in mind."""
+    """A trunk that cannot carry the evening without the plants at 45 and 53; dispatched plainly and securely."""
     case = sce56()
     case.feeder.branches[0].s_max_W = TRUNK_W
     case.feeder.contingencies[:] = [index_of(case.feeder, bus) for bus in (45, 53, 20)]
