@@ -1,6 +1,6 @@
 """Models of what stands at a bus: storage, photovoltaics, charging cars, voltage-dependent loads. W, Wh, hours, p.u.
 
-Storage  E_t = E_{t-1} + h (eta_ch P_ch - P_dis / eta_dis),  soc_min E_c <= E_t <= soc_max E_c,  one direction at a time.
+Storage  E_t = E_{t-1} + h (eta_ch P_ch - P_dis / eta_dis),  soc_min E_c <= E_t <= soc_max E_c, one way at a time.
 Load     P = P_N (a (V/V_N)^2 + b V/V_N + c),  a + b + c = 1, Q alike (ZIP).
 """
 
