@@ -33,14 +33,15 @@ def listens(port: int) -> bool:
 
 
 def mention(folder: Path) -> list[str]:
-    """Command lines of all processes that name the testnet's folder."""
+    """Command lines of all processes that name the testnet's folder, there or in their environment."""
     found = []
-    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+    for process in Path("/proc").glob("[0-9]*"):
         try:
-            words = entry.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            words = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            known = words + (process / "environ").read_bytes().decode(errors="replace")
         except OSError:
-            continue  # ended while we looked
-        if str(folder) in words:
+            continue  # ended while we looked, or another user's
+        if f"{folder}/" in known or f"{folder} " in words:
             found.append(words)
     return found
 
