@@ -1,7 +1,7 @@
 # Everything a person types. `make setup` is quick when nothing is missing, so the other targets simply ask for it.
 SHELL := /bin/bash
 SLOTS ?= 96
-FABRIC ?= none
+FABRIC ?= embedded
 PY := .venv/bin/python
 PYTEST := $(PY) -m pytest -q
 
@@ -9,7 +9,7 @@ PYTEST := $(PY) -m pytest -q
 
 help:
 	@echo "make setup   what is missing: .venv and .tools"
-	@echo "make demo    the main job, SLOTS=96 slots (SLOTS=8 takes two minutes)"
+	@echo "make demo    the main job, SLOTS=96 slots (SLOTS=8 takes three minutes), FABRIC=embedded|real|none"
 	@echo "make check   formatter, linter, type checker, style tests"
 	@echo "make test    every test that has to pass before a change lands"
 	@echo "make test-fabric  a real Hyperledger Fabric network: built once into ~/.cache/bsmg, about four minutes"

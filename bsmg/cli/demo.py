@@ -25,7 +25,13 @@ THIRD = {"embedded": FABRIC_EMBEDDED, "real": FABRIC, "none": ""}
 @click.option("--seed", type=int, default=1, help="Seed of the cells' prices.")
 @click.option("--folder", type=click.Path(path_type=Path), default=Path("demo"), help="Where the report goes.")
 @click.option("--topology", type=click.Path(path_type=Path, exists=True), help="Another testnet than the default.")
-@click.option("--fabric", type=click.Choice(list(THIRD)), default="none", help="Ledger of the third microgrid.")
+@click.option(
+    "--fabric",
+    type=click.Choice(list(THIRD)),
+    default="embedded",
+    show_default=True,
+    help="Ledger of the third microgrid.",
+)
 @click.option("--keep", is_flag=True, help="Leave the testnet running.")
 def command(  # noqa: PLR0913  (one parameter a flag)
     *, slots: int, day: datetime, seed: int, folder: Path, topology: Path | None, fabric: str, keep: bool

@@ -29,7 +29,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "faucet": ("bsmg.cli.faucet", "Pay an address out of a testnet's faucet."),
     "doctor": ("bsmg.cli.doctor", "Check tools, ports, disk and versions."),
     "explain": ("bsmg.cli.explain", "Say what a transaction did and what its code means."),
-    "demo": ("bsmg.cli.demo", "The main job: two microgrids trade a day."),
+    "demo": ("bsmg.cli.demo", "The main job: three microgrids trade a day."),
     "audit": ("bsmg.cli.audit", "Recompute clearings, settlements and supply from public RPC."),
     "trace": ("bsmg.cli.trace", "Follow a contract's packets on both chains."),
     "verify-proof": ("bsmg.cli.verify_proof", "Check a proof offline."),
