@@ -22,7 +22,7 @@ __all__ = ["home"]
 
 async def test_a_day_by_gateways(home):
     async with ledger(home, MicrogridChaincode), microgrid(home) as live:
-        await one_day(live)
+        assert (await one_day(live)).height == live.height == 4
 
 
 async def test_refusals_reach_the_client(home):
@@ -62,4 +62,4 @@ def place(tmp_path: Path) -> Iterator[Home]:
 async def test_the_ledgers_process_is_killed(place):
     async with microgrid(place, LONG) as live:
         await one_day(live)
-        await killed_and_loaded(live, place, "ledger")
+        assert await killed_and_loaded(live, place, "ledger") == 16

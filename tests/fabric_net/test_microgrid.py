@@ -27,4 +27,4 @@ def home(tmp_path: Path) -> Iterator[Home]:
 async def test_a_day_and_the_chaincode_killed(home: Home):
     async with microgrid(home, LONG) as live:
         await one_day(live)
-        await killed_and_loaded(live, home, "chaincode")
+        assert await killed_and_loaded(live, home, "chaincode") == 16
