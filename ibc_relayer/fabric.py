@@ -12,6 +12,7 @@ import logging
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Protocol, TypeVar
 
 from bsmg.client.feed import BlockRecord, Head
@@ -85,7 +86,7 @@ class FabricProver:
         self.ledger, self.trusting_ns = ledger, trusting_ns
         self.chain_id = ledger.chain_id
         self._ticks: OrderedDict[int, Statement] = OrderedDict()  # our own attestations, for conviction
-        self._made: OrderedDict[bytes, None] = OrderedDict()  # response payloads of ours
+        self._made: OrderedDict[bytes, None] = OrderedDict()  # SHA-256 of response payloads of ours
         self._version = 1  # newest membership that was seen
         self._blind = False  # whether the last tick could not be witnessed
 
@@ -102,7 +103,7 @@ class FabricProver:
             said = verifier.read(self.ledger.scope, payload)
         except ChainError as error:
             raise ToolError(f"attestation of {self.chain_id}: expected one that can be read: {error}") from error
-        _keep(self._made, payload.response_payload, None)
+        _keep(self._made, _digest(payload), None)
         if said.tick is not None:
             self._version = max(self._version, said.tick.membership_version)
             _keep(self._ticks, said.height, Statement(payload=payload, said=said))
@@ -261,7 +262,7 @@ class FabricProver:
     async def conflict(self, client: ClientInfo, header: bytes) -> Any | None:
         """Misbehaviour: the header and an attestation of ours that contradicts it."""
         payload = parse_header(header)
-        if payload.response_payload in self._made:
+        if _digest(payload) in self._made:
             return None
         try:
             said = verifier.read(self.ledger.scope, payload)
@@ -303,6 +304,10 @@ def parse_header(data: bytes) -> EndorsedPayload:
         return fabric_client.Header.FromString(item.value).endorsed
     except DecodeError as error:
         raise ToolError(f"client message: expected an Any with a header, got {len(data)} other bytes") from error
+
+
+def _digest(payload: EndorsedPayload) -> bytes:
+    return sha256(payload.response_payload).digest()
 
 
 def _groups(paths: Sequence[bytes]) -> list[tuple[bytes, ...]]:

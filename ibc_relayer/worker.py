@@ -103,10 +103,16 @@ class PathWorker:
         if not isinstance(error, NodeError):
             await asyncio.sleep(wait_s)
             return
-        with contextlib.suppress(TimeoutError, ToolError):
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(wait_s):
-                for party in self.parties:
-                    await party.chain.wait_above((await party.chain.head()).height)
+                await asyncio.gather(*(self._next_block(party) for party in self.parties))
+
+    @staticmethod
+    async def _next_block(party: Party) -> None:
+        try:
+            await party.chain.wait_above((await party.chain.head()).height)
+        except ToolError:
+            await asyncio.sleep(ERROR_WAIT_S_MAX)  # nothing to wait by
 
     async def stop(self) -> None:
         """Cancel what is being delivered."""

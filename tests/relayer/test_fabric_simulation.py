@@ -11,6 +11,7 @@ from cosmos_wire.errors import ToolError
 from cosmos_wire.protos import Any, client_tx, fabric_client
 from ibc_core.fabric import build, records
 from ibc_core.fabric.wire import pack
+from ibc_relayer import worker as worker_module
 from ibc_relayer.chain import Need
 from ibc_relayer.clients import client_info, client_status, create_client, ground
 from ibc_relayer.discover import find_path, unused_client
@@ -147,6 +148,21 @@ async def test_what_happens_while_the_fabric_side_is_down_is_carried_soon_after(
     assert len(world.commitments()) == 2
     world.b.is_down = False
     await world.turns(worker, 9)
+    assert world.commitments() == []
+    world.conserved()
+
+
+async def test_an_error_of_a_node_holds_the_path_up_only_until_both_chains_move(world, monkeypatch):
+    monkeypatch.setattr(worker_module, "ERROR_WAIT_S", 3600)
+    await world.open(TRANSFER)
+    running = asyncio.ensure_future(world.worker().run())
+    world.a.transfer_soon("channel-0", ("bmga", 5), HOUR_NS)
+    world.faults.lost_query = 1.0
+    await world.blocks(6)
+    world.faults.lost_query = 0.0
+    await world.blocks(12)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
     assert world.commitments() == []
     world.conserved()
 
