@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from bsmg.audit.clients import check_client
 from bsmg.audit.findings import Findings
 from bsmg.audit.ledger import escrow_address
 from bsmg.audit.packets import Arrival, End, key_of, result_of
@@ -152,6 +153,9 @@ def check_links(replays: Mapping[str, Replay]) -> None:
             if a is not b:
                 with a.stage.findings.surviving("packets", f"packets to {b.record.chain_id}"):
                     Pair(a, b).run()
+                for client_id, place, message in a.packets.headers:
+                    if a.packets.clients.get(client_id) == b.record.chain_id:
+                        check_client(a.stage.findings, f"{place}: {client_id}", message, b)
 
 
 def _refunded(source: Replay, packet: channel.Packet) -> bool:

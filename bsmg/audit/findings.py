@@ -23,6 +23,7 @@ SUBJECTS: Mapping[str, str] = {
     "statements": "cells' statements, field by field",
     "settlements": "slots: energy balance, money sums to zero, escrow empty, root of statements",
     "cells": "score, collateral, arrears, debts of cells at the end",
+    "clients": "headers that light clients took are those of the chains they follow",
     "contracts": "steps and ends of contracts between chains",
     "packets": "packets and acknowledgements the same on both chains",
     "transfers": "ICS-20: escrow, vouchers, refunds",

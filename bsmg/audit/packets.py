@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from bsmg.audit.record import EventLike, of_kind, values_of
-from cosmos_wire.protos import channel, client_tx, fabric_client, tendermint_client
+from cosmos_wire.protos import Any, channel, client_tx, fabric_client, tendermint_client
 
 End = tuple[str, str]  # port, channel
 PacketKey = tuple[str, str, int]  # port, channel, sequence of the sender
@@ -36,6 +36,7 @@ class PacketBook:
     answered_ns: dict[PacketKey, int] = field(default_factory=dict)  # block time of the acknowledgement
     timed_out: dict[PacketKey, None] = field(default_factory=dict)
     clients: dict[str, str] = field(default_factory=dict)  # client -> chain id
+    headers: list[tuple[str, str, Any]] = field(default_factory=list)  # client, place, message: those that it took
     connections: dict[str, str] = field(default_factory=dict)  # connection -> client
     channels: dict[End, tuple[str, End]] = field(default_factory=dict)  # -> connection, end over there
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any as Json
 
 from bsmg.audit.cells import Cells
+from bsmg.audit.fabric.check import Follower
 from bsmg.audit.ledger import FEE_COLLECTOR
 from bsmg.audit.market import Market
 from bsmg.audit.packets import Arrival, PacketBook, key_of, packet_of, result_of, written_ack
@@ -63,6 +64,7 @@ class Replay:
         self.transfers = Transfers(self.stage)
         self.packets = PacketBook()
         self.signers = Signers(self.stage, record.final.accounts)
+        self.follower: Follower | None = None  # of the ledger below, on Fabric
         self._transferring = False
         self._handlers = self._table()
 
@@ -183,6 +185,7 @@ class Replay:
             (trade.MsgPostReading, trade.MsgPostReadingResponse, self._reading),
             (trade.MsgPostArbiterReading, trade.MsgPostArbiterReadingResponse, self._arbiter),
             (transfer_tx.MsgTransfer, transfer_tx.MsgTransferResponse, self._transfer),
+            (client_tx.MsgUpdateClient, client_tx.MsgUpdateClientResponse, self._update_client),
             (client_tx.MsgCreateClient, client_tx.MsgCreateClientResponse, self._create_client),
             (chan.MsgRecvPacket, chan.MsgRecvPacketResponse, self._recv),
             (chan.MsgAcknowledgement, chan.MsgAcknowledgementResponse, self._ack),
@@ -204,6 +207,11 @@ class Replay:
 
     def _create_client(self, msg: client_tx.MsgCreateClient, _answer: object, events: Events) -> None:
         self.packets.new_client(msg, events)
+
+    def _update_client(self, msg: client_tx.MsgUpdateClient, _answer: object, events: Events) -> None:
+        """What has frozen a client was a lie, and is no header that it took."""
+        if not of_kind(events, "client_misbehaviour"):
+            self.packets.headers.append((msg.client_id, self.stage.place, msg.client_message))
 
     def _post_offer(self, msg: trade_tx.MsgPostOffer, answer: trade_tx.MsgPostOfferResponse, events: Events) -> None:
         self.trade.post_offer(msg, answer)

@@ -14,10 +14,11 @@ from bsmg.audit.replay import Replay
 from cosmos_wire.errors import ToolError
 
 
-def check_chain(record: ChainRecord, findings: Findings, *, light: bool) -> None:
+def check_chain(replay: Replay, *, light: bool) -> None:
     """That the blocks are the chain's: by its headers and validators, or by its ledger and organisations."""
+    record, findings = replay.record, replay.stage.findings
     if record.on_fabric:
-        check_ledger(record, findings)
+        replay.follower = check_ledger(record, findings)
         return
     check_headers(record, findings)
     if light:
@@ -33,7 +34,7 @@ def audit(records: Sequence[ChainRecord], *, light: bool = True) -> list[Finding
         raise ToolError(f"expected one node of each chain, got the chains {', '.join(names)}")
     replays = {record.chain_id: Replay(record).run() for record in records}
     for replay in replays.values():
-        check_chain(replay.record, replay.stage.findings, light=light)
+        check_chain(replay, light=light)
         check_end(replay)
     check_links(replays)
     return [replay.stage.findings for replay in replays.values()]

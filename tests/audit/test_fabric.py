@@ -10,17 +10,23 @@ from dataclasses import replace
 
 import pytest
 
+from bsmg.audit.clients import check_client
 from bsmg.audit.fabric import blocks as parts
+from bsmg.audit.fabric.check import check_ledger
 from bsmg.audit.fabric.members import DoubtError, Membership
 from bsmg.audit.fetch_fabric import read_fabric
+from bsmg.audit.findings import Findings
 from bsmg.audit.record import BlockRecord, ChainRecord
+from bsmg.audit.replay import Replay
 from bsmg.audit.run import audit
 from bsmg.client.fabric import FabricClient, FabricEndpoints
 from cosmos_wire.protos import fabric_client, tx
+from cosmos_wire.tx import pack
 from fabric_adapter.identity import load_identity
 from fabric_wire import p256
 from fabric_wire.envelopes import block_data_hash, block_header_hash
 from fabric_wire.protos import common, transaction
+from ibc_core.fabric import build
 from ibc_core.fabric.membership import write_members
 from ibc_core.fabric.records import attest_args
 from ibc_core.host import Event
@@ -62,7 +68,16 @@ async def live(path):
                 ready = await chain.gateway(chain.identity).endorse("microgrid", args)
                 await chain.gateway(chain.identity).settle(ready)
                 await chain.feed.wait_above(height + 1)
-                return await read_fabric(chain, lambda _at, _last: None, light=True), net.alice.node.secret
+                header = build.header((await chain.attest()).endorsed)
+                await chain.feed.wait_above((await chain.head()).height)
+                told = await read_fabric(chain, lambda _at, _last: None, light=True)
+                return told, net.alice.node.secret, header
+
+
+@pytest.fixture(scope="module")
+def header(lived) -> fabric_client.Header:
+    """What a relayer would bring to a client of this chain."""
+    return lived[2]
 
 
 def client(net: World, front) -> FabricClient:
@@ -250,6 +265,42 @@ def test_without_the_ledger_it_says_what_it_has_not_checked(record):
     (found,) = audit([replace(record, fabric=None)])
     assert found.differences == []
     assert found.notes == ["endorsements and signatures: the ledger was not read"]
+
+
+# What light clients elsewhere took
+
+
+def looked_at(record: ChainRecord, header: fabric_client.Header) -> Findings:
+    followed, findings = Replay(record), Findings(chain_id="mga-1")
+    followed.follower = check_ledger(record, Findings(chain_id=CHAIN))
+    check_client(findings, "block 7", pack(header), followed)
+    return findings
+
+
+def test_a_header_is_a_tick_of_the_ledger_and_endorsed(record, header):
+    findings = looked_at(record, header)
+    assert (findings.checked, findings.differences) == ({"clients": 1}, [])
+
+
+def test_a_header_that_too_few_have_endorsed(record, header):
+    forged = fabric_client.Header.FromString(header.SerializeToString())
+    del forged.endorsed.endorsements[1:]
+    (found,) = looked_at(record, forged).differences
+    assert "expected what the policy of membership 1 asks" in str(found)
+
+
+def test_a_header_of_a_tick_that_never_was(record, header):
+    forged = fabric_client.Header.FromString(header.SerializeToString())
+    raw = forged.endorsed.response_payload
+    written = parts.action_of(raw).writes["microgrid"]["attest/tick"]
+    other = fabric_client.Attestation.FromString(written)
+    tick = fabric_client.TickRecord.FromString(other.value)
+    tick.state_hash = bytes(32)
+    other.value = tick.SerializeToString(deterministic=True)
+    forged.endorsed.response_payload = raw.replace(written, other.SerializeToString(deterministic=True))
+    found = [str(item) for item in looked_at(record, forged).differences]
+    assert any(f"tick {tick.height}: expected" in line for line in found)
+    assert any("signature: expected one that verifies" in line for line in found)
 
 
 # Members

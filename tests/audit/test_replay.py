@@ -8,11 +8,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bsmg.audit.findings import SUBJECTS, Difference
+from bsmg.audit.clients import check_client
+from bsmg.audit.findings import SUBJECTS, Difference, Findings
 from bsmg.audit.record import ChainRecord, of_kind
+from bsmg.audit.replay import Replay
 from bsmg.audit.run import audit
 from cosmos_wire.errors import ToolError
-from cosmos_wire.protos import Message, channel_tx, cmt_types, market, market_tx, meter_tx, trade, tx
+from cosmos_wire.protos import Message, channel_tx, cmt_types, market, market_tx, meter_tx, tendermint_client, trade, tx
+from cosmos_wire.tx import pack
 from tests.audit.conftest import Records
 from tests.audit.day import Day, lived
 from tests.audit.recorder import UTILITY, Options, resealed
@@ -35,11 +38,26 @@ def named(found: list[Difference], subject: str, *parts: str) -> Difference:
 # Honest chains
 
 
+NOT_THERE = {"accounts", "clients", "ledger", "ticks"}  # the harness signs and updates nothing; it is not on Fabric
+
+
 def test_an_honest_day_agrees_and_everything_was_looked_at(records: Records) -> None:
     found = audit(records)
     assert [str(item) for findings in found for item in findings.differences] == []
     for findings in found:
-        assert set(findings.checked) == set(SUBJECTS) - {"accounts", "ledger", "ticks"}  # unsigned, and not on Fabric
+        assert set(findings.checked) == set(SUBJECTS) - NOT_THERE
+
+
+def test_a_header_that_a_client_took_is_one_of_the_chain_s(records: Records) -> None:
+    followed = Replay(records[1])
+    findings = Findings(chain_id="mga-1")
+    made = tendermint_client.Header()
+    made.signed_header.header.CopyFrom(records[1].blocks[5].header)
+    check_client(findings, "block 9", pack(made), followed)
+    assert (findings.checked, findings.differences) == ({"clients": 1}, [])
+    made.signed_header.header.app_hash = bytes(32)
+    check_client(findings, "block 9", pack(made), followed)
+    assert "block 9 header 6: expected" in str(findings.differences[0])
 
 
 def test_the_day_has_what_an_audit_has_to_judge(records: Records) -> None:

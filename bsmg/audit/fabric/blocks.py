@@ -45,6 +45,33 @@ class LedgerTx:
     event: tuple[str, bytes]  # name, payload
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Action:
+    """What endorsers sign: the hash of the proposal, reads, writes, an event."""
+
+    proposal_hash: bytes
+    reads: Mapping[str, Mapping[str, Version | None]]
+    writes: Mapping[str, Mapping[str, bytes | None]]
+    event: tuple[str, bytes]
+
+
+def action_of(payload: bytes) -> Action:
+    """Content of a ProposalResponsePayload; raises DecodeError."""
+    answer = proposal_response.ProposalResponsePayload.FromString(payload)
+    action = proposal.ChaincodeAction.FromString(answer.extension)
+    event = chaincode_event.ChaincodeEvent.FromString(action.events)
+    sets = {
+        it.namespace: kvrwset.KVRWSet.FromString(it.rwset)
+        for it in rwset.TxReadWriteSet.FromString(action.results).ns_rwset
+    }
+    return Action(
+        proposal_hash=answer.proposal_hash,
+        reads={name: _reads(item) for name, item in sets.items()},
+        writes={name: _writes(item) for name, item in sets.items()},
+        event=(event.event_name, event.payload),
+    )
+
+
 def block_hash(header: common.BlockHeader) -> bytes:
     """What the next block names: SHA-256 of the header's ASN.1 (number, previous hash, data hash)."""
     number = header.number.to_bytes(header.number.bit_length() // 8 + 1, "big")
@@ -89,16 +116,10 @@ def _transaction(
 ) -> LedgerTx:
     (item,) = transaction.Transaction.FromString(payload.data).actions
     deed = transaction.ChaincodeActionPayload.FromString(item.payload)
-    answer = proposal_response.ProposalResponsePayload.FromString(deed.action.proposal_response_payload)
-    action = proposal.ChaincodeAction.FromString(answer.extension)
+    action = action_of(deed.action.proposal_response_payload)
     signer = common.SignatureHeader.FromString(payload.header.signature_header)
     asked = proposal.ChaincodeProposalPayload.FromString(deed.chaincode_proposal_payload)
     spec = chaincode.ChaincodeInvocationSpec.FromString(asked.input).chaincode_spec
-    event = chaincode_event.ChaincodeEvent.FromString(action.events)
-    sets = {
-        it.namespace: kvrwset.KVRWSet.FromString(it.rwset)
-        for it in rwset.TxReadWriteSet.FromString(action.results).ns_rwset
-    }
     whole = payload.header.channel_header + payload.header.signature_header + deed.chaincode_proposal_payload
     return LedgerTx(
         block=place[0],
@@ -111,19 +132,21 @@ def _transaction(
         time_ns=header.timestamp.ToNanoseconds(),
         chaincode=spec.chaincode_id.name,
         args=tuple(spec.input.args),
-        proposal_hashes=(sha256(whole).digest(), answer.proposal_hash),
+        proposal_hashes=(sha256(whole).digest(), action.proposal_hash),
         payload=deed.action.proposal_response_payload,
         endorsements=tuple((it.endorser, it.signature) for it in deed.action.endorsements),
-        reads={name: _reads(item) for name, item in sets.items()},
-        writes={
-            name: {it.key: None if it.is_delete else it.value for it in item.writes} for name, item in sets.items()
-        },
-        event=(event.event_name, event.payload),
+        reads=action.reads,
+        writes=action.writes,
+        event=action.event,
     )
 
 
 def _reads(item: kvrwset.KVRWSet) -> dict[str, Version | None]:
     return {it.key: (it.version.block_num, it.version.tx_num) if it.HasField("version") else None for it in item.reads}
+
+
+def _writes(item: kvrwset.KVRWSet) -> dict[str, bytes | None]:
+    return {it.key: None if it.is_delete else it.value for it in item.writes}
 
 
 def linked(blocks: Sequence[common.Block]) -> list[str]:

@@ -31,11 +31,11 @@ ORDER_NOTE = "the orderer's signatures of blocks, and whether it left transactio
 ALL_NOTE = "whether the organisations that the policy asks for, all together, endorsed what the chaincode never did"
 
 
-def check_ledger(record: ChainRecord, findings: Findings) -> None:
-    """Everything that the ledger can be asked; differences go to the findings."""
+def check_ledger(record: ChainRecord, findings: Findings) -> Follower | None:
+    """Everything that the ledger can be asked; differences go to the findings. None when it was not read."""
     if record.fabric is None:
         findings.notes.append("endorsements and signatures: the ledger was not read")
-        return
+        return None
     findings.notes += [ORDER_NOTE, ALL_NOTE]
     blocks = record.fabric.blocks
     for fault in linked(blocks):
@@ -46,6 +46,7 @@ def check_ledger(record: ChainRecord, findings: Findings) -> None:
             for item in transactions(block):
                 follower.follow(item)
     follower.end()
+    return follower
 
 
 class Follower:
@@ -59,6 +60,7 @@ class Follower:
         self.versions: dict[tuple[str, str], Version] = {}  # of keys
         self.waiting: dict[str, fabric_microgrid.InboxTx] = {}
         self.tick = fabric_client.TickRecord()
+        self.ticks: dict[int, fabric_client.TickRecord] = {}
         self.state_hash = bytes(32)
         self._functions: Mapping[bytes, Callable[[LedgerTx, str], None]] = {
             GENESIS: self._genesis,
@@ -179,10 +181,18 @@ class Follower:
         self.state_hash = chained(self.state_hash, record, self._own(item))
         findings.equal(TICKS, f"{place} state", self.state_hash.hex(), record.state_hash.hex())
         self.tick, self.state_hash = record, record.state_hash
+        self.ticks[record.height] = record
         for key, value in self._own(item).items():
             if key.startswith("membership/") and value:
                 self._membership(fabric_client.Membership.FromString(value))
         self.version = record.membership_version if record.membership_version in self.memberships else self.version
+
+    def members_at(self, tick: fabric_client.TickRecord) -> Membership:
+        """Who endorses while a tick is the last one; raises DoubtError for a version that was never written."""
+        found = self.memberships.get(tick.membership_version)
+        if found is None:
+            raise DoubtError(f"membership: expected one of {sorted(self.memberships)}, got {tick.membership_version}")
+        return found
 
     def _membership(self, found: fabric_client.Membership) -> None:
         self.memberships.setdefault(found.version, Membership(found))
