@@ -39,7 +39,7 @@ from fabric_wire.x509 import address, read_identity
 from ibc_core.fabric.membership import Members, record
 from microgrid.operator import Operator
 from processes import ports
-from processes.files import write_json
+from processes.files import read_json, write_json
 from processes.watch import accepts
 from tests.fabric_embedded.world import Node
 
@@ -118,21 +118,29 @@ class Front:
 
 
 class World:
-    """The network of a home; `start` and `end` the ledger, `front` a node."""
+    """A network by its home: people, genesis, payments, fronts in this process; an embedded ledger starts and ends."""
 
-    def __init__(self, path: Path, batch_ms: int = 10) -> None:
-        self.home = Home(path / "net")
-        self.home.path.mkdir(parents=True)
-        wish = Wish(kind=EMBEDDED, factory=MICROGRID, batch=Batch(timeout_ms=batch_ms))
-        leased = ports.lease(self.home.path, ports_needed(wish) + 2 * FRONT_PORTS)
-        self.plan: Plan = make_plan(wish, leased[2 * FRONT_PORTS :])
-        self._front_ports = leased[: 2 * FRONT_PORTS]
-        members.make_all(self.home, self.plan)
+    def __init__(self, home: Home, plan: Plan) -> None:
+        self.home, self.plan = home, plan
+        self._front_ports = ports.lease(home.path, 2 * FRONT_PORTS)
         for name in PEOPLE:
-            members.add_member(self.home, "org1", name)
-        write_json(self.home.document, document.made(self.home, self.plan, "embedded"))
+            members.add_member(home, "org1", name)
+        doc = read_json(home.document)
+        doc["orgs"][0]["members"] = document.members(home, plan.peers[0])
+        document.write(home, doc)
         self._serving: asyncio.Task[None] | None = None
         self.people = {name: self._member(name) for name in PEOPLE}
+
+    @classmethod
+    def embedded(cls, path: Path, batch_ms: int) -> World:
+        """With files of its own; nothing runs yet."""
+        home = Home(path / "net")
+        home.path.mkdir(parents=True)
+        wish = Wish(kind=EMBEDDED, factory=MICROGRID, batch=Batch(timeout_ms=batch_ms))
+        plan = make_plan(wish, ports.lease(home.path, ports_needed(wish)))
+        members.make_all(home, plan)
+        write_json(home.document, document.made(home, plan, "embedded"))
+        return cls(home, plan)
 
     @property
     def alice(self) -> Member:
@@ -195,6 +203,10 @@ class World:
         async with self.gateway() as gateway:
             await gateway.transact("microgrid", [b"Genesis", self.genesis()])
 
+    def payment(self) -> Message:
+        """One unit from Alice to Bob."""
+        return send(self.alice, self.bob)
+
     async def pay(self, amount: int = 1, *, sender: str = "alice", recipient: str = "bob") -> str:
         """Submit a transfer; returns the transaction id."""
         message = send(self.people[sender], self.people[recipient], amount)
@@ -252,7 +264,7 @@ class World:
 @asynccontextmanager
 async def world(path: Path, batch_ms: int = 10) -> AsyncIterator[World]:
     """A ledger that runs, without genesis."""
-    made = World(path, batch_ms)
+    made = World.embedded(path, batch_ms)
     try:
         await made.start()
         yield made
