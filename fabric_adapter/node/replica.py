@@ -7,8 +7,9 @@ from pathlib import Path
 
 from cosmos_wire.protos import node_service
 from fabric_adapter.deliver import Link, WrongBlockError
+from fabric_adapter.microgrid import layout
 from fabric_adapter.node.index import Index
-from fabric_adapter.node.ledger_block import LedgerBlock, Tick
+from fabric_adapter.node.ledger_block import DamagedBlockError, LedgerBlock, Tick
 from microgrid.operator import Operator
 from microgrid.store import StateDb, StoreOptions
 
@@ -61,6 +62,15 @@ class Replica:
             return  # it was killed between the two commits
         if height != self.state.height + 1:
             raise WrongBlockError(f"expected tick {self.state.height + 1}, got tick {height}")
+        before = self.index.place(height - 1)
+        expected = layout.chained_hash(
+            layout.FIRST_HASH if before is None else before.state_hash, tick.record, list(layout.writes(tick.changes))
+        )
+        if tick.record.state_hash != expected:
+            raise DamagedBlockError(
+                f"tick {height}: expected the state hash {expected.hex()} by what it writes, "
+                f"got {tick.record.state_hash.hex()}"
+            )
         self.state.commit(self.state.put(tick.changes), height, b"")
 
     def _last(self) -> TickHead | None:

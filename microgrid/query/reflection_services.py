@@ -25,6 +25,7 @@ from cosmos_wire.protos import (
     file_reflection,
     multisig_keys,
     secp256k1_keys,
+    secp256r1_keys,
     signing,
     tendermint_client,
     tx,
@@ -36,7 +37,12 @@ _TM, _FABRIC = tendermint_client, fabric_client
 INTERFACES: Mapping[str, tuple[type[Message], ...]] = {
     "cosmos.auth.v1beta1.AccountI": (auth.BaseAccount, auth.ModuleAccount),
     "cosmos.auth.v1beta1.ModuleAccountI": (auth.ModuleAccount,),
-    "cosmos.crypto.PubKey": (ed25519_keys.PubKey, multisig_keys.LegacyAminoPubKey, secp256k1_keys.PubKey),
+    "cosmos.crypto.PubKey": (
+        ed25519_keys.PubKey,
+        multisig_keys.LegacyAminoPubKey,
+        secp256k1_keys.PubKey,
+        secp256r1_keys.PubKey,
+    ),
     "cosmos.feegrant.v1beta1.FeeAllowanceI": (
         feegrant.AllowedMsgAllowance,
         feegrant.BasicAllowance,

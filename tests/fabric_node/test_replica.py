@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from cosmos_wire.protos import abci, fabric_client, fabric_microgrid, node_service, tx
 from fabric_adapter.deliver import Link, WrongBlockError
-from fabric_adapter.microgrid.layout import inbox_key, state_key
+from fabric_adapter.microgrid.layout import FIRST_HASH, chained_hash, inbox_key, state_key
 from fabric_adapter.node.index import Index
 from fabric_adapter.node.ledger_block import DamagedBlockError, LedgerBlock, LedgerTx, read_block
 from fabric_adapter.node.replica import Replica
@@ -46,6 +47,7 @@ class Story:
     def __init__(self) -> None:
         self.blocks: list[LedgerBlock] = []
         self.height = self.txs = 0
+        self.state_hash = FIRST_HASH
 
     def block(self, *txs: LedgerTx) -> None:
         number = len(self.blocks)
@@ -63,13 +65,17 @@ class Story:
 
     def tick(self, *executed: int) -> LedgerTx:
         self.height += 1
-        record = STATE(height=self.height, time_ns=self.height * SECOND_NS, state_hash=bytes([self.height % 256]) * 32)
+        record = STATE(height=self.height, time_ns=self.height * SECOND_NS)
+        state = [
+            (state_key("app", b"height"), str(self.height).encode()),
+            (state_key("ibc", b"k%d" % (self.height % 3)), b"%d" % self.height),
+        ]
+        record.state_hash = self.state_hash = chained_hash(self.state_hash, record, state)
         results = [_result(number) for number in executed]
         whole = abci.ResponseFinalizeBlock(tx_results=results, events=[_event("hook", "height", str(self.height))])
         event = fabric_microgrid.TickEvent(record=record, tx_ids=map(tx_id, executed), results=whole)
         writes = [
-            (state_key("app", b"height"), str(self.height).encode()),
-            (state_key("ibc", b"k%d" % (self.height % 3)), b"%d" % self.height),
+            *state,
             *((inbox_key(tx_id(number)), None) for number in executed),
             (TICK, record.SerializeToString()),
         ]
@@ -224,6 +230,19 @@ def test_a_gap_is_refused(tmp_path: Path) -> None:
         feed(replica, told.blocks[:2])
         with pytest.raises(WrongBlockError, match="expected tick 2, got tick 3"):
             replica.apply(told.blocks[4])
+
+
+def test_writes_that_are_not_those_of_the_state_hash(tmp_path: Path) -> None:
+    """A peer that shows other writes than those that were endorsed with the record is found out."""
+    told = story()
+    (forged,) = told.blocks[1].txs
+    writes = [(key, b"7" if key == state_key("app", b"height") else value) for key, value in forged.writes]
+    block = replace(told.blocks[1], txs=(replace(forged, writes=writes),))
+    with opened(tmp_path) as replica:
+        feed(replica, told.blocks[:1])
+        with pytest.raises(DamagedBlockError, match="expected the state hash"):
+            replica.apply(block)
+        assert replica.state.height == 0
 
 
 def test_a_tick_of_what_never_waited(tmp_path: Path) -> None:
