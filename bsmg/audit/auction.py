@@ -49,6 +49,15 @@ class Outcome:
     buyers_e4: int
     sellers_e4: int
     own_prices: bool = False
+    amounts: dict[int, int] | None = None  # by sequence, where there is no price a unit
+    subsidy: int = 0
+
+    def amount_of(self, order: Order, fill_mWh: int) -> int:
+        """What an order pays or gets for what a factor leaves of its fill, rounded against it."""
+        if self.amounts is None or not fill_mWh:
+            return self.price_of(order) * fill_mWh
+        share, whole = self.amounts[order.seq] * fill_mWh, self.fills[order.seq]
+        return -(-share // whole) if order.side == BID else share // whole
 
     def price_of(self, order: Order) -> int:
         """What this order pays or gets a unit."""

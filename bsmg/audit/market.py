@@ -7,24 +7,25 @@ or settles twice is found as well.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import Any as Json
 
 from google.protobuf import json_format
 
-from bsmg.audit import auction
+from bsmg.audit import auction, mechanisms
 from bsmg.audit.auction import ASK, BID, Order, Outcome
 from bsmg.audit.cells import Cell, Cells, Meters
 from bsmg.audit.ledger import module_address
 from bsmg.audit.settle import Bill, Tariff, Trades, bill, paid_in_order
 from bsmg.audit.stage import Stage
+from cosmos_wire.errors import ToolError
 from cosmos_wire.protos import market, market_tx, meter_tx
 
 PERMILLE = 1000
 OPEN, BID_GATE, CLEAR, SECURE, SEAL, DELIVER, METER, METER_CLOSE, SETTLE, CLOSE = range(10)
-ESCROW, BALANCING, INCENTIVE, FEES, COLLATERAL = (
-    module_address(f"market/{name}") for name in ("escrow", "balancing", "incentive", "fees", "collateral")
+ESCROW, BALANCING, INCENTIVE, FEES, COLLATERAL, SUBSIDY = (
+    module_address(f"market/{name}") for name in ("escrow", "balancing", "incentive", "fees", "collateral", "subsidy")
 )
 
 
@@ -43,6 +44,7 @@ class Slot:
     secured: bool = False
     resolved: bool = False  # SECURE has fired
     orders: dict[int, Order] = field(default_factory=dict)
+    thresholds: dict[int, int] = field(default_factory=dict)
     meters: Meters = field(default_factory=Meters)
     escrow: int = 0
     outcome: Outcome | None = None
@@ -103,7 +105,14 @@ class Market:
     def load(self, doc: Mapping[str, Json]) -> None:
         """Parameters of genesis."""
         self.params = json_format.ParseDict(doc["params"], market.Params())
+        self._no_fees(json_format.ParseDict(doc.get("fees", {}), market.FeeTable()))
         self.last_opened = self.params.first_slot - 1
+
+    def _no_fees(self, fees: market.FeeTable) -> None:
+        if fees.areas:
+            raise ToolError(
+                f"{self.stage.chain_id} charges grid fees by area, whose clearing this audit can't recompute"
+            )
 
     @property
     def denom(self) -> str:
@@ -164,6 +173,8 @@ class Market:
         funded = self.held(BALANCING) >= int(self.params.balancing_min or 0)
         frozen = market.Params()
         frozen.CopyFrom(self.params)
+        if frozen.mechanism in mechanisms.SUBSIDISED and self.held(SUBSIDY) < int(frozen.subsidy_max):
+            frozen.mechanism = market.MECHANISM_UNIFORM_K
         slot = Slot(
             number=number,
             params=frozen,
@@ -199,7 +210,7 @@ class Market:
             floor_e4=slot.floor_e4,
             cap_e4=slot.cap_e4,
         )
-        found = slot.outcome = auction.run(list(slot.orders.values()), rules)
+        found = slot.outcome = self._outcome(slot, rules)
         slot.secured = True
         self.stage.findings.count("clearings")
         self.stage.expect.event(
@@ -210,6 +221,23 @@ class Market:
             welfare=found.welfare,
         )
         self.stage.expect.event("slot_secured", (slot.number,), candidate=0, factor_permille=slot.factor)
+
+    def _outcome(self, slot: Slot, rules: auction.Rules) -> Outcome:
+        """The mechanism's, or one price where the pool doesn't cover its deficit."""
+        facts = mechanisms.Facts(
+            scores={number: cell.score for number, cell in self.cells.by_number.items()},
+            thresholds=slot.thresholds,
+            tariff_e4=slot.params.tariff_e4,
+            chain_id=self.stage.chain_id,
+            slot=slot.number,
+        )
+        found = mechanisms.run(list(slot.orders.values()), rules, facts)
+        if found.subsidy > min(self.held(SUBSIDY), int(slot.params.subsidy_max or 0)):
+            return auction.run(list(slot.orders.values()), replace(rules, mechanism=auction.UNIFORM_K))
+        self.pay(SUBSIDY, ESCROW, found.subsidy)
+        slot.escrow += found.subsidy
+        slot.gained -= found.subsidy
+        return found
 
     def _secure(self, slot: Slot) -> None:
         slot.resolved = True
@@ -272,6 +300,8 @@ class Market:
         )
         slot.next_seq += 1
         slot.orders[order.seq] = order
+        if msg.min_score_permille:
+            slot.thresholds[order.seq] = msg.min_score_permille
         escrow = slot.escrow_of(order)
         slot.escrow += escrow
         self.pay(msg.cell, ESCROW, escrow)
@@ -291,8 +321,8 @@ class Market:
     def deposit(self, msg: market_tx.MsgDeposit) -> None:
         """Arrears first, then collateral; the utility cell funds balancing."""
         amount = int(msg.amount)
-        if msg.cell == self.params.utility:
-            self.pay(msg.cell, BALANCING, amount)
+        if msg.pool or msg.cell == self.params.utility:
+            self.pay(msg.cell, SUBSIDY if msg.pool else BALANCING, amount)
             return
         cell = self.cells.by_address[msg.cell]
         arrears = min(amount, cell.arrears)
@@ -305,7 +335,7 @@ class Market:
         """Out of collateral, or of balancing for the utility cell."""
         amount = int(msg.amount)
         if msg.cell == self.params.utility:
-            self.pay(BALANCING, msg.cell, amount)
+            self.pay(SUBSIDY if msg.pool else BALANCING, msg.cell, amount)
             return
         self.cells.by_address[msg.cell].collateral -= amount
         self.pay(COLLATERAL, msg.cell, amount)
@@ -314,6 +344,7 @@ class Market:
         """For slots that open from now on."""
         self.params = market.Params()
         self.params.CopyFrom(msg.params)
+        self._no_fees(msg.fees)
 
     def readings(self, msg: meter_tx.MsgSubmitReadings, answer: meter_tx.MsgSubmitReadingsResponse) -> None:
         """Those that the chain accepted."""
@@ -397,20 +428,31 @@ class Market:
         return Trades(
             bought_mWh=sum(fill for _, fill in bids),
             sold_mWh=sum(fill for _, fill in asks),
-            paid=sum(found.price_of(order) * fill for order, fill in bids),
-            earned=sum(found.price_of(order) * fill for order, fill in asks),
+            paid=sum(found.amount_of(order, fill) for order, fill in bids),
+            earned=sum(found.amount_of(order, fill) for order, fill in asks),
             escrow=sum(slot.escrow_of(order) for order, _ in mine),
         )
 
     def _move_pools(self, slot: Slot) -> None:
-        """Collateral and escrow pay the pools; rounding's energy goes to balancing, a spread of prices to incentive."""
+        """Collateral and escrow pay the pools; rounding's energy goes to balancing, a spread of prices to incentive.
+
+        With a subsidy the spread is what is left of it, and returns.
+        """
         escrow, pledged = slot.pools
         for pool, amount in zip((BALANCING, FEES, INCENTIVE), pledged, strict=True):
             self.pay(COLLATERAL, pool, amount)
             slot.gained += amount
         residue = tariff_of(slot).price_e4 * slot.sum_of("bought")
         spread = slot.sum_of("spread") - residue
-        for pool, amount in ((FEES, escrow[1]), (INCENTIVE, escrow[2] + spread), (BALANCING, escrow[0] + residue)):
+        subsidy = slot.outcome.subsidy if slot.outcome else 0
+        rest = (subsidy + spread, 0) if subsidy else (0, spread)
+        due = (
+            (FEES, escrow[1]),
+            (SUBSIDY, rest[0]),
+            (INCENTIVE, escrow[2] + rest[1]),
+            (BALANCING, escrow[0] + residue),
+        )
+        for pool, amount in due:
             back = min(max(0, -amount), self.held(pool))
             self.pay(pool, ESCROW, back)
             self.pay(ESCROW, pool, max(0, amount))

@@ -52,6 +52,7 @@ CELLS = 5
 POOR = 5  # this cell has no collateral
 FEE = 7
 UTILITY = address("utility")
+SUBSIDISED = (market.MECHANISM_VICKREY, market.MECHANISM_VCG)
 VALIDATORS = Members(powers_of(["ann", "bob", "eve", "joe"]))
 
 
@@ -75,6 +76,7 @@ class Options:
     settle_units: int = 50
     balancing: int = RICH
     cell_collateral: int = RICH
+    subsidy: int = RICH
 
 
 class RecordedChain(Chain):
@@ -111,11 +113,17 @@ class RecordedChain(Chain):
         params = default_params(100_000, 100_000, self.denom, UTILITY, SLOT)
         params.mechanism, params.settle_units = options.mechanism, options.settle_units
         params.balancing_min = "1"
+        if options.mechanism == market.MECHANISM_TARIFF:
+            params.tariff_e4 = 55_000
+        if options.mechanism in SUBSIDISED:
+            params.max_orders_per_slot, params.subsidy_max = 200, str(options.subsidy)
         trade = small_params(UTILITY, self.denom, cap_e4=100_000)
         rich = [cell_address(number) for number in numbers] + [UTILITY, address("alice")]
         held = dict.fromkeys(rich, RICH)
         held[to_bech32(market_state.COLLATERAL)] = options.cell_collateral * (CELLS - 1)
         held[to_bech32(market_state.BALANCING)] = options.balancing
+        if options.mechanism in SUBSIDISED:
+            held[to_bech32(market_state.SUBSIDY)] = options.subsidy
         coins = [{"address": who, "coins": [{"denom": self.denom, "amount": str(n)}]} for who, n in held.items() if n]
         cells = [
             {

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bsmg.audit import auction
+from bsmg.audit import auction, mechanisms
 from cosmos_wire.protos import market as pb
-from energy.market import clearing
+from energy.market import clearing, mechanism
+from energy.mechanisms.book import Book, Order, Terms
+from energy.mechanisms.catalogue import CATALOGUE
 
 FLOOR, CAP = 20_000, 80_000
 PERMILLE = st.sampled_from([0, 1, 333, 500, 999, 1000])
@@ -51,3 +54,41 @@ def test_both_clear_alike(book: list[auction.Order], mechanism: int, k: int, fac
 def test_an_empty_book_has_the_middle_of_the_band() -> None:
     rules = auction.Rules(mechanism=pb.MECHANISM_UNIFORM_K, k_num=1, k_den=2, floor_e4=FLOOR, cap_e4=CAP)
     assert auction.run([], rules).price_e4 == 50_000
+
+
+@pytest.mark.parametrize("kind", sorted(mechanism.NAMES))
+@settings(max_examples=60, deadline=None)
+@given(
+    book=books(),
+    k=st.integers(0, 4),
+    scores=st.lists(st.integers(0, 1000), min_size=4, max_size=4),
+    thresholds=st.dictionaries(st.integers(1, 14), st.integers(0, 1000)),
+)
+def test_every_mechanism_clears_alike(
+    kind: int, book: list[auction.Order], k: int, scores: list[int], thresholds: dict[int, int]
+) -> None:
+    """Amounts to the unit, against the chain's rules in energy.mechanisms."""
+    rules = auction.Rules(mechanism=kind, k_num=k, k_den=4, floor_e4=FLOOR, cap_e4=CAP)
+    by_cell = dict(enumerate(scores))
+    facts = mechanisms.Facts(scores=by_cell, thresholds=thresholds, tariff_e4=50_000, chain_id="mg-1", slot=7)
+    mine = mechanisms.run(book, rules, facts)
+    terms = Terms(
+        floor_e4=FLOOR,
+        cap_e4=CAP,
+        k_num=k,
+        k_den=4,
+        tariff_e4=50_000,
+        scores=by_cell,
+        thresholds=thresholds,
+        seed=mechanism.muda_seed("mg-1", 7),
+    )
+    theirs = CATALOGUE[mechanism.NAMES[kind]].rule(Book.of(Order(*chains_order(order)) for order in book), terms)
+    awards = (*theirs.bids, *theirs.asks)
+    assert mine.fills == {award.order.seq: award.fill_mWh for award in awards}
+    by_seq = {order.seq: order for order in book}
+    amounts = {seq: mine.amount_of(by_seq[seq], fill) for seq, fill in mine.fills.items()}
+    assert amounts == {award.order.seq: award.amount for award in awards}
+    assert (mine.volume_mWh, mine.welfare) == (theirs.volume_mWh, theirs.welfare)
+    assert mine.subsidy == max(0, -theirs.surplus)
+    if mine.amounts is not None:
+        assert mine.price_e4 == theirs.price_e4

@@ -86,6 +86,8 @@ def test_the_day_has_what_an_audit_has_to_judge(records: Records) -> None:
     [
         Options(mechanism=market.MECHANISM_TRADE_REDUCTION),
         Options(mechanism=market.MECHANISM_PAY_AS_BID),
+        *(Options(mechanism=kind) for kind in range(market.MECHANISM_LAO, market.MECHANISM_HUANG + 1)),
+        Options(mechanism=market.MECHANISM_VCG, subsidy=10**9),  # most slots fall back
         Options(settle_units=1),
         Options(settle_units=3),
         Options(balancing=10),  # credits become debts
