@@ -45,6 +45,7 @@ TickEvent = fabric_microgrid.TickEvent
 
 TX_GAS_MAX = 60_000_000  # a client update and 50 packets take 2.4 million
 TX_OUTPUT_BYTES_MAX = 1 << 20  # events and state changes of one transaction
+DUE_PART_NS = 100_000_000  # how long fired gates are good for dry runs
 TICK_TXS_MAX = 1_000  # when one of these is used up, the other transactions wait for the next Tick
 TICK_GAS_MAX = 300_000_000
 TICK_OUTPUT_BYTES_MAX = 3 << 19  # with a last transaction and the hooks well below the 4 MiB of one signed message
@@ -85,6 +86,15 @@ class Work:
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Due:
+    """A state with the gates fired that are due in a part of a second; no block when there are none."""
+
+    state_hash: bytes
+    part: int
+    block: Block | None
+
+
 class Machine:
     """The modules and how they run."""
 
@@ -97,6 +107,7 @@ class Machine:
             refuse_redundant=self.modules.refuse_redundant,
         )
         self._executor = Executor(ante)
+        self._due: Due | None = None
 
     def found(self, env: BlockEnv, app_state: dict[str, object], membership_version: int) -> Made:
         """The first state; raises InvalidGenesis and what the modules raise."""
@@ -111,12 +122,24 @@ class Machine:
 
     def try_out(self, state: State, time_ns: int, tx: InboxTx) -> Outcome:
         """What a transaction would come to in a Tick right after a state; nothing is kept."""
-        env = BlockEnv(
-            chain_id=state.env.chain_id, height=state.env.height + 1, time_ns=max(time_ns, state.env.time_ns + 1)
-        )
         app, ibc = state.stores[APP], state.stores[IBC]
-        ctx = Context(env=env, app=app, ibc=ibc, events=EventLog(), gas=FreeGas())  # writes stay in the layer above
-        outcome, _ = self._executor.run_for(ctx, tx.body, signer_of(tx.creator))
+        return self._tried(Context(env=_next(state, time_ns), app=app, ibc=ibc, events=EventLog(), gas=FreeGas()), tx)
+
+    def try_due(self, state: State, time_ns: int, tx: InboxTx) -> Outcome | None:
+        """The same in a Tick of this time, behind the gates that it would fire; None when it would fire none."""
+        due = self._due
+        if due is None or (due.state_hash, due.part) != (state.record.state_hash, time_ns // DUE_PART_NS):
+            due = self._due = self._fired(state, time_ns)
+        return None if due.block is None else self._tried(due.block.ctx, tx)
+
+    def _fired(self, state: State, time_ns: int) -> Due:
+        block = Block(_next(state, time_ns), state.stores[APP], state.stores[IBC])
+        block.hooks(self.modules.begin_block, "BeginBlock")
+        fired = block if any(block.changes().values()) else None
+        return Due(state_hash=state.record.state_hash, part=time_ns // DUE_PART_NS, block=fired)
+
+    def _tried(self, ctx: Context, tx: InboxTx) -> Outcome:
+        outcome, _ = self._executor.run_for(ctx, tx.body, signer_of(tx.creator))  # writes stay in its layer
         if repeated := _repeated(outcome):
             return refused(outcome, RedundantTx(f"all {repeated} packets were relayed already"))
         return outcome
@@ -145,6 +168,12 @@ class Machine:
         work.output_bytes += result.ByteSize()
         work.tx_ids.append(item.tx_id)
         work.results.append(result)
+
+
+def _next(state: State, time_ns: int) -> BlockEnv:
+    """The tick after a state, at a time that is later."""
+    env = state.env
+    return BlockEnv(chain_id=env.chain_id, height=env.height + 1, time_ns=max(time_ns, env.time_ns + 1))
 
 
 def _repeated(outcome: Outcome) -> int:

@@ -9,13 +9,15 @@ import pytest
 from cosmos_wire.protos import Message, market_query, market_tx, meter_tx
 from cosmos_wire.protos import market as pb
 from energy.market import state
+from energy.market.clock import Gate, gate_ms
+from energy.market.defaults import default_params
 from energy.meter.reading import sign_bytes
 from fabric_adapter.embedded.endorser import ChaincodeRefusedError
 from ibc_core import bank
 from ibc_core.host import Context, EventLog, FreeGas
 from tests.fabric_chaincode.day import hashes
 from tests.fabric_chaincode.test_ticks import FakeStub, codes
-from tests.fabric_chaincode.world import CHAIN, DENOM, FIRST_SLOT, SECOND_NS, Grid, meter_key
+from tests.fabric_chaincode.world import CHAIN, DENOM, FIRST_SLOT, SECOND_NS, SLOT_MS, Grid, meter_key
 
 BID, ASK = pb.SIDE_BID, pb.SIDE_ASK
 GATES = ["slot_opened", "slot_cleared", "slot_secured", "slot_residual", "slot_sealed", "slot_closed"]
@@ -122,6 +124,20 @@ def test_orders_wait_for_the_tick_and_lose_against_the_gate(bidding):
     assert net.balance(net.cast.cells[0]) == before
     with pytest.raises(ChaincodeRefusedError, match="response 400, market/"):
         place(net, 1, BID, 60_000, 1_000_000)
+
+
+def test_an_order_by_the_clock_does_not_wait_for_the_ticks_gate(net):
+    """The bidding has begun by time, and no tick has said so yet: the next one will, before it runs the order."""
+    gate_ns = gate_ms(default_params(SLOT_MS, 12_000, DENOM, "", FIRST_SLOT), FIRST_SLOT, Gate.BID) * 10**6
+    net.tick(step_ns=gate_ns - SECOND_NS // 2 - net.now_ns)
+    with pytest.raises(ChaincodeRefusedError, match="market/"):
+        place(net, 1, BID, 60_000, 1_000_000)
+    net.now_ns, net.ahead_ns = gate_ns - 60 * SECOND_NS, 61 * SECOND_NS
+    with pytest.raises(ChaincodeRefusedError, match="market/"):
+        place(net, 1, BID, 60_000, 1_000_000)
+    net.now_ns, net.ahead_ns = gate_ns + SECOND_NS // 4, 0
+    assert slot_state(net, FIRST_SLOT) == pb.SLOT_STATE_FORECAST
+    assert codes(net.tick(place(net, 1, BID, 60_000, 1_000_000))) == [0]
 
 
 def test_many_orders_of_many_cells_between_two_ticks(bidding):
