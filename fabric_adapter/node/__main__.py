@@ -25,6 +25,7 @@ from fabric_adapter.node.front import Options, run
 from fabric_adapter.node.writer import Pace
 from microgrid.operator import read_operator
 
+SWITCH_INTERVAL_S = 0.001  # the event loop gets the interpreter back soon while a query is being answered
 LOG_FORMAT = "%(asctime)s level=%(levelname)s logger=%(name)s %(message)s"
 
 
@@ -69,6 +70,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         options = read(arguments)
         logging.basicConfig(level=options.operator.log_level.upper(), format=LOG_FORMAT, stream=sys.stderr)
+        sys.setswitchinterval(SWITCH_INTERVAL_S)
         gc.freeze()  # what the imports made stays for good
         uvloop.run(_run(options))
     except (BsmgError, OSError) as error:

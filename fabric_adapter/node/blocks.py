@@ -31,6 +31,7 @@ from microgrid.state_api import APP
 T = TypeVar("T")
 
 RECORDS_KEPT = 128
+HASH_BYTES = 32
 FOUND_MAX = 10_000  # transactions of one search, as on CometBFT
 NO_BROADCAST = (
     "this chain runs on Hyperledger Fabric: a member submits transactions by a peer's Gateway service "
@@ -232,9 +233,10 @@ class FabricBlocks:
 
     def _by_hash(self, text: str) -> list[Where]:
         try:
-            where = self._index.where(bytes.fromhex(text)) if text else None
+            digest = bytes.fromhex(text)
         except ValueError:
             return []
+        where = self._index.where(digest) if len(digest) == HASH_BYTES else None
         return [] if where is None else [where]
 
     def _matching(self, conditions: Sequence[Condition]) -> list[Where]:

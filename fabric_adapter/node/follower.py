@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 
 from fabric_adapter.deliver import Deliver, DeliverError
@@ -31,6 +32,11 @@ class Follower:
         self._trouble = Trouble(LOG, "following the peer's blocks")
         self._target = 0  # the peer's number of blocks when we last asked
         self.caught_up = asyncio.Event()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="follow")  # searches don't keep it waiting
+
+    def close(self) -> None:
+        """End the thread, when `run` has ended: a block that it is at is finished."""
+        self._thread.shutdown()
 
     async def run(self) -> None:
         """Follow until cancelled; raises WrongBlockError, DamagedBlockError when there is nothing to follow."""
@@ -49,7 +55,7 @@ class Follower:
             await asyncio.sleep(PAUSES_S[min(tries, len(PAUSES_S) - 1)])
 
     async def _take(self, block: common.Block) -> None:
-        found = await asyncio.to_thread(self._apply, block)
+        found = await asyncio.get_running_loop().run_in_executor(self._thread, self._apply, block)
         self._trouble.over()
         self._look()
         self.verdicts(found)

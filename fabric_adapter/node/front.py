@@ -92,6 +92,7 @@ async def run(options: Options, stop: asyncio.Event) -> None:
         deliver = Deliver(network.peer, network.tls, network.identity, network.channel)
         stack.push_async_callback(deliver.close)
         follower = Follower(replica, deliver, gateway, network.chaincode)
+        stack.callback(follower.close)
         writer = Writer(follower, gateway, network.chaincode, network.orgs, options.pace)
         stopping = stop.wait()
         await _until_first([stopping, follower.run(), writer.run(), _serve(options, network, follower)])

@@ -129,14 +129,14 @@ class Index:
                 found.add(WHERE.unpack(raw[-WHERE.size :]))
         return found
 
-    def apply(self, block: LedgerBlock) -> None:
+    def apply(self, block: LedgerBlock, ticks: Sequence[Tick]) -> None:
         """Take a block, all or nothing. The same block may come again after `rewind`."""
         with self._writing() as work:
             for tx in block.txs:
                 for tx_id, value in inbox_writes(tx.writes):
                     if value is not None:
                         work.wait(block.number, tx.place, tx_id, value)
-            for tick in block.ticks():
+            for tick in ticks:
                 work.tick(block, tick)
             work.put("meta", b"link", _NUMBER.pack(block.link.number) + block.link.previous_hash)
 
@@ -188,11 +188,15 @@ class _Work:
                 self._taken(tx_id)
             return
         made = BlockResponse(height=height, time_ns=tick.record.time_ns, hook_events=tick.event.results.events)
+        behind = WHERE.pack(height, HOOKS)
+        entries = [(term + behind, b"") for term in terms(made.hook_events)]
         for place, (tx_id, result) in enumerate(zip(tick.event.tx_ids, results, strict=True)):
             made.txs.add(hash=tx_id.upper(), tx=self._shown(tx_id, height), result=result)
-            self.put("txs", bytes.fromhex(tx_id), WHERE.pack(height, place))
-            self._terms(terms(result.events), height, place)
-        self._terms(terms(made.hook_events), height, HOOKS)
+            behind = WHERE.pack(height, place)
+            self.put("txs", bytes.fromhex(tx_id), behind)
+            entries += [(term + behind, b"") for term in terms(result.events)]
+        with self._txn.cursor(self._tables["terms"]) as cursor:
+            cursor.putmulti(sorted(entries))
         self.put("blocks", key, made.SerializeToString(deterministic=True))
         self.put("places", key, _PLACE.pack(block.number, block.header_hash, tick.record.state_hash))
 
@@ -208,8 +212,3 @@ class _Work:
         key = self._txn.pop(name, self._tables["waiting"])
         found = None if key is None else self._txn.pop(bytes(key), self._tables["inbox"])
         return None if found is None else bytes(found)
-
-    def _terms(self, found: Sequence[bytes], height: int, place: int) -> None:
-        behind = WHERE.pack(height, place)
-        for term in found:
-            self.put("terms", term + behind, b"\0")

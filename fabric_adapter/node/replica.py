@@ -49,11 +49,12 @@ class Replica:
 
     def apply(self, block: LedgerBlock) -> None:
         """Take the next block: the state first, then the index with the position. Either may be ahead of the other."""
-        for tick in block.ticks():
+        ticks = tuple(block.ticks())
+        for tick in ticks:
             self._commit(tick)
-        self.index.apply(block)
+        self.index.apply(block, ticks)
         self.link = block.link
-        for tick in block.ticks():
+        for tick in ticks:
             self.head = TickHead(height=int(tick.record.height), time_ns=int(tick.record.time_ns), creator=tick.creator)
 
     def _commit(self, tick: Tick) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from cosmos_wire import public_keys
 from cosmos_wire.protos import fabric_microgrid, tx
 from cosmos_wire.public_keys import SECP256R1, SimpleKey
@@ -13,8 +15,12 @@ InboxTx = fabric_microgrid.InboxTx
 
 def tx_of(waiting: InboxTx) -> bytes:
     """TxRaw bytes without signatures: the proposal's signature is over other bytes, and was checked by the peers."""
-    key = SimpleKey(SECP256R1, p256.compress(read_identity(waiting.creator).certificate.key))
+    return tx.TxRaw(body_bytes=waiting.body, auth_info_bytes=_auth_info(waiting.creator)).SerializeToString()
+
+
+@lru_cache(maxsize=4_096)
+def _auth_info(creator: bytes) -> bytes:
+    key = SimpleKey(SECP256R1, p256.compress(read_identity(creator).certificate.key))
     info = tx.AuthInfo(signer_infos=[tx.SignerInfo(public_key=public_keys.to_any(key))])
     info.fee.SetInParent()
-    raw = tx.TxRaw(body_bytes=waiting.body, auth_info_bytes=info.SerializeToString(deterministic=True))
-    return raw.SerializeToString(deterministic=True)
+    return info.SerializeToString(deterministic=True)

@@ -17,6 +17,7 @@ import re
 import struct
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
 
 from cosmos_wire.protos import abci, node_service
@@ -26,6 +27,8 @@ HOOKS = (1 << 32) - 1  # place of a block's hooks, behind its transactions
 NUMBER, TEXT = b"\0", b"\1"
 NAME_BYTES, START_BYTES, REST_BYTES = 16, 64, 8
 NUMBER_MAX = (1 << 64) - 1
+NUMBER_DIGITS_MAX = 32
+SIZES = [bytes([size]) for size in range(START_BYTES + 2)]
 WHERE = struct.Struct(">QI")
 CONDITION = re.compile(
     r"\s*(?P<key>[\w.\-/]+)\s*(?P<op><=|>=|=|<|>|\bCONTAINS\b|\bEXISTS\b)\s*(?P<value>'[^']*'|\d+)?\s*"
@@ -72,6 +75,7 @@ class Condition:
         return name + NUMBER + limit.to_bytes(8, "big"), _behind(name + NUMBER)
 
 
+@lru_cache(maxsize=4_096)
 def name_part(key: str) -> bytes:
     """Of type.attribute."""
     return sha256(key.encode()).digest()[:NAME_BYTES]
@@ -79,9 +83,10 @@ def name_part(key: str) -> bytes:
 
 def number_of(value: str) -> int | None:
     """Of a value that is a whole number below 2^64."""
-    if not value.isascii() or not value.isdigit() or len(value) > 32 or int(value) > NUMBER_MAX:
+    if not value.isdigit() or not value.isascii() or len(value) > NUMBER_DIGITS_MAX:
         return None
-    return int(value)
+    number = int(value)
+    return number if number <= NUMBER_MAX else None
 
 
 def value_part(value: str) -> bytes:
@@ -90,9 +95,10 @@ def value_part(value: str) -> bytes:
     if number is not None:
         return NUMBER + number.to_bytes(8, "big")
     data = value.encode()
-    start = data[:START_BYTES]
-    rest = sha256(data).digest()[:REST_BYTES] if len(data) > START_BYTES else b""
-    return TEXT + bytes([min(len(data), START_BYTES + 1)]) + start + rest
+    size = len(data)
+    if size <= START_BYTES:
+        return TEXT + SIZES[size] + data
+    return TEXT + SIZES[START_BYTES + 1] + data[:START_BYTES] + sha256(data).digest()[:REST_BYTES]
 
 
 def _behind(prefix: bytes) -> bytes:
@@ -101,15 +107,14 @@ def _behind(prefix: bytes) -> bytes:
     return number.to_bytes(len(prefix) + 1, "big").lstrip(b"\0").rjust(len(prefix), b"\0")
 
 
-def terms(events: Iterable[abci.Event]) -> list[bytes]:
-    """Keys without their place, ascending, each once."""
-    return sorted(
-        {
-            name_part(f"{event.type}.{item.key}") + value_part(item.value)
-            for event in events
-            for item in event.attributes
-        }
-    )
+def terms(events: Iterable[abci.Event]) -> set[bytes]:
+    """Keys without their place."""
+    found = set()
+    for event in events:
+        kind = event.type
+        for item in event.attributes:
+            found.add(name_part(f"{kind}.{item.key}") + value_part(item.value))
+    return found
 
 
 def conditions_of(wanted: node_service.EventsRequest) -> list[Condition]:

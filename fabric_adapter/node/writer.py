@@ -33,6 +33,7 @@ TICK, LOAD = b"Tick", b"Load"
 LOST_S = 3.0  # a Tick that is in no block after so long is proposed again
 PAUSES_S = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 STEP_BACK = 0.1  # of the interval: how much later than the first writer an acting one proposes
+ASIDE_S = 60.0
 NS = 1_000_000_000
 
 
@@ -54,6 +55,7 @@ class Writer:
         self._head: TickHead | None = None
         self._seen_s = 0.0
         self._limit = TICK_TXS_MAX
+        self._aside: dict[str, float] = {}  # transactions that broke a Tick, and when they are tried again
         self._tries = 0
         self._pending = ""
         self._verdict: int = VALID
@@ -95,7 +97,7 @@ class Writer:
 
     async def _write(self, head: TickHead) -> None:
         """One attempt; whatever came of it shows in the replica's head."""
-        waiting = await asyncio.to_thread(self._follower.replica.index.waiting, self._limit)
+        waiting = self._waiting()
         args = strict.write(fabric_microgrid.TickArgs(height=head.height + 1, tx_ids=waiting))
         options = Options(timestamp_ns=max(time.time_ns(), head.time_ns + 1))
         rung = self._follower.bell.rung
@@ -104,10 +106,17 @@ class Writer:
             self._pending, self._verdict = ready.tx_id, VALID
             await self._gateway.submit(ready)
         except FabricError as error:
-            await self._failed(error, rung, len(waiting))
+            await self._failed(error, rung, waiting)
             return
-        self._limit = min(max(1, 2 * self._limit), TICK_TXS_MAX)
+        self._limit = min(2 * self._limit, TICK_TXS_MAX)
         await self._settled(head)
+
+    def _waiting(self) -> list[str]:
+        """What the next Tick lists: the first of those that wait, but for what is put aside."""
+        now = time.monotonic()
+        self._aside = {tx_id: until for tx_id, until in self._aside.items() if until > now}
+        found = self._follower.replica.index.waiting(self._limit + len(self._aside))
+        return [tx_id for tx_id in found if tx_id not in self._aside][: self._limit]
 
     async def _settled(self, head: TickHead) -> None:
         """Wait until there is a newer tick, this or another front's, or ours turned out invalid or lost."""
@@ -125,7 +134,7 @@ class Writer:
             self._trouble.met(f"tick {head.height + 1}: expected it to be valid, got {said}")
         await self._pause(self._follower.bell.rung)
 
-    async def _failed(self, error: FabricError, rung: int, txs: int) -> None:
+    async def _failed(self, error: FabricError, rung: int, listed: Sequence[str]) -> None:
         if NO_IMAGE in str(error):
             await self._load()
             return
@@ -134,8 +143,15 @@ class Writer:
         if self._follower.replica.head != before:
             return  # another front's tick came in between
         self._trouble.met(error)
-        if txs and _is_too_much(error):
-            self._limit = txs // 2  # what the endorsers can't execute must not stop the clock
+        if listed and _is_too_much(error):
+            self._narrow(listed)
+
+    def _narrow(self, listed: Sequence[str]) -> None:
+        """What endorsers can't execute must not stop the clock: fewer transactions, and not the one that it is."""
+        self._limit = max(1, len(listed) // 2)
+        if len(listed) == 1:
+            self._aside[listed[0]] = time.monotonic() + ASIDE_S
+            LOG.warning("event=aside tx=%s retry_s=%s", listed[0], ASIDE_S)
 
     async def _pause(self, rung: int) -> None:
         pause = PAUSES_S[min(self._tries, len(PAUSES_S) - 1)]

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from typing import ClassVar
 
 import aiohttp
 import pytest
@@ -14,15 +15,28 @@ from abci_app.comet_blocks import CometBlocks
 from abci_app.comet_rpc import CometRpc
 from bsmg.client.errors import QueryNotFound, QueryRefused
 from cosmos_wire.errors import ToolError
-from cosmos_wire.protos import auth_query, cmt_query, node_query, node_service, secp256r1_keys, tx, tx_service
+from cosmos_wire.protos import (
+    auth_query,
+    cmt_query,
+    fabric_microgrid,
+    node_query,
+    node_service,
+    secp256r1_keys,
+    tx,
+    tx_service,
+)
 from fabric_adapter.deliver import WrongBlockError
+from fabric_adapter.microgrid.chaincode import MicrogridChaincode
+from fabric_adapter.node import writer
 from fabric_adapter.node.front import run
+from fabric_adapter.stub import FAILED, Response, Stub
 from microgrid.operator import Operator
 from microgrid.query.query_server import QueryServer
 from microgrid.query.rest_routes import rest_routes
 from microgrid.store import StateDb, StoreOptions
 from tests.fabric_node.world import CHAIN, HANG_S, NODE, RICH, Front, World, until, world
 
+TickArgs = fabric_microgrid.TickArgs
 TX = "/cosmos.tx.v1beta1.Service/"
 COMET = "/cosmos.base.tendermint.v1beta1.Service/"
 BASE = "/cosmos.base.node.v1beta1.Service/"
@@ -120,6 +134,8 @@ async def test_searches_page_and_order(tmp_path):
         with pytest.raises(QueryRefused, match=r"page should be within \[1, 2\] range, given 3"):
             await search(limit=2, page=3)
         request = tx_service.GetTxsEventRequest(query="transfer.recipient")
+        nothing = tx_service.GetTxsEventRequest(query=f"tx.hash='{'AB' * 400}'")
+        assert (await front.ask(f"{TX}GetTxsEvent", nothing, tx_service.GetTxsEventResponse)).total == 0
         with pytest.raises(QueryRefused, match="failed to parse query"):
             await front.ask(f"{TX}GetTxsEvent", request, tx_service.GetTxsEventResponse)
 
@@ -313,6 +329,34 @@ async def test_two_fronts_that_both_write(tmp_path):
             executed = [it.hash.lower() for height in range(1, last + 1) for it in (await two.block(height)).txs]
             assert sorted(executed) == sorted(ids)
             assert executed == ids
+
+
+class Brittle(MicrogridChaincode):
+    """Breaks over a transaction."""
+
+    broken: ClassVar[set[str]] = set()
+
+    def invoke(self, stub: Stub) -> Response:
+        if stub.args[0] == b"Tick" and self.broken & set(TickArgs.FromString(stub.args[1]).tx_ids):
+            return Response(status=FAILED, message="the chaincode broke")
+        return super().invoke(stub)
+
+
+async def test_a_transaction_that_breaks_the_chaincode_is_put_aside(tmp_path, monkeypatch):
+    """The others and the clock go on; it is tried again later."""
+    monkeypatch.setattr(writer, "ASIDE_S", 3.0)
+    async with world(tmp_path, make=Brittle) as net:
+        await net.found()
+        ids = [await net.pay() for _ in range(6)]
+        monkeypatch.setattr(Brittle, "broken", {ids[2]})
+        async with net.front() as front:
+            blocks = [await block_of(front, tx_id) for tx_id in (*ids[:2], *ids[3:])]
+            await front.height_above(max(block.height for block in blocks))
+            with pytest.raises(QueryNotFound):
+                await front.ask(f"{TX}GetTx", tx_service.GetTxRequest(hash=ids[2]), tx_service.GetTxResponse)
+            monkeypatch.setattr(Brittle, "broken", set())
+            assert (await block_of(front, ids[2])).height > max(block.height for block in blocks)
+            assert await front.balance(net.bob) == RICH + 6
 
 
 async def test_another_ledger_is_not_followed(tmp_path):

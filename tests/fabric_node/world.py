@@ -262,11 +262,11 @@ class World:
 
 
 @asynccontextmanager
-async def world(path: Path, batch_ms: int = 10) -> AsyncIterator[World]:
+async def world(path: Path, batch_ms: int = 10, make: MakeChaincode = MicrogridChaincode) -> AsyncIterator[World]:
     """A ledger that runs, without genesis."""
     made = World.embedded(path, batch_ms)
     try:
-        await made.start()
+        await made.start(make)
         yield made
     finally:
         await made.end()
