@@ -39,5 +39,5 @@ Unknown = declare("registry", 3, "Unknown", "unknown")
 FeederMalformed = declare("registry", 4, "FeederMalformed", "feeder malformed")
 BadId = declare("registry", 5, "BadId", "bad identity")
 NetworkCheckUnavailable = declare(
-    "registry", 6, "NetworkCheckUnavailable", "this build checks no network: feeders of mode UNSPECIFIED only"
+    "registry", 6, "NetworkCheckUnavailable", "the chain checks radial feeders without contingencies only"
 )

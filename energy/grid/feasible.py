@@ -28,6 +28,7 @@ class Reason(StrEnum):
     FLOW = "flow"
     COLLAPSE = "collapse"  # a bound of a voltage falls to zero
     OPEN_BOX = "open_box"  # the map leaves the box of currents
+    OFF_FEEDER = "off_feeder"  # a bus that the feeder doesn't have
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

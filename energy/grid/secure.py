@@ -117,6 +117,10 @@ def _wider(net: Network, injection: Injection, box: Box) -> Box | Refusal:
 
 def secure(net: Network, energies: Sequence[BusEnergy]) -> Secured:
     """The whole schedule when it is certified, else the largest certified factor that halving finds."""
+    for energy in energies:
+        if energy.bus not in net.index:
+            refusal = Refusal(reason=Reason.OFF_FEEDER, element=f"bus {energy.bus}")
+            return Secured(factor_permille=0, certificate=None, refusal=refusal)
     whole = certify(net, injection_of(net, energies))
     if isinstance(whole, Certificate):
         return Secured(factor_permille=PERMILLE, certificate=whole, refusal=None)

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from cosmos_wire.protos import market as pb
-from energy.market import keys, mechanism, state
+from energy.market import keys, mechanism, security, state
 from energy.market.clearing import schedule_hash, seal_root
 from energy.market.clock import Gate, first_open, gate_ms, last_open
-from energy.market.life import SECURED, SETTLED, require_step
+from energy.market.life import RECLEAR, SECURED, SETTLED, require_step
 from energy.records import save
 from energy.registry import Registry
 from energy.units import PERMILLE, stored
@@ -130,7 +130,8 @@ def _fire(ctx: Context, live: pb.Live, slot: int, gate: Gate) -> None:
 
 
 def _clear(ctx: Context, record: pb.Slot, _before: int) -> None:
-    mechanism.run(ctx, record, {})
+    proposal = mechanism.propose(ctx, record, {})
+    mechanism.adopt(ctx, record, proposal)
     result = record.clearing
     ctx.events.emit(
         event(
@@ -141,10 +142,22 @@ def _clear(ctx: Context, record: pb.Slot, _before: int) -> None:
             welfare=result.welfare,
         )
     )
+    secured = security.judge(ctx, record.slot, proposal) if record.factor_permille else None
+    if secured is not None and secured.refusal is not None:
+        record.state = RECLEAR
+        record.factor_permille = min(record.factor_permille, secured.factor_permille)
+        security.announce(ctx, record.slot, secured)
+        return
+    _announce_secured(ctx, record)
+
+
+def _announce_secured(ctx: Context, record: pb.Slot) -> None:
     ctx.events.emit(event("slot_secured", slot=record.slot, candidate=0, factor_permille=record.factor_permille))
 
 
-def _secure(ctx: Context, record: pb.Slot, _before: int) -> None:
+def _secure(ctx: Context, record: pb.Slot, before: int) -> None:
+    if before == RECLEAR:
+        _announce_secured(ctx, record)
     served = record.clearing.volume_mWh * record.factor_permille // PERMILLE
     record.unserved_bid_mWh = record.bid_mWh - served
     record.unserved_ask_mWh = record.ask_mWh - served

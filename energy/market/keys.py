@@ -6,7 +6,7 @@ mk/live                                    Live: the live slots with their next 
 mk/s/<slot>                                Slot; a summary after CLOSE, kept for 35,136 slots
 mk/o/<slot>/<side>/<pkey>/<seq>            BookEntry, in clearing order: pkey = price of an ask, 2^32-1-price of a bid
 mk/oc/<slot>/<cell>/<seq>                  OrderRef: the cell's orders
-mk/m/<slot>/<bus>/<side>                   Cut: cap of a bus and side (written by the network check, a later part)
+mk/m/<slot>/n                              attempts of MsgProposeCaps so far, decimal
 mk/b/<slot>/<bus>                          Baseline that the utility cell forecast
 mk/w/<slot>/<kind>                         cursor: 1 charges, 2 credits (SettleCursor); 3 prune ("1")
 mk/st/<slot>/<cell>                        Statement, until the next slot closes
@@ -76,6 +76,11 @@ def order_key(slot: int, cell: int, seq: int) -> bytes:
 def cuts_prefix(slot: int) -> bytes:
     """Cuts of a slot."""
     return CUTS + u64(slot) + b"/"
+
+
+def attempts_key(slot: int) -> bytes:
+    """Number of proposals of caps that a slot has had."""
+    return cuts_prefix(slot) + b"n"
 
 
 def baseline_prefix(slot: int) -> bytes:

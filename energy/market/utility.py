@@ -6,10 +6,19 @@ from collections.abc import Sequence
 
 from cosmos_wire.protos import market as pb
 from cosmos_wire.protos import market_tx as tx
-from energy.errors import AttemptsUsed, CapsMalformed, NotAuthorized, PriceOutOfBand, QuantityOutOfRange
-from energy.market import keys, state
+from energy.errors import (
+    AttemptsUsed,
+    CapsMalformed,
+    NotAuthorized,
+    NotCertified,
+    PriceOutOfBand,
+    QuantityOutOfRange,
+    WelfareNotBetter,
+)
+from energy.market import keys, security, state
+from energy.market.clearing import Caps
 from energy.market.life import Step, require_step
-from energy.records import keys_of, save
+from energy.records import keys_of, load_int, save, save_int
 from energy.units import QUANTITY_MAX_MWH, U16_MAX, require_range
 from ibc_core.host import Context, event
 
@@ -42,16 +51,42 @@ def post_forecast(ctx: Context, msg: tx.MsgPostForecast) -> tx.MsgPostForecastRe
 
 
 def propose_caps(ctx: Context, msg: tx.MsgProposeCaps) -> tx.MsgProposeCapsResponse:
-    """Refused in every state of this build: no schedule fails a network check, so no slot is in RECLEAR or BALLOT."""
+    """Judge caps on buses while a slot is in RECLEAR; every well-formed try counts, the event says what came of it.
+
+    Raises NotAuthorized, UnknownSlot, AttemptsUsed, CapsMalformed, WrongState. What isn't certified or better changes
+    nothing but the number of tries, and is no refusal of the message: code 14 or 15 in the event `caps_judged`.
+    """
     _require_utility(ctx, msg.utility)
     record = state.slot_record(ctx, msg.slot)
     if not 1 <= msg.attempt <= record.params.max_reclear:
         raise AttemptsUsed(f"attempt has to be 1..{record.params.max_reclear}, got {msg.attempt}")
+    _check_caps(msg)
+    require_step(record, Step.CAPS)
+    before = load_int(ctx, keys.attempts_key(record.slot))
+    if msg.attempt != before + 1:
+        raise AttemptsUsed(f"attempt {before + 1} is the next one, got {msg.attempt}")
+    save_int(ctx, keys.attempts_key(record.slot), msg.attempt)
+    code, detail = _judge(ctx, record, {(cap.bus, cap.side): cap.cap_mWh for cap in msg.caps})
+    ctx.events.emit(event("caps_judged", slot=record.slot, attempt=msg.attempt, code=code, detail=detail))
+    return tx.MsgProposeCapsResponse()
+
+
+def _check_caps(msg: tx.MsgProposeCaps) -> None:
     places = [(cap.bus, cap.side) for cap in msg.caps]
     if places != sorted(dict.fromkeys(places)) or any(side not in (keys.BID, keys.ASK) for _, side in places):
         raise CapsMalformed(f"caps have to ascend by (bus, side), each once, got {places[:8]}")
-    require_step(record, Step.CAPS)
-    return tx.MsgProposeCapsResponse()
+    require_range(len(places), (0, 2 * BUSES_MAX), "number of caps", CapsMalformed)
+    if msg.q:
+        raise CapsMalformed(f"no inverter has registered limits, got set-points of {len(msg.q)} buses")
+
+
+def _judge(ctx: Context, record: pb.Slot, caps: Caps) -> tuple[int, str]:
+    try:
+        welfare = security.improve(ctx, record, caps)
+    except (NotCertified, WelfareNotBetter) as error:
+        return error.code, str(error)
+    state.save_slot(ctx, record)
+    return 0, f"welfare {welfare}"
 
 
 def _check_buses(buses: Sequence[tx.BusBaseline]) -> None:

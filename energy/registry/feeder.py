@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cosmos_wire.protos import registry as pb
 from energy.errors import FeederMalformed, NetworkCheckUnavailable
+from energy.grid.network import network_of
 from energy.units import PERMILLE, U16_MAX, require_range
 
 BRANCHES_MAX = 1_000
@@ -11,15 +12,19 @@ CONTINGENCIES_MAX = 64
 
 
 def check_feeder(feeder: pb.Feeder) -> None:
-    """Refuse a feeder that isn't radial and connected (n-1 branches), has bad limits, or asks for a network check."""
-    if feeder.mode != pb.SECURITY_MODE_UNSPECIFIED:
-        raise NetworkCheckUnavailable(f"mode has to be UNSPECIFIED, got {feeder.mode}")
+    """Refuse a feeder that isn't radial and connected (n-1 branches), has bad limits, or asks for votes."""
+    if feeder.mode not in (pb.SECURITY_MODE_UNSPECIFIED, pb.SECURITY_MODE_CHAIN):
+        raise NetworkCheckUnavailable(f"mode has to be UNSPECIFIED or CHAIN, got {feeder.mode}")
+    if feeder.mode == pb.SECURITY_MODE_CHAIN and feeder.contingencies:
+        raise NetworkCheckUnavailable(f"mode CHAIN takes no contingencies, got {len(feeder.contingencies)}")
     require_range(feeder.s_base_W, (1, 2**63), "s_base_W", FeederMalformed)
     require_range(feeder.root_bus, (0, U16_MAX), "root_bus", FeederMalformed)
     _check_voltages(feeder)
     require_range(len(feeder.branches), (1, BRANCHES_MAX), "number of branches", FeederMalformed)
     _check_tree(feeder)
     _check_contingencies(feeder)
+    if feeder.mode == pb.SECURITY_MODE_CHAIN:
+        network_of(feeder)
 
 
 def _check_voltages(feeder: pb.Feeder) -> None:

@@ -70,7 +70,7 @@ def set_status(ctx: Context, msg: tx.MsgSetStatus) -> tx.MsgSetStatusResponse:
 
 
 def set_feeder(ctx: Context, msg: tx.MsgSetFeeder) -> tx.MsgSetFeederResponse:
-    """Keep a feeder from the next OPEN on. It is a record: no schedule is checked against it yet."""
+    """Keep a feeder from the next OPEN on; with mode CHAIN every schedule is certified against it."""
     _require_utility(ctx, msg.utility)
     check_feeder(msg.feeder)
     save(ctx, state.FEEDER_NEXT, msg.feeder)

@@ -11,6 +11,7 @@ from cosmos_wire.protos import registry_tx as tx
 from energy.genesis import items_of, message_of
 from energy.records import save
 from energy.registry import messages, queries, state
+from energy.registry.feeder import check_feeder
 from energy.registry.identity import require_microgrid
 from energy.units import PERMILLE
 from ibc_core.host import Context, MessageRoute, QueryRoute
@@ -20,7 +21,10 @@ QUERY = "/bsmg.registry.v1.Query/"
 
 
 class Registry:
-    """Cells, devices, feeder. Genesis: {"params": {...}, "cells": [...], "devices": [...]}, protobuf JSON each."""
+    """Cells, devices, feeder. Genesis: {"params": {...}, "cells": [...], "devices": [...]}, protobuf JSON each.
+
+    "feeder" may be given too; it is in force from the first slot.
+    """
 
     name = "registry"
 
@@ -68,6 +72,10 @@ class Registry:
         for device in items_of(doc, "devices", pb.Device):
             device.status = device.status or pb.STATUS_ACTIVE
             state.add_device(ctx, device, messages.check_new_device(ctx, device))
+        if "feeder" in doc:
+            feeder = message_of(doc, "feeder", pb.Feeder)
+            check_feeder(feeder)
+            save(ctx, state.FEEDER, feeder)
 
     def begin_block(self, ctx: Context) -> None:
         """Nothing: changes come into force when the market opens a slot."""

@@ -98,6 +98,11 @@ def add_device(ctx: Context, record: pb.Device, owner: pb.Cell) -> None:
         save_cell(ctx, owner)
 
 
+def feeder(ctx: Context) -> pb.Feeder | None:
+    """The feeder in force."""
+    return load(ctx, FEEDER, pb.Feeder)
+
+
 def apply_changes(ctx: Context) -> None:
     """What waits for the next OPEN comes into force: statuses of cells and devices, the feeder."""
     for key, _ in list(ctx.app.iterate(CHANGES)):
