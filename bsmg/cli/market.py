@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bsmg.cli.output import note, show
-from bsmg.market import bench, books, report
+from bsmg.market import bench, books, report, whole
 from cosmos_wire.errors import ToolError
 from energy.mechanisms.catalogue import CATALOGUE
 from energy.mechanisms.fees import NO_FEES
@@ -113,3 +113,34 @@ def _print_bench(found: list[bench.Timing]) -> None:
         )
     Console(width=WIDTH).print(table)
     note("CPU time of one process; VCG and Vickrey take 200 orders at most.")
+
+
+@command.command("slot")
+@click.option(
+    "--cells", "sizes", multiple=True, type=click.IntRange(2, 100_000), default=whole.SIZES, show_default=True
+)
+@json_option
+def slot_command(sizes: tuple[int, ...], as_json: bool) -> None:
+    """Run whole slots in which every cell orders, is metered and settled, on one validator's state machine.
+
+    Ends with 1 when a slot's work does not fit into its 900 s with a margin of 5.
+    """
+    found = [whole.measure(size) for size in sizes]
+    if as_json:
+        show({"required_margin": whole.REQUIRED_MARGIN, "slots": [item.document() for item in found]})
+    else:
+        _print_slots(found)
+    tight = [item for item in found if item.margin < whole.REQUIRED_MARGIN]
+    if tight:
+        raise ToolError(
+            f"a margin of {whole.REQUIRED_MARGIN} is required, {tight[0].cells} cells have {tight[0].margin:.1f}"
+        )
+
+
+def _print_slots(found: list[whole.WholeSlot]) -> None:
+    table = Table("cells", *(f"{phase} ms" for phase in whole.PHASES), "total ms", "blocks", "fits into 900 s")
+    for item in found:
+        times = (f"{item.phases[phase]:.1f}" for phase in whole.PHASES)
+        table.add_row(str(item.cells), *times, f"{item.total_ms:.1f}", str(item.blocks), f"{item.margin:.0f} times")
+    Console(width=WIDTH).print(table)
+    note("CPU time of one process with the durable store; consensus itself is not in it.")

@@ -9,12 +9,18 @@ import pytest
 from click.testing import CliRunner
 
 from bsmg.cli.market import command
-from bsmg.market import bench, books, report
+from bsmg.market import bench, books, report, whole
 from cosmos_wire.errors import ToolError
+from cosmos_wire.protos import market as pb
+from energy.market import keys
+from energy.market.state import ESCROW, held
 from energy.mechanisms import catalogue
 from energy.mechanisms.catalogue import ALL, CATALOGUE, EXACT
 from energy.mechanisms.huang import huang
 from energy.mechanisms.uniform import uniform
+from ibc_core.host import BlockEnv, Context, EventLog, FreeGas
+
+FREE = {"events": EventLog(), "gas": FreeGas()}
 
 
 def answer(*arguments: str) -> dict[str, object]:
@@ -87,3 +93,36 @@ def test_the_bench_fees_are_a_matrix_that_is_no_sum() -> None:
     assert any(table.sell_e4[i] + table.buy_e4[j] > table.pair_e4[i][j] for i in size for j in size)
     assert table.of(1, 56) == 500 + 3 * 1_500 + books.DNO_E4
     assert uniform is CATALOGUE["uniform-k"].rule
+
+
+def test_a_whole_slot_trades_settles_and_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[whole.Validator] = []
+    closed = whole._Run.close
+
+    def close(run: whole._Run) -> None:
+        closed(run)
+        seen.append(run.validator)
+        slot = run.validator.slot(whole.FIRST_SLOT)
+        assert (slot.state, slot.orders, slot.settled_cells) == (pb.SLOT_STATE_CLOSED, 30, 30)
+        store = run.validator.db.store("app")
+        assert not list(store.iterate(keys.BOOK)) + list(store.iterate(keys.ORDERS)) + list(store.iterate(b"mt/r/"))
+        assert held(Context(env=BlockEnv(chain_id="", height=1, time_ns=0), app=store, ibc=store, **FREE), ESCROW) == 0
+
+    monkeypatch.setattr(whole._Run, "close", close)
+    doc = answer("slot", "--cells", "30")
+    (row,) = doc["slots"]  # type: ignore[misc]  # a list of one
+    assert len(seen) == 1
+    assert row["volume_mWh"] > 0
+    assert list(row["ms"]) == list(whole.PHASES)
+
+
+def test_a_slot_that_does_not_fit_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(whole, "REQUIRED_MARGIN", 10**9)
+    with pytest.raises(ToolError, match="4 cells have"):
+        CliRunner().invoke(command, ["slot", "--cells", "4"], catch_exceptions=False, standalone_mode=False)
+
+
+def test_a_refused_transaction_stops_the_measurement(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(whole, "GAS", 1)
+    with pytest.raises(ToolError, match="has to pass"):
+        whole.measure(2)

@@ -25,7 +25,7 @@ MAY_IMPORT = {
     "testnet": CLIENT_SIDE - {"testnet"},
     "bsmg.demo": CLIENT_SIDE | {"bsmg.audit"},
     "bsmg.audit": {WIRE, FABRIC, CLIENT},  # a sceptic shares no code with the chain, only what is on the wire
-    "bsmg.market": {WIRE, "energy"},
+    "bsmg.market": {WIRE, CORE, "energy", "microgrid"},
     "bsmg.cli": CLIENT_SIDE | {"bsmg.demo", "bsmg.audit", "bsmg.market"},
     "bench": CLIENT_SIDE | {"bsmg.demo"},
     "tools": {WIRE, FABRIC, CORE, "energy", "microgrid", "abci_app"},
