@@ -118,22 +118,21 @@ class Executor:
         The caller keeps the writes by `flush` of the layer, which is None when the transaction is refused.
         """
         meter = LimitedGas(signer.gas_limit)
-        nothing = Outcome(gas_wanted=signer.gas_limit)
-        layer = Layer(ctx, meter)
+        layer, wanted = Layer(ctx, meter), signer.gas_limit
         try:
             decoded = decode_body(body, self._types)
             self._ante.admit(layer.ctx, decoded, signer.key)
         except ChainError as error:
-            return refused(replace(nothing, gas_used=meter.used), error), None
+            return refused(Outcome(gas_wanted=wanted, gas_used=meter.used), error), None
         except FAULTS as fault:
-            return refused(replace(nothing, gas_used=meter.used), _fault(fault, "admission")), None
-        outcome = self._messages(layer, decoded, replace(nothing, events=tuple(layer.log.events)))
+            return refused(Outcome(gas_wanted=wanted, gas_used=meter.used), _fault(fault, "admission")), None
+        outcome = self._messages(layer, decoded, Outcome(gas_wanted=wanted, events=tuple(layer.log.events)))
         if outcome.code:
             return outcome, None
         try:
             layer.measure(outcome, signer)
         except ChainError as error:
-            return refused(replace(nothing, gas_used=meter.used), error), None
+            return refused(Outcome(gas_wanted=wanted, gas_used=meter.used), error), None
         return outcome, layer
 
     def _ante_outcome(self, ctx: Context, decoded: DecodedTx, mode: Mode, meter: LimitedGas) -> Outcome:

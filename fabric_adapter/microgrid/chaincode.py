@@ -127,18 +127,21 @@ class MicrogridChaincode:
         return b""
 
     def _tried(self, tx: InboxTx, time_ns: int) -> Outcome:
-        """On the last state; on that of a tick that may just have been made; behind gates that are due by now."""
+        """On the state of the tick that was made last; on the one before, if it is lost; behind gates that are due."""
         views = self._image.views
         if not views:
             raise NoImageError("none")
-        for state in views:
-            outcome = self._machine.try_out(state, time_ns, tx)
-            if outcome.code == 0:
-                return outcome
+        last = self._machine.try_out(views[-1], time_ns, tx)
+        if last.code == 0:
+            return last
+        for state in views[:-1]:
+            before = self._machine.try_out(state, time_ns, tx)
+            if before.code == 0:
+                return before
         if abs(time_ns - self._clock()) > CLOCK_SKEW_NS:
-            return outcome  # no tick will have such a time, and years of gates take their time
+            return last  # no tick will have such a time, and years of gates take their time
         due = self._machine.try_due(views[-1], time_ns, tx)
-        return outcome if due is None or due.code else due
+        return last if due is None or due.code else due
 
     def tick(self, stub: Stub, data: bytes) -> bytes:
         """Execute what waits."""
