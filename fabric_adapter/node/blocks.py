@@ -73,8 +73,7 @@ class FabricBlocks:
 
     @property
     def _height(self) -> int:
-        head = self._follower.replica.head
-        return 0 if head is None else head.height
+        return self._follower.replica.state.height
 
     async def earliest(self, head: int) -> int:
         """All blocks are kept."""

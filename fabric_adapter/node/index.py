@@ -11,8 +11,9 @@
 | `meta` | `link` | number of the next Fabric block, hash of the header before it |
 
 A Fabric block and all that follows from it is one write transaction. The state has its own database, whose commit
-comes first: after a kill between the two the block comes again, and the state takes each tick once. A machine that
-crashes may take the state's last commit with it; then the index goes back to where the state is (`rewind`).
+comes after it: whoever sees a state finds its block. A kill between the two, or a machine that crashes and takes the
+state's last commit with it, leaves the index ahead: then it goes back to where the state is (`rewind`), and the same
+blocks come again.
 """
 
 from __future__ import annotations

@@ -48,19 +48,21 @@ class Replica:
         self.state.close()
 
     def apply(self, block: LedgerBlock) -> None:
-        """Take the next block: the state first, then the index with the position. Either may be ahead of the other."""
+        """Take the next block: the index first, then the state, so that whoever sees a state finds its block."""
         ticks = tuple(block.ticks())
-        for tick in ticks:
-            self._commit(tick)
+        new = [tick for tick in ticks if self._is_new(tick)]
         self.index.apply(block, ticks)
+        for tick in new:
+            self.state.commit(self.state.put(tick.changes), int(tick.record.height), b"")
         self.link = block.link
         for tick in ticks:
             self.head = TickHead(height=int(tick.record.height), time_ns=int(tick.record.time_ns), creator=tick.creator)
 
-    def _commit(self, tick: Tick) -> None:
+    def _is_new(self, tick: Tick) -> bool:
+        """Whether the state has yet to take it: not when the index forgot that it had. Raises for any but the next."""
         height = int(tick.record.height)
         if height <= self.state.height:
-            return  # it was killed between the two commits
+            return False
         if height != self.state.height + 1:
             raise WrongBlockError(f"expected tick {self.state.height + 1}, got tick {height}")
         before = self.index.place(height - 1)
@@ -72,7 +74,7 @@ class Replica:
                 f"tick {height}: expected the state hash {expected.hex()} by what it writes, "
                 f"got {tick.record.state_hash.hex()}"
             )
-        self.state.commit(self.state.put(tick.changes), height, b"")
+        return True
 
     def _last(self) -> TickHead | None:
         height = min(self.index.height, self.state.height)

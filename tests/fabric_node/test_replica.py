@@ -19,7 +19,7 @@ from fabric_adapter.node.shown import tx_of
 from fabric_wire.envelopes import block_data_hash
 from fabric_wire.protos import common, transaction
 from ibc_core.fabric.records import TICK
-from microgrid.store import StateDb, StoreOptions
+from microgrid.store import Batch, StateDb, StoreOptions
 from tests.fabric_embedded.world import make_org
 
 OPTIONS = StoreOptions(map_size=64 << 20, sync=False, versions_kept=100)
@@ -205,6 +205,21 @@ def _work() -> type:
 
 def _die(*_: object) -> None:
     raise KilledError
+
+
+def test_whoever_sees_a_state_finds_its_block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    heights = []
+    with opened(tmp_path) as replica:
+        commit = StateDb.commit
+
+        def watched(state: StateDb, batch: Batch, height: int, meta: bytes) -> None:
+            assert replica.index.record(height) is not None
+            heights.append(height)
+            commit(state, batch, height, meta)
+
+        monkeypatch.setattr(StateDb, "commit", watched)
+        feed(replica, story().blocks)
+    assert heights == list(range(1, 9))
 
 
 @pytest.mark.parametrize("kept", range(12))
