@@ -68,10 +68,24 @@ async def live(path):
                 ready = await chain.gateway(chain.identity).endorse("microgrid", args)
                 await chain.gateway(chain.identity).settle(ready)
                 await chain.feed.wait_above(height + 1)
+                await new_membership(net, await chain.membership())
+                await net.pay(4)
+                await chain.feed.wait_above((await chain.head()).height)
                 header = build.header((await chain.attest()).endorsed)
                 await chain.feed.wait_above((await chain.head()).height)
                 told = await read_fabric(chain, lambda _at, _last: None, light=True)
                 return told, net.alice.node.secret, header
+
+
+async def new_membership(net: World, known: fabric_client.Membership) -> None:
+    """Both organisations approve, Alice adopts."""
+    record = fabric_client.Membership(version=2, msps=known.msps, policy=known.policy)
+    data = record.SerializeToString(deterministic=True)
+    for org in (1, 2):
+        async with net.gateway("admin", org) as gateway:
+            await gateway.transact("microgrid", [b"Approve", data])
+    async with net.gateway("alice") as gateway:
+        await gateway.transact("microgrid", [b"Adopt", data])
 
 
 @pytest.fixture(scope="module")
@@ -95,8 +109,8 @@ def differences(record: ChainRecord) -> list[str]:
 def test_an_honest_ledger_agrees(record):
     (found,) = audit([record])
     assert found.differences == []
-    assert found.checked["transactions"] == found.checked["accounts"] == 3
-    assert found.checked["ticks"] == record.final.height + 3
+    assert found.checked["transactions"] == found.checked["accounts"] == 4
+    assert found.checked["ticks"] == record.final.height + 4 + 3, "ticks, payments, two approvals and the adoption"
     assert found.checked["ledger"] == found.checked["ticks"] + 1, "the attestation is endorsed like the others"
     assert len(found.notes) == 2
 
@@ -255,6 +269,16 @@ def test_a_transaction_that_is_called_invalid(record):
     assert any("height: expected 2, got 3" in line for line in found)
 
 
+def test_a_membership_that_an_organisation_has_not_approved(record):
+    blocks = copies(record)
+    at, number = first(blocks, b"Approve")
+    flags = bytearray(blocks[at].metadata.metadata[common.TRANSACTIONS_FILTER])
+    flags[number] = transaction.ENDORSEMENT_POLICY_FAILURE
+    blocks[at].metadata.metadata[common.TRANSACTIONS_FILTER] = bytes(flags)
+    found = differences(with_ledger(record, blocks))
+    assert any("the policy of membership 1 asks, got ['Org2MSP.peer']" in line for line in found), found
+
+
 def test_a_ledger_that_ends_too_early(record):
     at = len(record.fabric.blocks) // 2
     found = differences(with_ledger(record, record.fabric.blocks[:at]))
@@ -286,7 +310,7 @@ def test_a_header_that_too_few_have_endorsed(record, header):
     forged = fabric_client.Header.FromString(header.SerializeToString())
     del forged.endorsed.endorsements[1:]
     (found,) = looked_at(record, forged).differences
-    assert "expected what the policy of membership 1 asks" in str(found)
+    assert "expected what the policy of membership 2 asks" in str(found)
 
 
 def test_a_header_of_a_tick_that_never_was(record, header):

@@ -1,4 +1,4 @@
-"""A testnet of one microgrid on the embedded ledger, for tests of clients, commands and the audit."""
+"""A testnet of one microgrid on Fabric, embedded or real, for tests of clients, commands and the audit."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from bsmg.client.fabric import FabricClient
 from bsmg.client.testnet_file import FILE_NAME, ChainInfo, load_testnet
 
 CHAIN = "mgf-1"
+EMBEDDED, REAL = "fabric-embedded", "fabric"
 TOPOLOGY = f"""
 [[chain]]
 id = "{CHAIN}"
-kind = "fabric-embedded"
+kind = "KIND"
 cells = 2
 """
 
@@ -38,9 +39,9 @@ def network(home: Path, *arguments: str) -> None:
 
 
 @contextmanager
-def running(folder: Path) -> Iterator[Path]:
+def running(folder: Path, kind: str = EMBEDDED) -> Iterator[Path]:
     home = folder / "net"
-    (folder / "net.toml").write_text(TOPOLOGY)
+    (folder / "net.toml").write_text(TOPOLOGY.replace("KIND", kind))
     try:
         network(home, "up", "--detach", "--topology", str(folder / "net.toml"))
         yield home

@@ -1,4 +1,4 @@
-"""Client library and commands on a microgrid that runs on the embedded ledger, as its own processes."""
+"""Client library and commands on a microgrid on Fabric: embedded ledger (marker e2e), the real one (marker fabric)."""
 
 import asyncio
 import json
@@ -13,14 +13,15 @@ from bsmg.client.fabric import FabricClient
 from bsmg.client.node import NodeClient
 from cosmos_wire.protos import bank_tx, coin, registry_query
 from ibc_core import paths
-from tests.client.fabric_net import CHAIN, bsmg, client_of, info_of, network, running
+from tests.client.fabric_net import CHAIN, EMBEDDED, REAL, bsmg, client_of, info_of, network, running
 
-pytestmark = pytest.mark.e2e
+KINDS = [pytest.param(EMBEDDED, marks=pytest.mark.e2e), pytest.param(REAL, marks=pytest.mark.fabric)]
+VICTIMS = {EMBEDDED: ("ledger", "org1"), REAL: ("orderer", "chaincode", "org2", "org1")}  # an organisation: peer, front
 
 
-@pytest.fixture(scope="module")
-def home(tmp_path_factory):
-    with running(tmp_path_factory.mktemp("fabric")) as made:
+@pytest.fixture(scope="module", params=KINDS)
+def home(tmp_path_factory, request):
+    with running(tmp_path_factory.mktemp("fabric"), request.param) as made:
         yield made
 
 
@@ -43,7 +44,8 @@ def payment(home, lane, amount=1, to="relayer"):
 async def test_the_kind_chooses_the_client(home):
     made = ChainClient.of(info_of(home))
     assert isinstance(made, FabricClient)
-    assert made.kind == "fabric-embedded"
+    assert made.kind == info_of(home).kind
+    assert made.kind in VICTIMS
     await made.close()
 
 
@@ -110,8 +112,12 @@ async def test_a_client_that_knows_only_grpc(home):
         assert len(found.cells) == 2
 
 
-@pytest.mark.parametrize("victim", [f"{CHAIN}-ledger", f"{CHAIN}-org1"])
-async def test_killed_in_mid_flight_nothing_is_lost_and_nothing_runs_twice(home, chain, lane, victim):
+async def test_killed_in_mid_flight_nothing_is_lost_and_nothing_runs_twice(home, chain, lane):
+    for victim in VICTIMS[chain.kind]:
+        await paid_once_each(home, chain, lane, f"{CHAIN}-{victim}")
+
+
+async def paid_once_each(home, chain, lane, victim):
     target = info_of(home).account("relayer-0").address
     before, taken, done = await chain.balance(target, "bmgf"), [], asyncio.Event()
 
@@ -150,7 +156,7 @@ def test_commands(home, tmp_path):
     assert json.loads(bsmg(home, "tx", "bank", "send", "utility-cell", "7bmgf", *by_file))["code"] == 0
     assert "error: sdk/5" in bsmg(home, "tx", "bank", "send", "relayer", "9" * 30 + "bmgf", "--from", "faucet", code=1)
     assert "utility-cell" not in bsmg(home, "slot")
-    assert "fabric-embedded, block" in bsmg(home, "doctor")
+    assert f"{info.kind}, block" in bsmg(home, "doctor")
     proof = tmp_path / "proof.json"
     bsmg(home, "verify-proof", "--fetch", "nextClientSequence", "--out", str(proof))
     assert "VALID: ibc/0x6e657874" in bsmg(home, "verify-proof", str(proof))

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from hashlib import sha256
 from typing import Any as Json
 
 from google.protobuf import json_format
 
 from bsmg.audit.fabric.blocks import LedgerTx, Version, linked, transactions
-from bsmg.audit.fabric.members import DoubtError, Membership, identity, key_of, require_signature
+from bsmg.audit.fabric.members import DoubtError, Member, Membership, identity, key_of, require_signature
 from bsmg.audit.findings import Findings
 from bsmg.audit.record import BlockRecord, ChainRecord, FabricRecord
 from cosmos_wire import public_keys
@@ -25,6 +26,8 @@ from cosmos_wire.protos import abci, fabric_client, fabric_microgrid, tx
 
 LEDGER, TICKS = "ledger", "ticks"  # subjects
 GENESIS, SUBMIT, TICK, ATTEST = b"Genesis", b"Submit", b"Tick", b"Attest"
+APPROVE, ADOPT = b"Approve", b"Adopt"
+WRITERS = ("peer", "admin")
 RESERVED = "attest/"
 STATES = ("app/", "ibc/")
 ORDER_NOTE = "the orderer's signatures of blocks, and whether it left transactions out"
@@ -57,6 +60,7 @@ class Follower:
         self.told = {block.height: block for block in record.blocks}
         self.memberships: dict[int, Membership] = {}
         self.version = 0  # of the membership in force
+        self.approvals: dict[tuple[int, str], tuple[bytes, Member]] = {}  # digest of a record, who approved
         self.versions: dict[tuple[str, str], Version] = {}  # of keys
         self.waiting: dict[str, fabric_microgrid.InboxTx] = {}
         self.tick = fabric_client.TickRecord()
@@ -67,6 +71,8 @@ class Follower:
             SUBMIT: self._submit,
             TICK: self._tick,
             ATTEST: self._attest,
+            APPROVE: self._approve,
+            ADOPT: self._adopt,
         }
 
     def follow(self, item: LedgerTx) -> None:
@@ -112,13 +118,31 @@ class Follower:
             raise DoubtError(f"transaction id: expected {named}, got {item.tx_id[:80]}")
         if item.proposal_hashes[0] != item.proposal_hashes[1]:
             raise DoubtError("proposal: expected the one that the endorsers answered, got another one")
-        members = self.memberships.get(self.version)
-        if members is None:
-            raise DoubtError("membership: expected a genesis first, got none")
-        members.member(item.creator, item.time_ns)
         require_signature(identity(item.creator)[1], *item.signed)
+        if self.version + 1 in self.memberships:  # adopted; peers and members may be the new ones already
+            try:
+                return self._require_known(item, self.memberships[self.version + 1])
+            except DoubtError:
+                pass
+        return self._require_known(item, self._members())
+
+    def _require_known(self, item: LedgerTx, members: Membership) -> None:
+        members.member(item.creator, item.time_ns)
         if item.valid:
             members.require_endorsed(item.payload, item.endorsements, item.time_ns)
+
+    def _members(self) -> Membership:
+        """Those in force."""
+        found = self.memberships.get(self.version)
+        if found is None:
+            raise DoubtError("membership: expected a genesis first, got none")
+        return found
+
+    def _require_role(self, item: LedgerTx, *roles: str) -> Member:
+        member = self._members().member(item.creator, item.time_ns)
+        if member.role not in roles:
+            raise DoubtError(f"role: expected {' or '.join(roles)}, got {member.role or 'none'} of {member.msp_id}")
+        return member
 
     def _require_current(self, place: str, item: LedgerTx) -> None:
         """The peer says valid: then every version that was read is the newest."""
@@ -140,6 +164,7 @@ class Follower:
 
     def _genesis(self, item: LedgerTx, place: str) -> None:
         self.findings.count(TICKS)
+        self._require_role(item, *WRITERS)
         record = fabric_client.TickRecord.FromString(self._own(item).get("tick") or b"")
         self._next(place, item, record)
 
@@ -159,6 +184,7 @@ class Follower:
     def _tick(self, item: LedgerTx, place: str) -> None:
         """The event, the record, the inbox and the front's block say the same."""
         self.findings.count(TICKS)
+        self._require_role(item, *WRITERS)
         found = fabric_microgrid.TickEvent.FromString(item.event[1])
         kept = fabric_client.TickRecord.FromString(self._own(item).get("tick") or b"")
         self.findings.equal(TICKS, f"{place} record", found.record, kept)
@@ -182,10 +208,34 @@ class Follower:
         findings.equal(TICKS, f"{place} state", self.state_hash.hex(), record.state_hash.hex())
         self.tick, self.state_hash = record, record.state_hash
         self.ticks[record.height] = record
-        for key, value in self._own(item).items():
-            if key.startswith("membership/") and value:
-                self._membership(fabric_client.Membership.FromString(value))
-        self.version = record.membership_version if record.membership_version in self.memberships else self.version
+        following = self.version + (self.version + 1 in self.memberships)
+        findings.equal(TICKS, f"{place} membership", following, record.membership_version)
+        self.version = following
+
+    def _approve(self, item: LedgerTx, place: str) -> None:
+        """An administrator's yes to the next membership."""
+        self.findings.count(TICKS)
+        member, digest = self._require_role(item, "admin"), sha256(item.args[1]).digest()
+        version = fabric_client.Membership.FromString(item.args[1]).version
+        expected = {f"approval/{version:016x}/{member.msp_id}": digest + item.creator}
+        if self.findings.equal(TICKS, f"{place} writes", expected, dict(self._own(item))):
+            self.approvals[version, member.msp_id] = digest, member
+
+    def _adopt(self, item: LedgerTx, place: str) -> None:
+        """The next membership, which organisations whose peers would satisfy the policy have approved."""
+        self.findings.count(TICKS)
+        found, digest = fabric_client.Membership.FromString(item.args[1]), sha256(item.args[1]).digest()
+        expected = {f"membership/{found.version:016x}": item.args[1]}
+        if not self.findings.equal(TICKS, f"{place} writes", expected, dict(self._own(item))):
+            return
+        self.findings.equal(TICKS, f"{place} version", max(self.memberships, default=0) + 1, found.version)
+        yes = [
+            replace(member, role="peer")
+            for (version, _), (approved, member) in sorted(self.approvals.items(), key=lambda each: each[0])
+            if version == found.version and approved == digest
+        ]
+        self.memberships[found.version] = Membership(found)
+        self.memberships[found.version - 1].require_satisfied(yes)
 
     def members_at(self, tick: fabric_client.TickRecord) -> Membership:
         """Who endorses while a tick is the last one; raises DoubtError for a version that was never written."""
@@ -193,9 +243,6 @@ class Follower:
         if found is None:
             raise DoubtError(f"membership: expected one of {sorted(self.memberships)}, got {tick.membership_version}")
         return found
-
-    def _membership(self, found: fabric_client.Membership) -> None:
-        self.memberships.setdefault(found.version, Membership(found))
 
     def _compare(
         self, found: fabric_microgrid.TickEvent, executed: Sequence[fabric_microgrid.InboxTx | None], told: BlockRecord

@@ -148,10 +148,14 @@ class Membership:
             if member.key in [other.key for other in signers]:
                 raise DoubtError(f"endorsements: expected each endorser once, got one of {member.msp_id} again")
             signers.append(member)
+        self.require_satisfied(signers)
+
+    def require_satisfied(self, signers: Sequence[Member]) -> None:
+        """The policy takes these; raises DoubtError."""
         rule, everybody = self._policy.rule, frozenset(range(len(signers)))
         if next(self._ways(rule, signers, everybody), None) is None:
             names = [f"{signer.msp_id}.{signer.role}" for signer in signers]
-            raise DoubtError(f"endorsements: expected what the policy of membership {self.version} asks, got {names}")
+            raise DoubtError(f"expected what the policy of membership {self.version} asks, got {names}")
 
     def _ways(
         self, rule: policies.SignaturePolicy, signers: Sequence[Member], free: frozenset[int]
