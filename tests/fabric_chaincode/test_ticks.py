@@ -210,6 +210,16 @@ def test_a_submit_that_builds_on_a_lost_tick_fails_in_its_own(net, cast):
     assert codes(net.tick(funding)) == [0]
 
 
+def test_a_lost_tick_is_forgotten_when_the_ledger_shows_another(net, cast):
+    funding = net.submit(cast.alice, send(cast.alice, cast.relayer, 5))
+    taken = proposed(net)
+    proposed(net, funding)  # for the same height, never ordered
+    assert [place.code for place in net.order(taken)] == [VALID]
+    net.load()
+    with refused("sdk/5"):
+        net.submit(cast.relayer, send(cast.relayer, cast.bob, 5))
+
+
 # many at a time
 
 
