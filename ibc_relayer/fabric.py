@@ -11,10 +11,11 @@ import asyncio
 import logging
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Protocol, TypeVar
 
+from bsmg.client.errors import NodeError
 from bsmg.client.feed import BlockRecord, Head
 from cosmos_wire.errors import ChainError, ToolError
 from cosmos_wire.protos import Any, DecodeError, fabric_client
@@ -73,6 +74,14 @@ class Statement:
     said: Attested
 
 
+class UnbelievedError(ToolError):
+    """An attestation that a client with certain members would not take; `msp_ids`: their organisations."""
+
+    def __init__(self, members: Members, detail: str) -> None:
+        super().__init__(detail)
+        self.msp_ids = tuple(msp.msp_id for msp in members.msps)
+
+
 class TickMovedError(NotNowError):
     """Attestations that have to belong together are of two ticks."""
 
@@ -88,6 +97,7 @@ class FabricProver:
         self._ticks: OrderedDict[int, Statement] = OrderedDict()  # our own attestations, for conviction
         self._made: OrderedDict[bytes, None] = OrderedDict()  # SHA-256 of response payloads of ours
         self._version = 1  # newest membership that was seen
+        self._endorsers: tuple[str, ...] = ()  # whom a client wants beyond whom the chaincode's policy asks
         self._blind = False  # whether the last tick could not be witnessed
 
     def height(self, number: int) -> Height:
@@ -109,14 +119,26 @@ class FabricProver:
             _keep(self._ticks, said.height, Statement(payload=payload, said=said))
         return Statement(payload=payload, said=said)
 
-    def _require(self, members: Members, statement: Statement, now_ns: int) -> None:
-        """That a client with those members would believe it; raises ToolError."""
-        trust = Trust(scope=self.ledger.scope, members=members, now_ns=max(now_ns, statement.said.time_ns))
+    def _for(self, members: Members, statement: Statement) -> Statement:
+        """The statement with the endorsements of those members alone; raises UnbelievedError where they are too few."""
+        time_ns = statement.said.time_ns
+        trust = Trust(scope=self.ledger.scope, members=members, now_ns=time_ns)
+        payload = verifier.of_members(trust, statement.payload, time_ns)
         try:
-            verifier.check_endorsements(trust, statement.payload, statement.said.time_ns)
+            verifier.check_endorsements(trust, payload, time_ns)
         except ChainError as error:
             where = f"attestation of {self.chain_id} at {statement.said.height}"
-            raise ToolError(f"{where}: expected membership {members.version} to be satisfied: {error}") from error
+            raise UnbelievedError(
+                members, f"{where}: expected membership {members.version} to be satisfied: {error}"
+            ) from error
+        return Statement(payload=payload, said=statement.said)
+
+    async def _endorsed_for(self, members: Members, wish: Wish) -> Statement:
+        """By whom the chaincode's policy asks; by all of the members' organisations where those don't do."""
+        try:
+            return self._for(members, await self._state(wish))
+        except UnbelievedError as error:
+            return self._for(members, await self._state(replace(wish, msp_ids=error.msp_ids)))
 
     # Proofs
 
@@ -127,8 +149,15 @@ class FabricProver:
             try:
                 return await self._prove_once(need, state)
             except TickMovedError as error:
-                moved = error
-        raise moved
+                failure: ToolError = error
+            except UnbelievedError as error:
+                if self._endorsers == error.msp_ids:
+                    raise
+                self._endorsers, failure = error.msp_ids, error
+            except NodeError:
+                self._endorsers = ()
+                raise
+        raise failure
 
     def _client_state(self, client: ClientInfo) -> ClientState:
         if client.state.type_url != FABRIC_CLIENT_URL:
@@ -139,13 +168,13 @@ class FabricProver:
         return state
 
     async def _prove_once(self, need: Need, state: ClientState) -> Evidence:
-        wishes = [Wish(paths=paths, tick=not at) for at, paths in enumerate(_groups(need.paths))]
-        made = await asyncio.gather(*(self._state(wish) for wish in wishes))
-        first = made[0].said
-        self._together(made, need.least)
+        groups, asked = _groups(need.paths), self._endorsers
+        wishes = [Wish(paths=paths, tick=not at, msp_ids=asked) for at, paths in enumerate(groups)]
+        stated = await asyncio.gather(*(self._state(wish) for wish in wishes))
+        first = stated[0].said
+        self._together(stated, need.least)
         headers, members = await self._learned(state, first)
-        for statement in made:
-            self._require(members, statement, first.time_ns)
+        made = [self._for(members, statement) for statement in stated]
         if not headers and first.height != need.client.latest.height:
             headers = [made[0]]
         return Evidence(
@@ -174,13 +203,12 @@ class FabricProver:
                 f"{at.tick.membership_version}, got {version}"
             )
         while members.version < at.tick.membership_version:
-            wish = Wish(tick=True, membership_version=members.version + 1, msp_ids=_names(members))
-            statement = await self._state(wish)
+            wish = Wish(tick=True, membership_version=members.version + 1)
+            statement = await self._endorsed_for(members, wish)
             if statement.said.height != at.height:
                 raise TickMovedError(
                     f"membership of {self.chain_id}: expected tick {at.height}, got {statement.said.height}"
                 )
-            self._require(members, statement, at.time_ns)
             headers.append(statement)
             assert statement.said.membership is not None, "it was asked for"
             members = self._members(statement.said.membership)
@@ -251,7 +279,7 @@ class FabricProver:
         if head.height in self._ticks:
             return
         try:
-            await self._state(Wish(tick=True))
+            await self._state(Wish(tick=True, msp_ids=self._endorsers))
         except ToolError as error:
             if not self._blind:
                 log.warning("ticks of %s can't be witnessed: %s", self.chain_id, error)
@@ -271,9 +299,9 @@ class FabricProver:
         async for own in self._rivals(said):
             if misbehaviour.conflict(own.said, said):
                 members = self._members(self._client_state(client).membership)
-                for each in (Statement(payload=payload, said=said), own):
-                    self._require(members, each, own.said.time_ns)  # else no client would take it as evidence
-                return pack(build.misbehaviour(client.client_id, payload, own.payload))
+                both = (Statement(payload=payload, said=said), own)
+                theirs, ours = (self._for(members, each).payload for each in both)  # else it would be no evidence
+                return pack(build.misbehaviour(client.client_id, theirs, ours))
         real = (await self.ledger.record(said.height)).time_ns
         if real == said.time_ns:
             return None
@@ -292,7 +320,8 @@ class FabricProver:
         if witnessed is None or version or (said.values and last == said.height):
             paths = tuple(sorted(said.values)) if last == said.height else ()
             known = min(version, self._version)  # what the ledger does not have can't be attested
-            yield await self._state(Wish(paths=paths, tick=True, membership_version=known))
+            wish = Wish(paths=paths, tick=True, membership_version=known, msp_ids=self._endorsers)
+            yield await self._state(wish)
 
 
 def parse_header(data: bytes) -> EndorsedPayload:
@@ -321,10 +350,6 @@ def _proofs(made: Sequence[Statement]) -> Iterator[tuple[bytes, Proof]]:
         data = build.proof(statement.payload)
         for path, value in statement.said.values.items():
             yield path, Proof(value=value or b"", data=data)
-
-
-def _names(members: Members) -> tuple[str, ...]:
-    return tuple(msp.msp_id for msp in members.msps)
 
 
 def _keep(known: OrderedDict[K, V], key: K, value: V) -> None:

@@ -212,6 +212,24 @@ def check_endorsements(trust: Trust, endorsed: EndorsedPayload, attested_ns: int
     trust.members.policy.require(signers)
 
 
+def of_members(trust: Trust, endorsed: EndorsedPayload, attested_ns: int) -> EndorsedPayload:
+    """The payload with those endorsements alone that are valid members': others would have it refused. For relayers."""
+    kept = [item for item in endorsed.endorsements if _is_members(trust, item, attested_ns, endorsed.response_payload)]
+    made = EndorsedPayload()
+    made.CopyFrom(endorsed)
+    del made.endorsements[:]
+    made.endorsements.extend(kept)
+    return made
+
+
+def _is_members(trust: Trust, endorsement: Endorsement, attested_ns: int, payload: bytes) -> bool:
+    try:
+        _check_endorsement(trust, endorsement, attested_ns, payload)
+    except ChainError:
+        return False
+    return True
+
+
 def _check_endorsement(trust: Trust, endorsement: Endorsement, attested_ns: int, payload: bytes) -> Member:
     """The member who signed. Valid when it attested, and still so now: keys of old certificates attest nothing."""
     identity = read_identity(endorsement.endorser)

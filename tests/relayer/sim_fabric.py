@@ -30,6 +30,7 @@ class SimFabric(SimChain):
     def __init__(self, chain_id: str, home: Path, unbonding_ns: int = 21 * DAY_NS) -> None:
         self.fabric = Network(scope=Scope(chain_id=chain_id, channel_id="energy", namespace="microgrid"))
         self.is_down = False
+        self.asked: int | None = None  # how many the chaincode's policy is content with; None: all
         super().__init__(chain_id, home, unbonding_ns)
 
     def _commit(self, ctx: Context) -> None:
@@ -40,8 +41,12 @@ class SimFabric(SimChain):
         self.fabric.write_tick()
 
     def signers_of(self, msp_ids: tuple[str, ...]) -> tuple[Signer, ...]:
-        """Who endorses: as the chaincode's policy says, or those of certain organisations."""
-        return tuple(one for one in self.fabric.signers if not msp_ids or one.msp_id in msp_ids)
+        """Who endorses: as the chaincode's policy says, or one of each organisation that is named."""
+        found = {one.msp_id: one for one in self.fabric.signers}
+        missing = [msp_id for msp_id in msp_ids if msp_id not in found]
+        if missing:
+            raise NodeUnreachable("attest", self.chain_id, f"failed to find any endorsing peers for org(s): {missing}")
+        return tuple(found[msp_id] for msp_id in msp_ids) if msp_ids else self.fabric.signers[: self.asked]
 
 
 @dataclass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -243,6 +244,41 @@ async def test_memberships_are_carried_one_after_the_other(world):
     assert worker.watch.parties[0].chain.sim.balance("alice", "bmga") == SUPPLY
 
 
+async def test_memberships_with_an_organisation_that_has_no_peer_are_carried_too(world):
+    """Whoever is asked by the chaincode's policy is enough for the client's."""
+    await world.open(TRANSFER)
+    worker = world.worker()
+    await world.turns(worker, 2)
+    net, two = world.b.fabric, "OutOf(2, 'Org1MSP.peer', 'Org2MSP.peer', 'Org3MSP.peer')"
+    net.adopt(members_of(2, two, ORG1, ORG2, ORG3))
+    await world.turns(worker, 10)
+    assert membership_of(world).version == 2
+    net.adopt(members_of(3, BOTH, ORG1, ORG2))
+    await world.turns(worker, 10)
+    assert membership_of(world).version == 3
+
+
+async def test_endorsers_beyond_the_client_s_members_are_left_out(world):
+    """A peer of an organisation that the client does not know yet endorses as well."""
+    await world.open(TRANSFER)
+    worker = world.worker()
+    await world.turns(worker, 2)
+    world.b.fabric.signers = peers(ORG1, ORG3, ORG2)
+    world.b.transfer_soon("channel-0", ("bmgb", 3), HOUR_NS)
+    await world.turns(worker, 8)
+    assert world.commitments() == []
+
+
+async def test_where_the_client_wants_more_than_the_chaincode_all_are_asked(world):
+    """The chaincode's policy is content with one of two."""
+    await world.open(TRANSFER)
+    world.b.asked = 1
+    worker = world.worker()
+    world.b.transfer_soon("channel-0", ("bmgb", 3), HOUR_NS)
+    await world.turns(worker, 8)
+    assert world.commitments() == []
+
+
 async def test_a_membership_reaches_an_idle_client_soon(world):
     """Not when it would expire: by then nobody may be left who can endorse for it."""
     await world.open(TRANSFER)
@@ -257,6 +293,9 @@ async def test_endorsements_that_the_client_does_not_believe_are_not_sent(world)
     await world.open(TRANSFER)
     world.b.fabric.signers = peers(ORG1)
     info = await client_info(world.pair[0], world.ids.clients[0])
+    with pytest.raises(NodeUnreachable, match=r"failed to find any endorsing peers for org\(s\): \['Org2MSP'\]"):
+        await world.parties[1].prover.prove(Need(client=info))
+    world.b.fabric.signers = (*peers(ORG1), replace(peers(ORG3)[0], msp_id=ORG2))
     with pytest.raises(ToolError, match="expected membership 1 to be satisfied"):
         await world.parties[1].prover.prove(Need(client=info))
 
