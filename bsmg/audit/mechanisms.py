@@ -90,7 +90,7 @@ def _with_gains(orders: Sequence[Order], fills: Mapping[int, int], gains: Mappin
         own = [o for o in orders if o.cell == cell and o.seq in got]
         takers = sorted_side(own, ASK) or sorted_side(own, BID)
         weights = [got[o.seq][0] if o.side == ASK else got[o.seq][1] for o in takers]
-        parts = [gain * weight // sum(weights) for weight in weights]
+        parts = [gain * weight // max(1, sum(weights)) for weight in weights]
         parts[-1] = gain - sum(parts[:-1])
         for order, part in zip(takers, parts, strict=True):
             energy, amount = got[order.seq]

@@ -16,12 +16,17 @@ DNO_E4, MO_E4 = 2_500, 1_500  # 0.25 and 0.15 a kWh, the first paper's charges
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Population:
-    """How orders are drawn: how many, whether all have one size, how many a cell may have (always on one side)."""
+    """How orders are drawn.
+
+    How many; whether all have one size; how many a cell may have (always on one side); whether all bids lie at the cap,
+    so that demand is fixed and only sellers have something to lie about.
+    """
 
     name: str
     orders: tuple[int, int]
     one_size: bool = False
     orders_per_cell: int = 1
+    fixed_demand: bool = False
 
 
 def fees() -> FeeTable:
@@ -42,7 +47,9 @@ def draw(random: Random, population: Population) -> list[Order]:
         cell = random.randint(1, cells) if population.orders_per_cell > 1 else min(seq, cells)
         side, bus = homes[cell]
         quantity = 1_000_000 if population.one_size else random.randint(50_000, 2_000_000)
-        found.append(Order(side, random.randint(FLOOR_E4, CAP_E4), seq, cell, bus, quantity))
+        price = random.randint(FLOOR_E4, CAP_E4)
+        at_cap = population.fixed_demand and side == BID
+        found.append(Order(side, CAP_E4 if at_cap else price, seq, cell, bus, quantity))
     return found
 
 

@@ -14,8 +14,8 @@ from typing import Any as Json
 
 from bsmg.market import books
 from bsmg.market.books import Population
-from energy.mechanisms.book import BID, Book, Order, Outcome, Terms
-from energy.mechanisms.catalogue import ALL, CATALOGUE, EXACT, SINGLE, SUBSIDY, UNIT, Entry
+from energy.mechanisms.book import ASK, BID, Book, Order, Outcome, Terms
+from energy.mechanisms.catalogue import ALL, CATALOGUE, EXACT, SELLERS, SINGLE, SUBSIDY, UNIT, Entry
 from energy.mechanisms.certificate import sound_fault
 from energy.mechanisms.fees import NO_FEES, FeeTable
 from energy.mechanisms.vickrey import welfare
@@ -24,10 +24,12 @@ POPULATIONS = (
     Population(name="one size", orders=(4, 20), one_size=True),
     Population(name="single orders", orders=(4, 20)),
     Population(name="several orders", orders=(4, 24), orders_per_cell=3),
+    Population(name="fixed demand", orders=(4, 24), orders_per_cell=2, fixed_demand=True),
 )
 TRUTHFUL_IN: Mapping[str, Sequence[str]] = {
     UNIT: ("one size",),
     SINGLE: ("one size", "single orders"),
+    SELLERS: ("fixed demand",),
     ALL: tuple(population.name for population in POPULATIONS),
 }
 LIARS_A_BOOK, LIES_A_CELL = 3, 4
@@ -114,7 +116,7 @@ def measure(options: Options) -> Report:
             book = Book.of(orders)
             terms = books.terms(random, book, options.table)
             best = welfare(book, options.table)
-            told = lies(random, orders)
+            told = lies(random, orders, sellers=population.fixed_demand)
             for name in options.names:
                 _one(report[name][population.name], CATALOGUE[name], (book, terms, best), told)
     return report
@@ -130,9 +132,9 @@ def _one(measured: Measured, entry: Entry, case: tuple[Book, Terms, int], told: 
         measured.lie(gain)
 
 
-def lies(random: Random, orders: Sequence[Order]) -> list[tuple[int, Book]]:
-    """(liar, what the book is then)."""
-    cells = sorted({order.cell for order in orders})
+def lies(random: Random, orders: Sequence[Order], *, sellers: bool = False) -> list[tuple[int, Book]]:
+    """(liar, what the book is then); where demand is fixed only sellers lie."""
+    cells = sorted({order.cell for order in orders if order.side == ASK or not sellers})
     found = []
     for cell in random.sample(cells, min(LIARS_A_BOOK, len(cells))):
         for _ in range(LIES_A_CELL):

@@ -44,6 +44,7 @@ class Entry:
 
 
 NOBODY, UNIT, SINGLE, ALL = "nobody", "orders of one size", "single orders", "everybody"
+SELLERS = "sellers, fixed demand"
 EXACT, SURPLUS, SUBSIDY = "exact", "surplus", "subsidy"
 
 CATALOGUE: Mapping[str, Entry] = {
@@ -55,9 +56,7 @@ CATALOGUE: Mapping[str, Entry] = {
     "discriminatory-k": Entry(rule=discriminatory, truthful=NOBODY, budget=EXACT, efficient=True),
     "pay-as-bid": Entry(rule=pay_as_bid, truthful=NOBODY, budget=SURPLUS, efficient=True),
     "trade-reduction": Entry(rule=trade_reduction, truthful=UNIT, budget=SURPLUS, efficient=False),
-    "vickrey": Entry(
-        rule=vickrey, truthful="sellers, fixed demand", budget=SUBSIDY, efficient=True, orders_max=ORDERS_MAX
-    ),
+    "vickrey": Entry(rule=vickrey, truthful=SELLERS, budget=SUBSIDY, efficient=True, orders_max=ORDERS_MAX),
     "vcg": Entry(rule=vcg, truthful=ALL, budget=SUBSIDY, efficient=True, orders_max=ORDERS_MAX),
     "greedy": Entry(rule=greedy, truthful=NOBODY, budget=EXACT, efficient=False),
     "tariff": Entry(rule=tariff, truthful=SINGLE, budget=EXACT, efficient=False),

@@ -91,7 +91,7 @@ def shared(awards: list[Award], gain: int) -> list[Award]:
     sellers = [award for award in awards if award.order.side == ASK]
     takers = sellers or awards
     weights = [award.fill_mWh if sellers else award.amount for award in takers]
-    total, left = sum(weights), gain
+    total, left = max(1, sum(weights)), gain  # bids of price 0 have no value to share by
     changed = {award.order.seq: award for award in awards}
     for award, weight in zip(takers, weights, strict=True):
         part = gain * weight // total if award is not takers[-1] else left

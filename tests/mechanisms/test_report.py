@@ -35,7 +35,8 @@ def test_no_claim_is_contradicted(fees: str) -> None:
     rows = {row["mechanism"]: row for row in doc["summary"]}  # type: ignore[attr-defined]  # a list of rows
     assert list(rows) == list(CATALOGUE)
     assert all(row["rational"] for row in rows.values())
-    assert rows["vcg"]["paying_lies_permille"] == [0, 0, 0]
+    assert rows["vcg"]["paying_lies_permille"] == [0, 0, 0, 0]
+    assert rows["vickrey"]["paying_lies_permille"][3] == 0
     assert rows["vcg"]["surplus_permille"] < 0
     assert rows["uniform-k"]["efficiency_permille"] == 1000
     assert rows["discriminatory-k"]["paying_lies_permille"][1] > 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import product
 
 from hypothesis import given, settings
@@ -60,6 +61,15 @@ def test_sellers_get_the_lowest_rejected_asks_of_the_others(found: list[Order]) 
         paid = sum(sorted(rejected + [CAP] * units)[:units])
         assert sum(award.amount for award in outcome.asks if award.order.cell == cell) == paid
     assert outcome.surplus <= 0
+
+
+def test_orders_of_price_zero_share_nothing() -> None:
+    """A band may start at 0; the weights of a cell's bids are then all 0."""
+    found = [Order(BID, 0, 1, 1, 1, 2), Order(BID, 0, 2, 1, 1, 2), Order(ASK, 0, 3, 2, 1, 4)]
+    zero = replace(terms(), floor_e4=0)
+    for rule in (vcg, vickrey):
+        outcome = rule(book(found), zero)
+        assert (outcome.volume_mWh, outcome.paid) == (4, 0)
 
 
 def test_by_hand() -> None:
