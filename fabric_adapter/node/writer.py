@@ -18,6 +18,7 @@ import grpc
 from cosmos_wire.protos import fabric_microgrid
 from fabric_adapter.errors import FabricError, code_name
 from fabric_adapter.gateway import VALID, Gateway
+from fabric_adapter.microgrid.errors import WrongTickHeight
 from fabric_adapter.microgrid.machine import TICK_TXS_MAX
 from fabric_adapter.node.follower import Follower
 from fabric_adapter.node.replica import TickHead
@@ -29,6 +30,7 @@ from fabric_wire.protos import transaction
 
 LOG = logging.getLogger("fabric_adapter.node")
 NO_IMAGE = "image not loaded"
+BEHIND = f"{WrongTickHeight.codespace}/{WrongTickHeight.code}: "
 TICK, LOAD = b"Tick", b"Load"
 LOST_S = 3.0  # a Tick that is in no block after so long is proposed again
 PAUSES_S = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
@@ -140,8 +142,8 @@ class Writer:
             return
         before = self._follower.replica.head
         await self._pause(rung)
-        if self._follower.replica.head != before:
-            return  # another front's tick came in between
+        if self._follower.replica.head != before or BEHIND in str(error):
+            return  # another tick came in between, or is there already and on its way to us
         self._trouble.met(error)
         if listed and _is_too_much(error):
             self._narrow(listed)
