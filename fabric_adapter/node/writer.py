@@ -35,7 +35,7 @@ TICK, LOAD = b"Tick", b"Load"
 LOST_S = 3.0  # a Tick that is in no block after so long is proposed again
 PAUSES_S = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 STEP_BACK = 0.1  # of the interval: how much later than the first writer an acting one proposes
-ASIDE_S = 60.0
+ASIDE_S, SUSPECTED_TIMES = 60.0, 3  # how often a transaction alone breaks an endorser until it is put aside
 NS = 1_000_000_000
 
 
@@ -57,6 +57,7 @@ class Writer:
         self._head: TickHead | None = None
         self._seen_s = 0.0
         self._limit = TICK_TXS_MAX
+        self._suspected: list[str] = []
         self._aside: dict[str, float] = {}  # transactions that broke a Tick, and when they are tried again
         self._tries = 0
         self._pending = ""
@@ -146,12 +147,15 @@ class Writer:
             return  # another tick came in between, or is there already and on its way to us
         self._trouble.met(error)
         if listed and _is_too_much(error):
-            self._narrow(listed)
+            self._narrow(listed, error)
 
-    def _narrow(self, listed: Sequence[str]) -> None:
+    def _narrow(self, listed: Sequence[str], error: FabricError) -> None:
         """What endorsers can't execute must not stop the clock: fewer transactions, and not the one that it is."""
         self._limit = max(1, len(listed) // 2)
-        if len(listed) == 1:
+        if len(listed) > 1 or error.refusal is None:  # an endorser that is only slow breaks over nothing
+            return
+        self._suspected = [*self._suspected, listed[0]] if self._suspected[-1:] == [listed[0]] else [listed[0]]
+        if len(self._suspected) >= SUSPECTED_TIMES:
             self._aside[listed[0]] = time.monotonic() + ASIDE_S
             LOG.warning("event=aside tx=%s retry_s=%s", listed[0], ASIDE_S)
 
