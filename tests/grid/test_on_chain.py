@@ -5,6 +5,7 @@ from __future__ import annotations
 from random import Random
 
 import pytest
+from google.protobuf import json_format
 
 from cosmos_wire.errors import ChainError
 from cosmos_wire.protos import market as pb
@@ -13,6 +14,8 @@ from cosmos_wire.protos import registry as registry_pb
 from cosmos_wire.protos import registry_tx
 from energy.grid.schedule import BusEnergy
 from energy.market import awards, keys, state
+from energy.registry import Registry
+from energy.registry import state as registered
 from physics.powerflow import PowerFlow, grid_of, violations
 from tests.energy.chain import ASK, BID, UTILITY, Chain
 from tests.grid.cases import SLACK, slack_of, solve
@@ -237,3 +240,14 @@ def sealed(chain: Chain, record: pb.Slot, factor: int | None = None) -> list[Bus
             sign = 1 if row.order.side == keys.BID else -1
             energies.append(BusEnergy(bus=row.order.bus, trade_p_mWh=sign * row.fill_mWh))
     return energies
+
+
+def test_a_feeder_of_genesis_is_in_force_from_the_first_slot() -> None:
+    chain = Chain()
+    ctx = chain.ctx()
+    doc = {"params": {"utility": UTILITY, "microgrid": "mga"}, "feeder": json_format.MessageToDict(star())}
+    Registry().init_genesis(ctx, doc)
+    assert registered.feeder(ctx) == star()
+    with pytest.raises(ChainError) as caught:
+        Registry().init_genesis(ctx, {**doc, "feeder": {"mode": "SECURITY_MODE_BALLOT"}})
+    assert caught.value.ident == ("registry", 6)
