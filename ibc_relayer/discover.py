@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 
-from bsmg.client.errors import NodeUnreachable, QueryNotFound, QueryRefused
+from bsmg.client.errors import BadAnswer, NodeError, QueryNotFound, QueryRefused, RpcRefused
 from cosmos_wire.errors import ToolError
 from cosmos_wire.protos import channel, client_query, pagination
 from ibc_relayer.chain import Chain, Party
@@ -56,9 +56,9 @@ async def genuine(host: Party, subject: Party, client_id: str) -> bool:
     newest = await consensus_state(host.chain, client_id, info.latest)
     try:
         return await subject.prover.is_genuine(info, newest)
-    except NodeUnreachable:
-        raise  # to be asked again: it says nothing of the client
     except ToolError as error:
+        if isinstance(error, NodeError) and not isinstance(error, RpcRefused | BadAnswer):
+            raise  # to be asked again: that a node is away says nothing of the client
         log.warning("client %s on %s: cannot be compared: %s", client_id, host.chain.chain_id, error)
         return False
 

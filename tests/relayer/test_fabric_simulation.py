@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from bsmg.client.errors import NodeUnreachable
+from bsmg.client.errors import GatewayRefused, NodeTimeout, NodeUnreachable
 from cosmos_wire.errors import ToolError
 from cosmos_wire.protos import Any, client_tx, fabric_client
 from ibc_core.fabric import build, records
@@ -178,6 +178,18 @@ async def test_an_existing_path_is_found_again(world, tmp_path):
     await twin.blocks(30)
     twin.b.light.next_block(b"\x07" * 32, twin.b.light.time_ns + 5)
     assert await find_path((world.parties[0], twin.parties[1])) is None
+
+
+@pytest.mark.parametrize("error", [NodeTimeout, GatewayRefused, NodeUnreachable])
+async def test_a_peer_that_is_away_is_no_reason_for_another_path(world, monkeypatch, error):
+    await world.open(TRANSFER)
+
+    async def attest(_wish):
+        raise error("endorse", "peer", "not now")
+
+    monkeypatch.setattr(world.parties[1].prover.ledger, "attest", attest)
+    with pytest.raises(error):
+        await find_path(world.parties)
 
 
 async def test_a_client_that_was_left_behind_is_used(world):
