@@ -8,7 +8,8 @@ A term is an attribute with its value; each transaction, and a block's hooks, ha
 of a text longer than 64 bytes the first 64 and 8 of its SHA-256 (the length is 65 then).
 
 So that equality, ranges of numbers and the mere presence of an attribute are prefixes or ranges of keys. What an index
-finds is looked at again: conditions on attributes of one event type have to hold for one event, as in CometBFT.
+finds is looked at again: all conditions have to hold for one event, as in CometBFT, so that those of two event types
+find nothing.
 """
 
 from __future__ import annotations
@@ -149,20 +150,13 @@ def _condition(text: str) -> Condition:
 
 
 def match(events: Sequence[abci.Event], conditions: Sequence[Condition]) -> bool:
-    """Whether for each event type there is an event for which all its conditions hold."""
-    groups: dict[str, list[Condition]] = {}
-    for condition in conditions:
-        groups.setdefault(condition.key.rpartition(".")[0], []).append(condition)
-    return all(_has(events, kind, group) for kind, group in groups.items())
+    """Whether there is an event for which all conditions hold."""
+    return any(_holds(event, conditions) for event in events)
 
 
-def _has(events: Sequence[abci.Event], kind: str, group: Sequence[Condition]) -> bool:
-    return any(event.type == kind and _holds(event, group) for event in events)
-
-
-def _holds(event: abci.Event, group: Sequence[Condition]) -> bool:
+def _holds(event: abci.Event, conditions: Sequence[Condition]) -> bool:
     values: Mapping[str, list[str]] = _values(event)
-    return all(any(map(condition.holds, values.get(condition.key, ()))) for condition in group)
+    return all(any(map(condition.holds, values.get(condition.key, ()))) for condition in conditions)
 
 
 def _values(event: abci.Event) -> dict[str, list[str]]:
