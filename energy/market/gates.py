@@ -177,6 +177,7 @@ def _secure(ctx: Context, record: pb.Slot, before: int) -> None:
 def _seal(ctx: Context, record: pb.Slot, before: int) -> None:
     if before != pb.SLOT_STATE_RESIDUAL:
         record.voided, record.factor_permille = True, 0
+    security.keep_baseline(ctx, record.slot)
     record.schedule_hash = record.schedule_hash or schedule_hash([], [])
     record.root = seal_root(ctx.env.chain_id, record)
     ctx.events.emit(event("slot_sealed", slot=record.slot, root=record.root.hex(), voided=str(record.voided).lower()))

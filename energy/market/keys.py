@@ -8,6 +8,7 @@ mk/o/<slot>/<side>/<pkey>/<seq>            BookEntry, in clearing order: pkey = 
 mk/oc/<slot>/<cell>/<seq>                  OrderRef: the cell's orders
 mk/m/<slot>/n                              attempts of MsgProposeCaps so far, decimal
 mk/b/<slot>/<bus>                          Baseline that the utility cell forecast
+mk/bd/<bus>                                Baseline of the last sealed slot with a forecast, under a checked feeder
 mk/w/<slot>/<kind>                         cursor: 1 charges, 2 credits (SettleCursor); 3 prune ("1")
 mk/st/<slot>/<cell>                        Statement, until the next slot closes
 mk/x/<slot>/<cell>                         OrderAwards, where fills don't follow from two marginal orders
@@ -29,6 +30,7 @@ BOOK = b"mk/o/"
 ORDERS = b"mk/oc/"
 CUTS = b"mk/m/"
 BASELINES = b"mk/b/"
+BASELINE_LAST = b"mk/bd/"
 WORK = b"mk/w/"
 STATEMENTS = b"mk/st/"
 AWARDS = b"mk/x/"

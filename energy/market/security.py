@@ -1,6 +1,6 @@
 """The network check at CLEAR: on a radial feeder of mode CHAIN the chain certifies its own clearing (slot protocol 3).
 
-A schedule is what the utility cell forecast at each bus (nothing where it said nothing) plus the fills. What isn't
+A schedule is what the utility cell forecast at each bus (or forecast last) plus the fills. What isn't
 certified whole is cut to the largest certified factor; a baseline that breaks a limit by itself leaves a factor of 0.
 Until SECURE the utility cell may propose caps, which count if the clearing under them is certified whole and worth
 more. A microgrid without a feeder, or with one of mode UNSPECIFIED, trades unchecked.
@@ -26,19 +26,42 @@ from ibc_core.host import Context, event
 
 def judge(ctx: Context, slot: int, proposal: Proposal) -> Secured | None:
     """What the feeder in force bears of a clearing; None when nothing has to be checked."""
-    feeder = registered.feeder(ctx)
-    if feeder is None or feeder.mode != registry_pb.SECURITY_MODE_CHAIN:
+    feeder = checked_feeder(ctx)
+    if feeder is None:
         return None
     return secure(network_of(feeder), [*baselines(ctx, slot), *trades(ctx, slot, proposal)])
 
 
-def baselines(ctx: Context, slot: int) -> Iterator[BusEnergy]:
-    """What the utility cell forecast for the slot, by bus."""
-    prefix = keys.baseline_prefix(slot)
+def checked_feeder(ctx: Context) -> registry_pb.Feeder | None:
+    """The feeder in force when schedules are certified against it."""
+    feeder = registered.feeder(ctx)
+    return feeder if feeder is not None and feeder.mode == registry_pb.SECURITY_MODE_CHAIN else None
+
+
+def baselines(ctx: Context, slot: int) -> list[BusEnergy]:
+    """What the utility cell forecast for the slot, by bus; when it said nothing, what it said last of a sealed one."""
+    return _baselines(ctx, keys.baseline_prefix(slot)) or _baselines(ctx, keys.BASELINE_LAST)
+
+
+def _baselines(ctx: Context, prefix: bytes) -> list[BusEnergy]:
+    found = []
     for key, raw in ctx.app.iterate(prefix):
         said = pb.Baseline.FromString(raw)
         bus = int.from_bytes(key[len(prefix) :], "big")
-        yield BusEnergy(bus=bus, base_p_mWh=said.p_mWh, base_q_mvarh=said.q_mvarh)
+        found.append(BusEnergy(bus=bus, base_p_mWh=said.p_mWh, base_q_mvarh=said.q_mvarh))
+    return found
+
+
+def keep_baseline(ctx: Context, slot: int) -> None:
+    """At SEAL: the slot's forecast stands in for those that don't come, where a feeder is checked."""
+    prefix = keys.baseline_prefix(slot)
+    rows = list(ctx.app.iterate(prefix)) if checked_feeder(ctx) is not None else []
+    if not rows:
+        return
+    for key in [key for key, _ in ctx.app.iterate(keys.BASELINE_LAST)]:
+        ctx.app.delete(key)
+    for key, raw in rows:
+        ctx.app.set(keys.BASELINE_LAST + key[len(prefix) :], raw)
 
 
 def trades(ctx: Context, slot: int, proposal: Proposal) -> list[BusEnergy]:

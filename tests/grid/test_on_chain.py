@@ -164,6 +164,29 @@ def test_a_baseline_that_breaks_a_limit_leaves_nothing_to_trade() -> None:
     assert_settled(chain, slot)
 
 
+def forecast(chain: Chain, slot: int, p_mWh: int) -> None:
+    said = [tx.BusBaseline(bus=2, p_mWh=p_mWh)]
+    chain.deliver(tx.MsgPostForecast(utility=UTILITY, slot=slot, floor_e4=20_000, cap_e4=80_000, buses=said))
+
+
+def test_the_last_sealed_forecast_stands_in_for_one_that_does_not_come() -> None:
+    """900,000 mWh of baseline leave about 100,000 on the weak branch, in the slot itself and long after."""
+    chain = Chain()
+    chain.deliver(registry_tx.MsgSetFeeder(utility=UTILITY, feeder=star()))
+    chain.block()
+    first = chain.live()[-1] + 1
+    chain.until(first, pb.SLOT_STATE_FORECAST, 100)
+    forecast(chain, first, 900_000)
+    book = ((2, BID, 60_000, 200_000), (1, ASK, 40_000, 200_000))
+    chain.until(first, pb.SLOT_STATE_BIDDING, 100)
+    factors = [cleared(chain, first, *book).factor_permille]
+    chain.until(first, pb.SLOT_STATE_CLOSED, 200)
+    later = chain.live()[-1] + 1
+    chain.until(later, pb.SLOT_STATE_BIDDING, 100)
+    factors.append(cleared(chain, later, *book).factor_permille)
+    assert factors == [492, 492]
+
+
 def test_an_order_at_a_bus_that_the_feeder_lacks_is_not_certified() -> None:
     chain = Chain()
     slot = bidding(chain, star(buses=2))
