@@ -9,6 +9,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+from cosmos_wire.errors import ToolError
+
+FIRST_KEY = "\x01"  # below it are Fabric's composite keys, which a range of ours never shows
 OK = 200
 REFUSED = 400  # the chaincode said no; nothing is endorsed
 FAILED = 500
@@ -54,6 +57,70 @@ class Stub(Protocol):
 
     def set_event(self, name: str, payload: bytes) -> None:
         """The transaction's one chaincode event; a later call replaces it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Invoked:
+    """What a proposal says to the chaincode; the properties of `Stub`."""
+
+    channel_id: str
+    tx_id: str
+    timestamp_ns: int
+    creator: bytes
+    args: tuple[bytes, ...]
+
+
+class InvokedStub:
+    """The half of a stub that comes from the proposal."""
+
+    def __init__(self, call: Invoked) -> None:
+        self._call = call
+
+    @property
+    def channel_id(self) -> str:
+        """Of the proposal."""
+        return self._call.channel_id
+
+    @property
+    def tx_id(self) -> str:
+        """Transaction id."""
+        return self._call.tx_id
+
+    @property
+    def timestamp_ns(self) -> int:
+        """The client's word."""
+        return self._call.timestamp_ns
+
+    @property
+    def creator(self) -> bytes:
+        """SerializedIdentity of the creator."""
+        return self._call.creator
+
+    @property
+    def args(self) -> tuple[bytes, ...]:
+        """Function name first."""
+        return self._call.args
+
+
+def checked_key(key: str) -> str:
+    """A key that Fabric takes: not empty, and not in the space of composite keys. Raises ToolError."""
+    if not key or key[0] == "\x00":
+        raise ToolError(f"key: expected text that does not begin with U+0000, got {key!r}")
+    return key
+
+
+def checked_value(key: str, value: bytes) -> bytes:
+    """A value that Fabric does not take for a deletion; raises ToolError."""
+    if not value:
+        raise ToolError(f"put_state {key!r}: expected at least one byte, got none: that is a deletion")
+    return value
+
+
+def checked_event(name: str) -> str:
+    """An event's name; raises ToolError."""
+    if not name:
+        raise ToolError("event: expected a name, got none")
+    return name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

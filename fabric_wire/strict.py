@@ -16,7 +16,7 @@ from fabric_wire.protos import DecodeError, Message
 __all__ = ["DecodeError", "read", "write"]
 
 M = TypeVar("M", bound=Message)
-MESSAGE_BYTES_MAX = 4 << 20
+MESSAGE_BYTES_MAX = 10 << 20  # what an orderer puts into a block
 
 
 def read(kind: type[M], data: bytes, refusal: type[ChainError] = MalformedMessage) -> M:

@@ -1,11 +1,12 @@
 """Validates ordered transactions and makes blocks of them: signatures, policy, versions; then one durable write.
 
-Validity is a function of the block and the state before it, as on every Fabric peer: a certificate is judged at the
-time that the proposal's header names.
+Certificates are judged at the time of the validation: a proposal's own time is its client's word. Nothing is validated
+twice, so the one verdict stands in the block.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -139,7 +140,7 @@ class Committer:
                 transaction.INVALID_ENDORSER_TRANSACTION, "expected the proposal's creator in the action"
             )
         try:
-            self._network.require_signed(asked.creator, envelope.payload, envelope.signature, asked.time_ns)
+            self._network.require_signed(asked.creator, envelope.payload, envelope.signature, time.time_ns())
         except ChainError as error:
             raise InvalidError(transaction.BAD_CREATOR_SIGNATURE, str(error)) from error
         return parts, asked, action.action
@@ -179,7 +180,7 @@ class Committer:
         signers: dict[bytes, Member] = {}
         for item in body.endorsements:
             try:
-                known = self._network.known(item.endorser, asked.time_ns)
+                known = self._network.known(item.endorser, time.time_ns())
                 self._way.require(known, body.proposal_response_payload, item.signature)
             except ChainError:
                 continue

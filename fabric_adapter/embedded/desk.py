@@ -6,18 +6,29 @@ Refusals are a real gateway's: its status codes, its words where clients look fo
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
-from typing import TypeVar
+from collections.abc import AsyncIterator, Iterable
 
 import grpc
 from google.protobuf.any_pb2 import Any
 from google.rpc.status_pb2 import Status
 
 from cosmos_wire.errors import ChainError, ToolError
-from fabric_adapter.embedded.endorser import Accepted, NoPeersError, Ready, Wanted
+from fabric_adapter.embedded.endorser import Accepted, Ready, Wanted
 from fabric_adapter.embedded.ledger import Ledger
+from fabric_adapter.embedded.network import CHANNEL_READERS, CHANNEL_WRITERS
 from fabric_adapter.embedded.orderer import OrdererFullError
-from fabric_adapter.embedded.system import SYSTEM, answer
+from fabric_adapter.embedded.refusals import (
+    READERS,
+    ChaincodeFailedError,
+    ChaincodeRefusedError,
+    NoPeersError,
+    UnknownChannelError,
+    forbidden,
+    no_metadata,
+    orderer_refused,
+    policy_failed,
+)
+from fabric_adapter.embedded.system import SYSTEM, SystemQueryError, answer
 from fabric_adapter.embedded.workers import Workers
 from fabric_wire import strict
 from fabric_wire.envelopes import transaction_payload
@@ -30,12 +41,12 @@ from fabric_wire.protos import (
     transaction,
 )
 
-T = TypeVar("T")
 Code = grpc.StatusCode
+SEE = ", see attached details for more info"
 Asked = gateway.CommitStatusRequest | gateway.ChaincodeEventsRequest
 
 
-class RefusedError(Exception):
+class RefusedError(ToolError):
     """The end of a call: a gRPC status, and Status bytes with what the nodes said, empty for none."""
 
     def __init__(self, code: Code, message: str, details: bytes = b"") -> None:
@@ -66,7 +77,10 @@ class Desk:
             found = self._ledger.endorsers.evaluate(accepted, self._wanted(request.target_organizations))
             return proposal_response.Response(status=found.status, message=found.message, payload=found.payload)
 
-        return gateway.EvaluateResponse(result=await self._run(work, "evaluate call to endorser returned error"))
+        try:
+            return gateway.EvaluateResponse(result=await self._workers.run(work))
+        except (ToolError, ChainError) as error:
+            raise self._not_evaluated(error) from error
 
     async def endorse(self, request: gateway.EndorseRequest) -> gateway.EndorseResponse:
         """An envelope's payload, for the client to sign."""
@@ -75,7 +89,10 @@ class Desk:
         def work() -> Ready:
             return self._ledger.endorsers.endorse(self._accept(signed), wanted)
 
-        ready = await self._run(work, "failed to endorse transaction")
+        try:
+            ready = await self._workers.run(work)
+        except (ToolError, ChainError) as error:
+            raise self._not_endorsed(error) from error
         payload = transaction_payload(ready.accepted.parts, ready.payload, ready.endorsements)
         return gateway.EndorseResponse(prepared_transaction=common.Envelope(payload=payload))
 
@@ -118,8 +135,6 @@ class Desk:
         try:
             tx_id, envelope = await self._workers.run(lambda: self._checked(request))
             self._ledger.submit(envelope)
-        except ChainError as error:
-            raise RefusedError(Code.INVALID_ARGUMENT, str(error)) from error
         except OrdererFullError as error:
             raise RefusedError(Code.RESOURCE_EXHAUSTED, str(error)) from error
         if (failure := self._ledger.failed()) is not None:
@@ -128,12 +143,22 @@ class Desk:
 
     def _checked(self, request: gateway.SubmitRequest) -> tuple[str, bytes]:
         """Transaction id and bytes of an envelope that a member has signed."""
-        envelope = request.prepared_transaction
-        payload = strict.read(common.Payload, envelope.payload)
-        header = strict.read(common.SignatureHeader, payload.header.signature_header)
-        self._ledger.network.require_channel(request.channel_id)
-        self._ledger.network.require_signed(header.creator, envelope.payload, envelope.signature, time.time_ns())
-        return strict.read(common.ChannelHeader, payload.header.channel_header).tx_id, strict.write(envelope)
+        envelope, network = request.prepared_transaction, self._ledger.network
+        if not envelope.payload or not envelope.signature:
+            raise RefusedError(Code.INVALID_ARGUMENT, "prepared transaction: expected a signed payload, got none")
+        try:
+            payload = strict.read(common.Payload, envelope.payload)
+            header = strict.read(common.SignatureHeader, payload.header.signature_header)
+            channel = strict.read(common.ChannelHeader, payload.header.channel_header)
+            network.require_channel(channel.channel_id)
+        except ChainError as error:
+            raise RefusedError(Code.ABORTED, orderer_refused("BAD_REQUEST", str(error))) from error
+        try:
+            member = network.require_signed(header.creator, envelope.payload, envelope.signature, time.time_ns())
+            network.require_role(member, CHANNEL_WRITERS)
+        except ChainError as error:
+            raise RefusedError(Code.ABORTED, forbidden(error)) from error
+        return channel.tx_id, strict.write(envelope)
 
     def _wanted(self, organisations: Iterable[str]) -> Wanted:
         return Wanted(organisations=tuple(organisations), first=self._msp_id)
@@ -155,26 +180,52 @@ class Desk:
 
     def _require_asker(self, asked: Asked, message: bytes, signature: bytes) -> None:
         """A request that carries its own identity and signature: commit status, events."""
+        network = self._ledger.network
         try:
-            self._ledger.network.require_channel(asked.channel_id)
-            self._ledger.network.require_signed(asked.identity, message, signature, time.time_ns())
+            network.require_channel(asked.channel_id)
         except ChainError as error:
-            raise RefusedError(Code.PERMISSION_DENIED, str(error)) from error
-
-    async def _run(self, work: Callable[[], T], failed: str) -> T:
+            words = f"Failed to get policy manager for channel [{asked.channel_id[:64]}]: {error}"
+            raise RefusedError(Code.PERMISSION_DENIED, words) from error
         try:
-            return await self._workers.run(work)
-        except NoPeersError as error:
-            raise RefusedError(Code.UNAVAILABLE, str(error)) from error
-        except (ToolError, ChainError) as error:
-            message = f"{failed}, see attached details for more info"
-            raise RefusedError(Code.ABORTED, message, self._details(Code.ABORTED, message, str(error))) from error
+            member = network.require_signed(asked.identity, message, signature, time.time_ns())
+            network.require_role(member, CHANNEL_READERS)
+        except ChainError as error:
+            raise RefusedError(Code.PERMISSION_DENIED, policy_failed(READERS, asked.channel_id, error)) from error
 
-    def _details(self, code: Code, message: str, said: str) -> bytes:
-        """The peer's words, as a gateway attaches them."""
-        packed = Any()
-        packed.Pack(gateway.ErrorDetail(address=self._address, msp_id=self._msp_id, message=said))
-        return Status(code=code.value[0], message=message, details=[packed]).SerializeToString()
+    def _not_evaluated(self, error: ToolError | ChainError) -> RefusedError:
+        """Code and words of a real gateway."""
+        said = str(error)
+        if isinstance(error, NoPeersError):
+            return RefusedError(error.code, said)
+        if isinstance(error, UnknownChannelError):
+            name = error.channel_id[:64]
+            words = f"failed to get config for channel [{name}]: could not get last config for channel {name}: {said}"
+            return RefusedError(Code.UNAVAILABLE, words)
+        if isinstance(error, ChaincodeFailedError):
+            return self._detailed(Code.ABORTED, f"failed to evaluate transaction{SEE}", said, error.msp_ids)
+        answered = isinstance(error, ChaincodeRefusedError | SystemQueryError)
+        code = Code.UNKNOWN if answered else Code.FAILED_PRECONDITION
+        return self._detailed(code, f"evaluate call to endorser returned error: {said}", said)
+
+    def _not_endorsed(self, error: ToolError | ChainError) -> RefusedError:
+        """Code and words of a real gateway."""
+        if isinstance(error, NoPeersError):
+            return RefusedError(error.code, str(error))
+        if isinstance(error, UnknownChannelError):
+            words = f"{no_metadata(error.chaincode[:64], error.channel_id[:64])}: {error}"
+            return RefusedError(Code.FAILED_PRECONDITION, words)
+        who = (error.node.msp_id,) if isinstance(error, ChaincodeRefusedError) else ()
+        return self._detailed(Code.ABORTED, f"failed to endorse transaction{SEE}", str(error), who)
+
+    def _detailed(self, code: Code, message: str, said: str, msp_ids: Iterable[str] = ()) -> RefusedError:
+        """With the words of peers, as a gateway attaches them."""
+        details = []
+        for msp_id in msp_ids or (self._msp_id,):
+            packed = Any()
+            packed.Pack(gateway.ErrorDetail(address=self._address, msp_id=msp_id, message=said))
+            details.append(packed)
+        status = Status(code=code.value[0], message=message, details=details)
+        return RefusedError(code, message, status.SerializeToString())
 
 
 def events_of(block: common.Block, name: str) -> list[chaincode_event.ChaincodeEvent]:

@@ -8,40 +8,36 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
 
-from cosmos_wire.errors import BsmgError, ToolError
+import grpc
+
+from cosmos_wire.errors import BsmgError, ChainError
 from fabric_adapter.embedded.disk import Disk
-from fabric_adapter.embedded.network import Network, Node, OnTheWay
-from fabric_adapter.embedded.simulation import Call, Simulation
-from fabric_adapter.stub import FAILED, REFUSED, Chaincode, Response
+from fabric_adapter.embedded.network import CHANNEL_WRITERS, Network, Node, OnTheWay
+from fabric_adapter.embedded.refusals import (
+    NO_LAYOUT,
+    WRITERS,
+    ChaincodeFailedError,
+    ChaincodeRefusedError,
+    DisagreementError,
+    DuplicateError,
+    NoPeersError,
+    ProposalRefusedError,
+    UnknownChannelError,
+    denied,
+    malformed,
+    no_metadata,
+    policy_failed,
+)
+from fabric_adapter.embedded.simulation import Simulation
+from fabric_adapter.stub import REFUSED, Chaincode, Invoked, Response
 from fabric_wire import strict
 from fabric_wire.errors import InvalidProposal
-from fabric_wire.proposals import Invocation, Parts, read_proposal
-from fabric_wire.protos import chaincode, proposal, proposal_response
+from fabric_wire.proposals import Invocation, Parts, read_proposal, transaction_id
+from fabric_wire.protos import DecodeError, chaincode, identities, proposal, proposal_response
 from fabric_wire.responses import Endorsement, endorse
 
 LOG = logging.getLogger("fabric_adapter.embedded")
-CLOCK_SKEW_NS = 15 * 60 * 1_000_000_000  # a proposal's time may be this far from the node's clock (Fabric's own window)
-PROPOSAL_BYTES_MAX = 8 << 20
-
-
-class ChaincodeRefusedError(ToolError):
-    """A chaincode's answer of 400 or more; in Fabric's words, which clients parse."""
-
-    def __init__(self, node: Node, response: Response) -> None:
-        self.node, self.response = node, response
-        super().__init__(f"chaincode response {response.status}, {response.message}")
-
-
-class DisagreementError(ToolError):
-    """Endorsers came to different results."""
-
-
-class DuplicateError(ToolError):
-    """The transaction identifier is taken."""
-
-
-class NoPeersError(ToolError):
-    """Nobody can be asked."""
+PROPOSAL_BYTES_MAX = 9 << 20  # with its endorsements it has to fit into a block
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,30 +91,62 @@ class Endorsers:
         self._layouts: dict[tuple[str, str], tuple[Node, ...]] = {}
 
     def accept(self, signed: proposal.SignedProposal, now_ns: int) -> Accepted:
-        """Check a proposal; raises a ChainError, DuplicateError."""
-        if len(signed.proposal_bytes) > PROPOSAL_BYTES_MAX:
-            raise InvalidProposal(f"at most {PROPOSAL_BYTES_MAX} bytes are expected, got {len(signed.proposal_bytes)}")
-        parts, asked = read_proposal(signed.proposal_bytes)
-        self._network.require_channel(asked.channel_id)
-        if abs(asked.time_ns - now_ns) > CLOCK_SKEW_NS:
-            raise InvalidProposal(f"time: expected within {CLOCK_SKEW_NS} ns of {now_ns}, got {asked.time_ns}")
-        self._network.require_signed(asked.creator, signed.proposal_bytes, signed.signature, now_ns)
+        """Check a proposal; raises ProposalRefusedError, UnknownChannelError, DuplicateError.
+
+        As in Fabric its time is the client's word: a chaincode that reads it has to bound it.
+        """
+        parts, asked = self._read(signed)
+        try:
+            self._network.require_channel(asked.channel_id)
+        except ChainError as error:
+            raise UnknownChannelError(asked.channel_id, asked.chaincode, error) from error
+        self._require_writer(signed, asked, now_ns)
         self._way.read(parts, asked)
-        tx_id = Simulation.tx_id_of(asked)
+        tx_id = transaction_id(asked.nonce, asked.creator)
         with self._disk.view() as view:
             if view.place(tx_id) is not None:
-                raise DuplicateError(f"duplicate transaction found [{tx_id}]: expected a new transaction identifier")
+                raise DuplicateError(tx_id, asked.creator)
         return Accepted(parts=parts, asked=asked, tx_id=tx_id)
 
+    def _read(self, signed: proposal.SignedProposal) -> tuple[Parts, Invocation]:
+        if len(signed.proposal_bytes) > PROPOSAL_BYTES_MAX:
+            size = len(signed.proposal_bytes)
+            raise malformed(InvalidProposal(f"at most {PROPOSAL_BYTES_MAX} bytes are expected, got {size}"))
+        try:
+            return read_proposal(signed.proposal_bytes)
+        except ChainError as error:
+            raise malformed(error) from error
+
+    def _require_writer(self, signed: proposal.SignedProposal, asked: Invocation, now_ns: int) -> None:
+        try:
+            member = self._network.require_signed(asked.creator, signed.proposal_bytes, signed.signature, now_ns)
+        except ChainError as error:
+            raise denied(asked.channel_id, claimed_msp_id(asked.creator), error) from error
+        try:
+            self._network.require_role(member, CHANNEL_WRITERS)
+        except ChainError as error:
+            raise ProposalRefusedError(policy_failed(WRITERS, asked.channel_id, error)) from error
+
     def evaluate(self, accepted: Accepted, wanted: Wanted) -> Response:
-        """One peer's answer; nothing is signed or kept. Raises ChaincodeRefusedError, NoPeersError."""
-        named = [node for node in self._preferred(wanted.first) if node.msp_id in wanted.organisations]
-        if wanted.organisations and not named:
-            name, channel = accepted.asked.chaincode, accepted.asked.channel_id
-            raise NoPeersError(f"no peers available to evaluate chaincode {name} in channel {channel}")
-        node = (named or self._preferred(wanted.first))[0]
-        response, _ = self._simulate(node, self._programs(accepted.asked.chaincode)[node.msp_id], accepted)
-        return response
+        """One peer's answer; nothing is signed or kept. When its chaincode breaks, the others are asked, as in Fabric.
+
+        Raises ChaincodeRefusedError, ChaincodeFailedError, NoPeersError.
+        """
+        name, channel = accepted.asked.chaincode, accepted.asked.channel_id
+        nodes = [
+            n for n in self._preferred(wanted.first) if not wanted.organisations or n.msp_id in wanted.organisations
+        ]
+        programs = self._chaincodes.get(name)
+        if not nodes or programs is None:
+            words = f"no peers available to evaluate chaincode {name} in channel {channel}"
+            raise NoPeersError(grpc.StatusCode.FAILED_PRECONDITION, words)
+        failed: list[ChaincodeFailedError] = []
+        for node in nodes:
+            try:
+                return self._simulate(node, programs[node.msp_id], accepted)[0]
+            except ChaincodeFailedError as error:
+                failed.append(error)
+        raise ChaincodeFailedError(failed[0].fault, tuple(node.msp_id for node in nodes))
 
     def endorse(self, accepted: Accepted, wanted: Wanted) -> Ready:
         """Endorsements of the organisations' peers; of those that the policy needs when none is named.
@@ -145,7 +173,8 @@ class Endorsers:
         known = {node.msp_id for node in self._network.peers}
         unknown = [name for name in wanted.organisations if name not in known]
         if unknown:
-            raise NoPeersError(f"failed to find any endorsing peers for org(s): {', '.join(unknown[:16])}")
+            words = f"failed to find any endorsing peers for org(s): {', '.join(unknown[:16])}"
+            raise NoPeersError(grpc.StatusCode.UNAVAILABLE, words)
         return [node for node in self._preferred(wanted.first) if node.msp_id in wanted.organisations]
 
     def _needed(self, name: str, first: str) -> tuple[Node, ...]:
@@ -161,7 +190,7 @@ class Endorsers:
             for chosen in combinations(nodes, count):
                 if policy.is_satisfied([members[node.msp_id] for node in chosen]):
                     return chosen
-        raise NoPeersError(f"no combination of peers can be derived which satisfy the endorsement policy: {policy}")
+        raise NoPeersError(grpc.StatusCode.FAILED_PRECONDITION, f"{NO_LAYOUT}: {policy}")
 
     def _outcome(self, node: Node, program: Chaincode, accepted: Accepted) -> Outcome:
         """What one peer's simulation came to."""
@@ -171,23 +200,21 @@ class Endorsers:
     def _programs(self, name: str) -> Mapping[str, Chaincode]:
         """A chaincode, by MSP id."""
         if name not in self._chaincodes:
-            raise InvalidProposal(f"chaincode: expected one of {sorted(self._chaincodes)}, got {name[:100]!r}")
+            raise NoPeersError(grpc.StatusCode.FAILED_PRECONDITION, no_metadata(name, self._network.channel_id))
         return self._chaincodes[name]
 
     def _simulate(self, node: Node, program: Chaincode, accepted: Accepted) -> tuple[Response, Simulation]:
         asked = accepted.asked
-        call = Call(
+        call = Invoked(
             channel_id=asked.channel_id,
-            namespace=asked.chaincode,
             tx_id=accepted.tx_id,
             timestamp_ns=asked.time_ns,
             creator=asked.creator,
             args=asked.args,
-            transient=asked.transient,
         )
         with self._disk.view() as view:
-            simulation = Simulation(view, call)
-            response = run(program, simulation)
+            simulation = Simulation(view, asked.chaincode, call)
+            response = run(program, simulation, node.msp_id)
         if response.status >= REFUSED:
             raise ChaincodeRefusedError(node, response)
         return response, simulation
@@ -207,12 +234,23 @@ def _payload(accepted: Accepted, outcome: Outcome) -> bytes:
     )
 
 
-def run(program: Chaincode, simulation: Simulation) -> Response:
-    """A chaincode's answer; what it raises is an answer too, as on a real peer."""
+def run(program: Chaincode, simulation: Simulation, msp_id: str) -> Response:
+    """A chaincode's answer; what it raises is an answer too, as with the shim of a real peer.
+
+    Raises ChaincodeFailedError when it breaks.
+    """
     try:
         return program.invoke(simulation)
     except BsmgError as error:
-        return Response(status=FAILED, message=str(error))
+        return Response(status=REFUSED, message=str(error))
     except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as fault:
         LOG.exception("chaincode broke")
-        return Response(status=FAILED, message=f"the chaincode broke: {fault!r}")
+        raise ChaincodeFailedError(f"{type(fault).__name__}: {fault}", (msp_id,)) from fault
+
+
+def claimed_msp_id(creator: bytes) -> str:
+    """The organisation that a SerializedIdentity names, true or not."""
+    try:
+        return identities.SerializedIdentity.FromString(creator).mspid[:64]
+    except DecodeError:
+        return ""

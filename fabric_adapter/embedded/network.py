@@ -9,12 +9,13 @@ from hashlib import sha256
 from typing import TypeVar
 
 from fabric_wire import p256
-from fabric_wire.errors import InvalidProposal
-from fabric_wire.msp import Member, Msp, chains, require_member
+from fabric_wire.errors import InvalidProposal, PolicyNotSatisfied
+from fabric_wire.msp import Member, Msp, Role, chains, require_member
 from fabric_wire.policy import Policy
 from fabric_wire.proposals import Invocation, Parts, read_parts
 from fabric_wire.x509 import read_identity
 
+CHANNEL_READERS = CHANNEL_WRITERS = (Role.ADMIN, Role.PEER, Role.CLIENT)  # as configtx.yaml of a real network has it
 KNOWN_MAX = 4096  # identities whose certificates were checked
 KEPT_MAX = 10_000  # transactions on their way through client and orderer that are remembered
 SMALL_BYTES = 8192
@@ -123,6 +124,12 @@ class Network:
         found = self.known(raw, at_ns)
         p256.verify(found.key, message, signature)
         return found.member
+
+    def require_role(self, member: Member, roles: tuple[Role, ...]) -> None:
+        """Raise PolicyNotSatisfied for another role, as the channel's policies do."""
+        if member.role not in roles:
+            got = member.role.value if member.role else "none"
+            raise PolicyNotSatisfied(f"{member.msp_id}: expected one of {[r.value for r in roles]}, got {got}")
 
     def require_channel(self, channel_id: str) -> None:
         """Raise InvalidProposal for another channel."""

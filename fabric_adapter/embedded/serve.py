@@ -18,10 +18,11 @@ from fabric_adapter.embedded.network import Network, Node
 from fabric_adapter.embedded.orderer import BatchRules
 from fabric_adapter.embedded.service import GatewayService, stream_handlers
 from fabric_adapter.identity import CHANNEL_OPTIONS
-from fabric_adapter.network import crypto
+from fabric_adapter.network import crypto, members
 from fabric_adapter.network.members import CA
 from fabric_adapter.network.plan import LEDGER, ORDERER, ORDERER_MSP, Home, Peer, Plan
 from fabric_adapter.stub import Chaincode
+from fabric_wire.crl import revoked_serials
 from fabric_wire.msp import Msp, check_msps
 from fabric_wire.policy import parse_policy
 from fabric_wire.services import deliver_services, gateway_services
@@ -51,7 +52,9 @@ def load_network(home: Home, plan: Plan) -> Network:
 
 def _msp(home: Home, peer: Peer) -> Msp:
     root = crypto.read_pair(home.crypto(peer.org), CA).certificate.public_bytes(Encoding.DER)
-    return Msp(msp_id=peer.msp_id, roots=(read_certificate(root),))
+    authority, crl = read_certificate(root), members.revocation_list(home, peer.org)
+    revoked = () if crl is None else revoked_serials(crl, authority)
+    return Msp(msp_id=peer.msp_id, roots=(authority,), revoked=revoked)
 
 
 def _node(folder: Path, name: str, msp_id: str) -> Node:

@@ -5,82 +5,29 @@ Reads never see the transaction's own writes. The read-write set is Fabric's, fi
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 
-from cosmos_wire.errors import ToolError
 from fabric_adapter.embedded.disk import Entry, View, state_key
-from fabric_wire.proposals import Invocation, transaction_id
+from fabric_adapter.stub import FIRST_KEY, Invoked, InvokedStub, checked_event, checked_key, checked_value
 from fabric_wire.protos import chaincode_event, kvrwset, rwset
 
 
-class ChaincodeMisuseError(ToolError):
-    """A chaincode asked its stub for what no ledger does."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
-    """The proposal that is being simulated, as a chaincode may see it."""
-
-    channel_id: str
-    namespace: str
-    tx_id: str
-    timestamp_ns: int
-    creator: bytes
-    args: tuple[bytes, ...]
-    transient: Mapping[str, bytes]
-
-
-class Simulation:
+class Simulation(InvokedStub):
     """A `Stub` on one view of the state."""
 
-    def __init__(self, view: View, call: Call) -> None:
+    def __init__(self, view: View, namespace: str, call: Invoked) -> None:
+        super().__init__(call)
         self._view = view
-        self._call = call
+        self._namespace = namespace
         self._reads: dict[str, Entry | None] = {}
         self._ranges: list[kvrwset.RangeQueryInfo] = []
         self._writes: dict[str, bytes | None] = {}
         self._event: chaincode_event.ChaincodeEvent | None = None
 
-    @property
-    def channel_id(self) -> str:
-        """Of the proposal."""
-        return self._call.channel_id
-
-    @property
-    def tx_id(self) -> str:
-        """Hex of sha256(nonce + creator)."""
-        return self._call.tx_id
-
-    @property
-    def timestamp_ns(self) -> int:
-        """The client's word."""
-        return self._call.timestamp_ns
-
-    @property
-    def creator(self) -> bytes:
-        """SerializedIdentity."""
-        return self._call.creator
-
-    @property
-    def args(self) -> tuple[bytes, ...]:
-        """Function name first."""
-        return self._call.args
-
-    @property
-    def transient(self) -> Mapping[str, bytes]:
-        """What is not part of the transaction."""
-        return self._call.transient
-
-    @staticmethod
-    def tx_id_of(asked: Invocation) -> str:
-        """Transaction identifier of an invocation."""
-        return transaction_id(asked.nonce, asked.creator)
-
     def get_state(self, key: str) -> bytes | None:
         """Committed value; the read goes into the read set."""
         if key not in self._reads:
-            self._reads[key] = self._view.get(self._call.namespace, key)
+            self._reads[key] = self._view.get(self._namespace, checked_key(key))
         found = self._reads[key]
         return None if found is None else found.value
 
@@ -90,32 +37,29 @@ class Simulation:
 
     def put_state(self, key: str, value: bytes) -> None:
         """Write."""
-        state_key(self._call.namespace, key)
-        if not value:
-            raise ChaincodeMisuseError(f"a state value must not be empty, {key!r} got none")
-        self._writes[key] = bytes(value)
+        state_key(self._namespace, checked_key(key))
+        self._writes[key] = bytes(checked_value(key, value))
 
     def del_state(self, key: str) -> None:
         """Remove."""
-        state_key(self._call.namespace, key)
+        state_key(self._namespace, checked_key(key))
         self._writes[key] = None
 
     def range(self, start: str, end: str) -> Iterator[tuple[str, bytes]]:
         """Committed pairs; what was looked at goes into the read set as a range query."""
+        start = start or FIRST_KEY
         info = kvrwset.RangeQueryInfo(start_key=start, end_key=end, itr_exhausted=False)
         info.raw_reads.SetInParent()
         self._ranges.append(info)
-        for key, entry in self._view.range(self._call.namespace, start, end):
+        for key, entry in self._view.range(self._namespace, start, end):
             info.raw_reads.kv_reads.append(_read(key, entry))
             yield key, entry.value
         info.itr_exhausted = True
 
     def set_event(self, name: str, payload: bytes) -> None:
         """The last one counts."""
-        if not name:
-            raise ChaincodeMisuseError("an event has a name, got none")
         self._event = chaincode_event.ChaincodeEvent(
-            chaincode_id=self._call.namespace, tx_id=self._call.tx_id, event_name=name, payload=payload
+            chaincode_id=self._namespace, tx_id=self._call.tx_id, event_name=checked_event(name), payload=payload
         )
 
     def event_bytes(self) -> bytes:
@@ -129,7 +73,7 @@ class Simulation:
             range_queries_info=self._ranges,
             writes=[_write(key, value) for key, value in sorted(self._writes.items())],
         )
-        part = rwset.NsReadWriteSet(namespace=self._call.namespace, rwset=made.SerializeToString(deterministic=True))
+        part = rwset.NsReadWriteSet(namespace=self._namespace, rwset=made.SerializeToString(deterministic=True))
         whole = rwset.TxReadWriteSet(data_model=rwset.TxReadWriteSet.KV, ns_rwset=[part])
         return whole.SerializeToString(deterministic=True)
 

@@ -227,7 +227,9 @@ def _org(home: Home, peer: Peer) -> dict[str, Json]:
         "MSPDir": str(home.crypto(peer.org) / "msp"),
         "Policies": {
             "Readers": _signed_by(f"OR('{member}.admin', '{member}.peer', '{member}.client')"),
-            "Writers": _signed_by(f"OR('{member}.admin', '{member}.client')"),
+            "Writers": _signed_by(
+                f"OR('{member}.admin', '{member}.peer', '{member}.client')"
+            ),  # a peer may write Ticks
             "Admins": _signed_by(f"OR('{member}.admin')"),
             "Endorsement": _signed_by(f"OR('{member}.peer')"),
         },

@@ -129,6 +129,29 @@ def _for_tls(builder: x509.CertificateBuilder) -> x509.CertificateBuilder:
     return builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
 
 
+def revocation_list(authority: Pair, certificate: x509.Certificate, before: bytes) -> bytes:
+    """PEM of a list with one certificate more than `before` (PEM, empty for none)."""
+    now = datetime.datetime.now(datetime.UTC)
+    builder = x509.CertificateRevocationListBuilder().issuer_name(authority.certificate.subject)
+    builder = builder.last_update(now - EARLIER).next_update(now + YEARS)
+    old = x509.load_pem_x509_crl(before) if before else ()
+    serials = {entry.serial_number for entry in old} | {certificate.serial_number}
+    for serial in sorted(serials):
+        entry = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(now - EARLIER).build()
+        builder = builder.add_revoked_certificate(entry)
+    key_id = x509.AuthorityKeyIdentifier.from_issuer_public_key(authority.key.public_key())
+    builder = builder.add_extension(key_id, critical=False)
+    return builder.sign(authority.key, hashes.SHA256()).public_bytes(Encoding.PEM)
+
+
+def read_revocation_list(text: bytes) -> bytes:
+    """DER of a list in PEM; raises ToolError."""
+    try:
+        return x509.load_pem_x509_crl(text).public_bytes(Encoding.DER)
+    except ValueError as error:
+        raise ToolError(f"revocation list: expected one in PEM, got {error}") from error
+
+
 def write_pair(folder: Path, pair: Pair, name: str) -> None:
     """`name.crt` and `name.key`; the key is for this user only."""
     folder.mkdir(parents=True, exist_ok=True)

@@ -118,8 +118,8 @@ async def _fresh(request: Request) -> dict[str, Json]:
     plan = make_plan(request.wish, ports.lease(home.path, ports_needed(request.wish)))
     package_id = await asyncio.to_thread(_write_files, home, plan)
     request.say(f"{len(plan.peers)} organisations, channel {plan.wish.channel}, in {home.path}")
-    await _start(home, plan)
-    await unless_one_dies(home, _join(home, plan, package_id), UP_TIMEOUT_S)
+    await start(home, plan)
+    await unless_one_dies(home, join(home, plan, package_id), UP_TIMEOUT_S)
     request.say(f"chaincode {plan.wish.chaincode} answers; endorsement {plan.endorsement}")
     doc = document.made(home, plan, package_id)
     return document.save(home, doc, ask(home, "status")["processes"])
@@ -134,7 +134,7 @@ def _write_files(home: Home, plan: Plan) -> str:
     return made.package_id
 
 
-async def _start(home: Home, plan: Plan) -> None:
+async def start(home: Home, plan: Plan) -> None:
     """Everything at once; back when every port listens."""
     control.launch(home)
     ask(home, "start", names=[spec.name for spec in read_specs(home)])
@@ -143,7 +143,8 @@ async def _start(home: Home, plan: Plan) -> None:
     await unless_one_dies(home, work, UP_TIMEOUT_S)
 
 
-async def _join(home: Home, plan: Plan, package_id: str) -> None:
+async def join(home: Home, plan: Plan, package_id: str) -> None:
+    """Channel and chaincode; back when the chaincode answers on every peer."""
     await back_end(plan.wish.kind).join(home, plan, package_id)
     await admin.chaincode_answers(home, plan, PING)
 
@@ -153,7 +154,7 @@ async def _resume(request: Request) -> dict[str, Json]:
     home, plan = request.home, read_plan(request.home)
     await asyncio.to_thread(back_end(plan.wish.kind).prepare, request.say)
     control.end_leftovers(home)
-    await _start(home, plan)
+    await start(home, plan)
     await unless_one_dies(home, admin.chaincode_answers(home, plan, PING), UP_TIMEOUT_S)
     return document.save(home, dict(read_json(home.document)), ask(home, "status")["processes"])
 

@@ -72,6 +72,28 @@ def add_member(home: Home, org: str, name: str, role: str = "client") -> Path:
     return folder / "members" / f"{name}.crt"
 
 
+def revoke(home: Home, org: str, name: str) -> None:
+    """Put a member's certificate on the organisation's revocation list.
+
+    A network takes the list into its first block, an embedded ledger reads it when it starts.
+    """
+    folder = home.crypto(org)
+    certificate = crypto.read_pair(folder / "members", name).certificate
+    known = folder / "msp" / "crls" / "revoked.pem"
+    text = crypto.revocation_list(
+        crypto.read_pair(folder, CA), certificate, known.read_bytes() if known.exists() else b""
+    )
+    for place in ("msp", "peer-msp"):
+        (folder / place / "crls").mkdir(parents=True, exist_ok=True)
+        (folder / place / "crls" / known.name).write_bytes(text)
+
+
+def revocation_list(home: Home, org: str) -> bytes | None:
+    """The organisation's revocation list (DER), None when nobody is revoked."""
+    known = home.crypto(org) / "msp" / "crls" / "revoked.pem"
+    return crypto.read_revocation_list(known.read_bytes()) if known.exists() else None
+
+
 def write_msp(target: Path, folder: Path) -> None:
     """Public part of an MSP: both roots and which organisational unit means which role."""
     for place, name in (("cacerts", CA), ("tlscacerts", TLS_CA)):

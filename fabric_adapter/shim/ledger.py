@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from cosmos_wire.errors import ToolError
+from fabric_adapter.stub import FIRST_KEY, Invoked, InvokedStub, checked_event, checked_key, checked_value
 from fabric_wire.protos import (
     Message,
     chaincode,
@@ -23,7 +24,6 @@ from fabric_wire.protos import (
 
 Type = chaincode_shim.ChaincodeMessage
 Kind: TypeAlias = chaincode_shim.ChaincodeMessage.Type.ValueType
-FIRST_KEY = "\x01"  # below it are Fabric's composite keys, which a range of ours never shows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,23 +37,12 @@ class Question:
 Ask = Callable[[Sequence[Question]], list[bytes]]  # in this order, each after the answer to the one before
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
-    """What a proposal says."""
-
-    channel_id: str
-    tx_id: str
-    timestamp_ns: int
-    creator: bytes
-    args: tuple[bytes, ...]
-
-
-def read_proposal(message: chaincode_shim.ChaincodeMessage) -> Call:
+def read_proposal(message: chaincode_shim.ChaincodeMessage) -> Invoked:
     """The proposal of a TRANSACTION; raises DecodeError when it is none."""
     signed = proposal.Proposal.FromString(message.proposal.proposal_bytes)
     header = common.Header.FromString(signed.header)
     channel = common.ChannelHeader.FromString(header.channel_header)
-    return Call(
+    return Invoked(
         channel_id=message.channel_id,
         tx_id=message.txid,
         timestamp_ns=channel.timestamp.ToNanoseconds(),
@@ -62,38 +51,14 @@ def read_proposal(message: chaincode_shim.ChaincodeMessage) -> Call:
     )
 
 
-class LedgerStub:
+class LedgerStub(InvokedStub):
     """See fabric_adapter.stub.Stub. For the thread that runs the transaction."""
 
-    def __init__(self, call: Call, ask: Ask) -> None:
-        self._call, self._ask = call, ask
+    def __init__(self, call: Invoked, ask: Ask) -> None:
+        super().__init__(call)
+        self._ask = ask
         self._event: chaincode_event.ChaincodeEvent | None = None
         self._writes: dict[str, Question] = {}
-
-    @property
-    def channel_id(self) -> str:
-        """Channel of the proposal."""
-        return self._call.channel_id
-
-    @property
-    def tx_id(self) -> str:
-        """Transaction id."""
-        return self._call.tx_id
-
-    @property
-    def timestamp_ns(self) -> int:
-        """The proposal's time."""
-        return self._call.timestamp_ns
-
-    @property
-    def creator(self) -> bytes:
-        """SerializedIdentity of the creator."""
-        return self._call.creator
-
-    @property
-    def args(self) -> tuple[bytes, ...]:
-        """Arguments."""
-        return self._call.args
 
     @property
     def event(self) -> chaincode_event.ChaincodeEvent | None:
@@ -112,9 +77,8 @@ class LedgerStub:
 
     def put_state(self, key: str, value: bytes) -> None:
         """Write a value."""
-        if not value:
-            raise ToolError(f"put_state {key!r}: expected at least one byte, got none: that is a deletion")
-        self._write(Type.PUT_STATE, key, chaincode_shim.PutState(key=checked_key(key), value=value))
+        request = chaincode_shim.PutState(key=checked_key(key), value=checked_value(key, value))
+        self._write(Type.PUT_STATE, key, request)
 
     def del_state(self, key: str) -> None:
         """Delete a key."""
@@ -145,9 +109,7 @@ class LedgerStub:
 
     def set_event(self, name: str, payload: bytes) -> None:
         """The transaction's event."""
-        if not name:
-            raise ToolError("event: expected a name, got none")
-        self._event = chaincode_event.ChaincodeEvent(event_name=name, payload=payload)
+        self._event = chaincode_event.ChaincodeEvent(event_name=checked_event(name), payload=payload)
 
     def _page(self, kind: Kind, request: Message) -> chaincode_shim.QueryResponse:
         return chaincode_shim.QueryResponse.FromString(self._question(kind, request))
@@ -161,10 +123,3 @@ class LedgerStub:
 
 def _question(kind: Kind, request: Message) -> Question:
     return Question(type=kind, payload=request.SerializeToString())
-
-
-def checked_key(key: str) -> str:
-    """A key that Fabric takes: not empty, and not in the space of composite keys."""
-    if not key or key[0] == "\x00":
-        raise ToolError(f"key: expected text that does not begin with U+0000, got {key!r}")
-    return key

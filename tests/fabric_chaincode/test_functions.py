@@ -8,7 +8,7 @@ import pytest
 
 from cosmos_wire.protos import auth_query, bank_query, fabric_microgrid, market_tx, params_query
 from cosmos_wire.tx import TX_BYTES_MAX, body_of
-from fabric_adapter.embedded.endorser import ChaincodeRefusedError
+from fabric_adapter.embedded.refusals import ChaincodeRefusedError
 from fabric_wire import strict
 from ibc_core.fabric import records
 from ibc_core.fabric.membership import Members, record

@@ -8,7 +8,7 @@ from pathlib import Path as FilePath
 import pytest
 
 from cosmos_wire.protos import channel, channel_tx, coin, transfer_tx
-from fabric_adapter.embedded.endorser import ChaincodeRefusedError
+from fabric_adapter.embedded.refusals import ChaincodeRefusedError
 from ibc_core import bank, paths
 from ibc_core.transfer.denom import Denom
 from tests.app.chain import ALICE

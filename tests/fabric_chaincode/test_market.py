@@ -12,7 +12,7 @@ from energy.market import state
 from energy.market.clock import Gate, gate_ms
 from energy.market.defaults import default_params
 from energy.meter.reading import sign_bytes
-from fabric_adapter.embedded.endorser import ChaincodeRefusedError
+from fabric_adapter.embedded.refusals import ChaincodeRefusedError
 from ibc_core import bank
 from ibc_core.host import Context, EventLog, FreeGas
 from tests.fabric_chaincode.day import hashes

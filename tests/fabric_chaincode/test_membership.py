@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from cosmos_wire.protos import client_tx
-from fabric_adapter.embedded.endorser import ChaincodeRefusedError
+from fabric_adapter.embedded.refusals import ChaincodeRefusedError
 from fabric_wire.policy import parse_policy
 from fabric_wire.x509 import read_identity
 from ibc_core.fabric import build, records

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fabric_adapter.embedded.endorser import ChaincodeRefusedError
+from fabric_adapter.embedded.refusals import ChaincodeRefusedError
 from tests.fabric_chaincode.world import send
 
 

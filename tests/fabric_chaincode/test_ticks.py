@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from cosmos_wire.tx import body_of
-from fabric_adapter.embedded.endorser import ChaincodeRefusedError
+from fabric_adapter.embedded.refusals import ChaincodeRefusedError
 from fabric_adapter.microgrid import chaincode, layout, machine
 from fabric_wire import strict
 from fabric_wire.protos import transaction

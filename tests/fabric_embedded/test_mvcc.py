@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from fabric_adapter.embedded.disk import Entry, Version
 from fabric_adapter.embedded.mvcc import MVCC, PHANTOM, VALID, Pending
-from fabric_adapter.embedded.simulation import Call, Simulation
+from fabric_adapter.embedded.simulation import Simulation
+from fabric_adapter.stub import Invoked
 from fabric_wire.protos import kvrwset, rwset
 
 NAME = "n"
@@ -40,8 +41,7 @@ class FakeView:
 
 
 def simulate(view, operations, value):
-    call = Call(channel_id="c", namespace=NAME, tx_id="t", timestamp_ns=1, creator=b"", args=(), transient={})
-    simulation = Simulation(view, call)
+    simulation = Simulation(view, NAME, Invoked(channel_id="c", tx_id="t", timestamp_ns=1, creator=b"", args=()))
     for kind, *rest in operations:
         if kind == "get":
             simulation.get_state(rest[0])

@@ -76,5 +76,5 @@ def test_any_bytes_are_sets_or_refused(data: bytes):
 
 
 def test_a_message_that_is_too_long():
-    with pytest.raises(MalformedMessage, match="expected at most 4194304 bytes, got 4194305"):
-        read_action(bytes((4 << 20) + 1))
+    with pytest.raises(MalformedMessage, match="expected at most 10485760 bytes, got 10485761"):
+        read_action(bytes((10 << 20) + 1))
