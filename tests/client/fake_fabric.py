@@ -20,9 +20,9 @@ from bsmg.client.fabric import FabricClient, FabricEndpoints
 from cosmos_wire.errors import ToolError
 from cosmos_wire.protos import abci, node_service, tx
 from fabric_adapter.embedded.desk import Desk, RefusedError
-from fabric_adapter.embedded.endorser import ChaincodeRefusedError
 from fabric_adapter.embedded.ledger import Ledger
 from fabric_adapter.embedded.network import Node
+from fabric_adapter.embedded.refusals import ChaincodeRefusedError
 from fabric_adapter.embedded.service import GatewayService
 from fabric_adapter.gateway import Gateway
 from fabric_adapter.identity import Identity, signer

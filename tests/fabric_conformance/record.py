@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any as Json
 
 from fabric_adapter.network.plan import REAL
-from tests.fabric_conformance.cases import CASES
+from tests.fabric_conformance.catalogue import CASES
 from tests.fabric_conformance.world import POLICIES, up
 
 TARGET = Path(__file__).parent / "outcomes.json"

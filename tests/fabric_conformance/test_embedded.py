@@ -7,7 +7,7 @@ import json
 import pytest
 
 from fabric_adapter.network.plan import EMBEDDED
-from tests.fabric_conformance.cases import CASES, Case
+from tests.fabric_conformance.catalogue import CASES, Case
 from tests.fabric_conformance.compare import differences
 from tests.fabric_conformance.conftest import Worlds
 from tests.fabric_conformance.record import TARGET

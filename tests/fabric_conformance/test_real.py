@@ -7,7 +7,7 @@ import json
 import pytest
 
 from fabric_adapter.network.plan import REAL
-from tests.fabric_conformance.cases import CASES, Case
+from tests.fabric_conformance.catalogue import CASES, Case
 from tests.fabric_conformance.conftest import Worlds
 from tests.fabric_conformance.record import TARGET
 from tests.fabric_conformance.world import World
