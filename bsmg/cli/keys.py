@@ -62,4 +62,6 @@ def list_(target: Target) -> None:
     info = target.info()
     if info is None:
         raise ToolError("keys list: expected a testnet (--home), got --rpc")
-    show([{"name": a.name, "address": a.address, "identity": a.identity} for a in info.accounts])
+    members = [{"msp_id": a.msp_id, "certificate": a.certificate} if a.certificate else {} for a in info.accounts]
+    rows = zip(info.accounts, members, strict=True)
+    show([{"name": a.name, "address": a.address, "identity": a.identity, **member} for a, member in rows])
