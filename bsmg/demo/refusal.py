@@ -31,7 +31,7 @@ OF_COMETBFT = (
 OF_FABRIC = (
     "The receiving chain keeps a light client of the sender: it knows the certificates of the sender's organisations "
     "and how many of their peers have to sign. The proof is what those peers signed about the packet; with one bit "
-    "changed the signatures don't hold. Nothing was credited. The same packet with its true proof was accepted "
+    "changed it is no longer that. Nothing was credited. The same packet with its true proof was accepted "
     "afterwards."
 )
 MEANINGS = {True: OF_COMETBFT, False: OF_FABRIC}
