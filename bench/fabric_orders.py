@@ -43,6 +43,7 @@ SLOT_S, WINDOW_MS = 10, 600_000  # orders of a slot are taken for two minutes: a
 ORDERS_A_CELL = 8  # in a slot
 MARGIN_MS = 30_000  # before a slot is cleared
 QUANTITY_MWH, PRICE_E4 = 1_000, 50_000
+COLLATERAL = 10**15  # base units, a tenth of what a cell has
 LEAST_RATIO = 0.6
 EXECUTION_S = 120.0
 
@@ -137,6 +138,16 @@ class Orders:
         self.cells = Cells(info, options.concurrent)
         self.gateways = self.cells.gateways()
 
+    async def prepare(self) -> None:
+        """Every cell's collateral, executed."""
+        head, name = await self.client.head(), self.info.chaincode
+        bodies = [
+            wire.body_of([market_tx.MsgDeposit(cell=c.address, amount=str(COLLATERAL))]) for c in self.cells.cells
+        ]
+        sent = zip(self.gateways, bodies, strict=True)
+        await asyncio.gather(*(gateway.transact(name, (b"Submit", body)) for gateway, body in sent))
+        await executed(self.client, head.height, len(bodies))
+
     async def round(self) -> dict[str, Json]:
         """One measurement; back when every order is executed."""
         await self._wait_for_slots()
@@ -188,6 +199,7 @@ async def measure(kind: str, rounds: int, options: Options) -> dict[str, Json]:
         orders, doc = Orders(info, client, options), dict(read_json(home.document))
         found = []
         try:
+            await orders.prepare()
             for _ in range(rounds):
                 found.append({"puts": await put_round(doc, options), "orders": await orders.round()})
         finally:
