@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import copy
 import json
 import sys
 import time
@@ -72,14 +73,18 @@ class Cells:
         self.slots: tuple[int, ...] = ()
 
     def gateways(self) -> list[Gateway]:
-        """One a cell, at the peer of its organisation."""
+        """One a cell; those of an organisation share a connection to its peer, as the puts do."""
         nodes: dict[str, NodeInfo] = {node.msp_id: node for node in self.info.nodes}
+        first: dict[str, Gateway] = {}
         made = []
         for cell in self.cells:
-            identity = load_identity(cell.msp_id, Path(cell.certificate), Path(cell.key))
-            node = nodes[cell.msp_id]
-            tls = Tls(roots=Path(node.tls_ca).read_bytes())
-            made.append(Gateway(node.peer, tls, identity, self.info.channel))
+            identity, node = load_identity(cell.msp_id, Path(cell.certificate), Path(cell.key)), nodes[cell.msp_id]
+            if cell.msp_id not in first:
+                tls = Tls(roots=Path(node.tls_ca).read_bytes())
+                first[cell.msp_id] = Gateway(node.peer, tls, identity, self.info.channel)
+            shared = copy.copy(first[cell.msp_id])
+            shared.identity = identity
+            made.append(shared)
         return made
 
     def open(self, now_ms: int) -> None:

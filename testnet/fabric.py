@@ -34,7 +34,7 @@ from testnet.files import Home
 from testnet.genesis import ChainPlan, app_state, genesis_time
 from testnet.keys import Account
 from testnet.nodes import APP_ROUND, COMETBFT_ROUND, fleet_of, hash_seed, plan_chain, write_keys
-from testnet.topology import Chain, Topology
+from testnet.topology import FABRIC, Chain, Topology
 
 SERVICES = ("grpc", "rest")
 STANDBY_TICKS = 5  # a front that is not the first writes when so many ticks were missed
@@ -82,7 +82,8 @@ def make_chain(home: Home, topology: Topology, number: int, start_ms: int) -> Ma
     """Write everything that a chain on Fabric needs; ports are leased to the testnet."""
     chain, fleet = topology.chains[number], fleet_of(topology, number)
     place = NetworkHome(home.network(chain.id))
-    wish = Wish(kind=chain.kind, orgs=chain.organisations, factory=MICROGRID, batch=BATCH)
+    batch = BATCH if chain.kind == FABRIC else None
+    wish = Wish(kind=chain.kind, orgs=chain.organisations, factory=MICROGRID, batch=batch)
     network = make_plan(wish, ports.lease(home.path, ports_needed(wish)))
     write_json(place.plan, network.doc())
     members.make_all(place, network)
