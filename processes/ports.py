@@ -21,12 +21,14 @@ from cosmos_wire.errors import ToolError
 FIRST_PORT = 20_000
 EPHEMERAL_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 USUAL_EPHEMERAL_START = 32_768
+SHARED_MEMORY = Path("/dev/shm")  # gone with the machine, as its listeners are
 LOOPBACK = "127.0.0.1"
 
 
 def lease_file() -> Path:
-    """Where this user's leases are kept."""
-    return Path(tempfile.gettempdir()) / f"bsmg-ports-{os.getuid()}.json"
+    """Where this user's leases are kept: one file a machine, for ports don't follow TMPDIR."""
+    shared = SHARED_MEMORY if os.access(SHARED_MEMORY, os.W_OK) else Path(tempfile.gettempdir())
+    return shared / f"bsmg-ports-{os.getuid()}.json"
 
 
 def lease(home: Path, count: int, host: str = LOOPBACK) -> list[int]:

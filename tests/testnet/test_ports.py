@@ -11,6 +11,8 @@ import pytest
 from cosmos_wire.errors import ToolError
 from processes import ports
 
+LEASE_FILE = ports.lease_file  # the real one
+
 
 @pytest.fixture(autouse=True)
 def own_leases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -67,3 +69,11 @@ def test_too_many_are_refused_with_both_numbers(tmp_path: Path) -> None:
 def test_ports_lie_below_those_of_outgoing_connections(tmp_path: Path) -> None:
     start = int(ports.EPHEMERAL_RANGE.read_text().split()[0])
     assert all(ports.FIRST_PORT <= port < start for port in ports.lease(home(tmp_path, "one"), 10))
+
+
+def test_whoever_has_another_temporary_folder_shares_the_leases(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = LEASE_FILE()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    assert LEASE_FILE() == before
