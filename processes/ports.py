@@ -21,7 +21,7 @@ from cosmos_wire.errors import ToolError
 FIRST_PORT = 20_000
 EPHEMERAL_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 USUAL_EPHEMERAL_START = 32_768
-SHARED_MEMORY = Path("/dev/shm")  # gone with the machine, as its listeners are
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  # gone with the machine, as its listeners are
 LOOPBACK = "127.0.0.1"
 
 
