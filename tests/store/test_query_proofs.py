@@ -42,7 +42,7 @@ class NoMethods:
 
 def asked(db: StateDb, key: bytes, height: int, store: str = "ibc") -> Case:
     """What a relayer makes of the answer: a MerkleProof, to be checked against the app hash in the next header."""
-    queries = AbciQueries(db, cast("StateQueries", NoMethods()), cast("Simulator", None))
+    queries = AbciQueries(db, cast("StateQueries", NoMethods()), cast("Simulator", None), provable=True)
     answer = queries.answer(abci.RequestQuery(path=f"store/{store}/key", data=key, height=height, prove=True))
     assert answer.code == 0, answer.log
     assert (answer.height, answer.key) == (height, key)
@@ -111,7 +111,7 @@ def test_a_tree_of_one_key_and_both_trees(db: StateDb) -> None:
 
 def test_an_empty_tree_gives_no_proof_and_no_crash(db: StateDb) -> None:
     db.commit(db.put({"ibc": dict.fromkeys(GENESIS)}), 2, b"")
-    queries = AbciQueries(db, cast("StateQueries", NoMethods()), cast("Simulator", None))
+    queries = AbciQueries(db, cast("StateQueries", NoMethods()), cast("Simulator", None), provable=True)
     answer = queries.answer(abci.RequestQuery(path="store/ibc/key", data=b"k", height=2, prove=True))
     assert answer.code != 0
     assert not answer.proof_ops.ops
