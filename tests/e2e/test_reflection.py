@@ -24,6 +24,7 @@ pytestmark = pytest.mark.e2e
 REFLECTIONS = ("grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection")
 STREAMS = {*REFLECTIONS, "grpc.health.v1.Health/Watch"}
 NOT_THERE = {  # methods that find nothing on this network, and those that this chain has not
+    "bsmg.node.v1.Service/Events": "INVALID_ARGUMENT",  # asks for a type of event
     "bsmg.registry.v1.Query/Feeder": "NOT_FOUND",
     "cosmos.feegrant.v1beta1.Query/Allowance": "NOT_FOUND",
     "cosmos.staking.v1beta1.Query/Delegation": "NOT_FOUND",
