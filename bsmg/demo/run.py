@@ -49,7 +49,7 @@ ON_FABRIC = """
 [[chain]]
 id = "mgf-1"
 kind = "{kind}"
-profile = "windy"
+profile = "sunny"
 cells = 10
 {window}
 [[link]]
