@@ -21,7 +21,7 @@ from threading import Lock
 
 from cosmos_wire.errors import BsmgError, ChainError, ToolError
 from cosmos_wire.protos import fabric_microgrid
-from fabric_adapter.microgrid import layout, membership
+from fabric_adapter.microgrid import app_log, layout, membership
 from fabric_adapter.microgrid.errors import (
     AlreadyFounded,
     InvalidCall,
@@ -41,7 +41,7 @@ from ibc_core.fabric.membership import read_members
 from ibc_core.fabric.records import Scope, TickRecord
 from ibc_core.host import BlockEnv
 from microgrid.executor import Outcome
-from microgrid.state_api import STORES
+from microgrid.state_api import APP, IBC
 
 TickArgs = fabric_microgrid.TickArgs
 NAMESPACE = "microgrid"  # the name under which the chaincode has to be defined: attestations carry it
@@ -157,10 +157,9 @@ class MicrogridChaincode:
         version = membership.newest(stub, last)
         record = TickRecord(height=args.height, time_ns=stub.timestamp_ns, membership_version=version)
         made = self._machine.tick(state, record, _waiting(stub, args))
-        for tx_id in made.event.tx_ids:
-            stub.del_state(layout.inbox_key(tx_id))
         _write(stub, made)
-        self._image.propose(Proposed(parent=state, record=made.record, changes=made.changes))
+        found = Proposed(parent=state, record=made.record, changes=made.changes, buckets=made.buckets)
+        self._image.propose(found)
         return b""
 
     def _require_next(self, last: TickRecord, height: int, time_ns: int) -> None:
@@ -205,7 +204,7 @@ class MicrogridChaincode:
         if found is not None:
             return found
         with self._loading:
-            found = self._image.at(record) or state_of(record, {name: store_of(_scan(stub, name)) for name in STORES})
+            found = self._image.at(record) or _read(stub, record)
         self._image.load(found)
         return found
 
@@ -230,8 +229,14 @@ def _write(stub: Stub, made: Made) -> None:
     stub.set_event(layout.EVENT, strict.write(made.event))
 
 
+def _read(stub: Stub, record: TickRecord) -> State:
+    """The ledger's state."""
+    app = app_log.read(stub, record.height)
+    return state_of(record, {APP: store_of(app), IBC: store_of(_scan(stub, IBC))}, app_log.buckets_of(app))
+
+
 def _scan(stub: Stub, store: str) -> dict[bytes, bytes]:
-    """All of a store, in queries of bounded length: peers end a longer one without a word."""
+    """All keys of a store that lie alone, in queries of bounded length: peers end a longer one without a word."""
     start, end = layout.bounds(store)
     found: dict[bytes, bytes] = {}
     while True:

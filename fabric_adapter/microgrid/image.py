@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from threading import Lock
 
+from fabric_adapter.microgrid.app_log import Buckets
 from ibc_core.fabric.records import TickRecord
 from ibc_core.host import BlockEnv, MemoryStore, Overlay, Store
 from microgrid import system
@@ -28,6 +29,7 @@ class State:
     record: TickRecord
     env: BlockEnv
     stores: Mapping[str, Store]
+    buckets: Buckets  # of the store `app`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,19 +39,21 @@ class Proposed:
     parent: State
     record: TickRecord
     changes: Changes
+    buckets: Buckets
 
     def view(self) -> State:
         """The changes above the parent, to read through."""
-        return state_of(self.record, {name: _above(self.parent, self.changes, name) for name in STORES})
+        return state_of(self.record, {name: _above(self.parent, self.changes, name) for name in STORES}, self.buckets)
 
     def settled(self) -> State:
         """In stores of its own."""
-        return state_of(self.record, {name: _merged(self.parent.stores[name], self.changes[name]) for name in STORES})
+        stores = {name: _merged(self.parent.stores[name], self.changes[name]) for name in STORES}
+        return state_of(self.record, stores, self.buckets)
 
 
-def state_of(record: TickRecord, stores: Mapping[str, Store]) -> State:
+def state_of(record: TickRecord, stores: Mapping[str, Store], buckets: Buckets) -> State:
     """The state with the environment of its tick."""
-    return State(record=record, env=system.block_env(stores[APP]), stores=stores)
+    return State(record=record, env=system.block_env(stores[APP]), stores=stores, buckets=buckets)
 
 
 def store_of(data: dict[bytes, bytes]) -> MemoryStore:

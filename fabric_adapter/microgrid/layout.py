@@ -2,8 +2,9 @@
 
 | key | value |
 |---|---|
-| `app/<hex>`, `ibc/<hex>` | state of the modules; hex keeps the order of the keys |
-| `inbox/<transaction id>` | InboxTx that waits for a Tick |
+| `ibc/<hex>` | state of the IBC module, which light clients have attested; hex keeps the order of the keys |
+| `app/delta/<height>`, `app/base/<bucket>` | state of the other modules (`app_log`) |
+| `inbox/<transaction id>` | InboxTx that waits for a Tick, or that one has executed (`executed`) |
 | `tick` | TickRecord of the last one |
 | `membership/<version, 16 hex digits>` | Membership |
 | `approval/<version>/<MSP id>` | an organisation's yes to the next Membership |
@@ -14,13 +15,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from hashlib import sha256
 
 from fabric_adapter.microgrid.errors import InvalidCall, NotFounded
 from fabric_wire import strict
 from ibc_core.fabric.records import TickRecord
-from microgrid.state_api import STORES, Changes
+from microgrid.state_api import IBC, STORES, Changes
 
 GENESIS, INBOX, EVENT = "genesis", "inbox", "tick"
 KEY_BYTES_MAX = 240  # of a state key: in hex and with its prefix it stays below LMDB's 511
@@ -29,7 +30,7 @@ TX_ID = re.compile(r"[0-9a-f]{64}")
 
 
 def state_key(store: str, key: bytes) -> str:
-    """Ledger key of a state key."""
+    """A state key with its store; the ledger key of one that lies alone."""
     return f"{store}/{key.hex()}"
 
 
@@ -65,14 +66,19 @@ def chain_id_of(data: bytes | None) -> str:
     return str(json.loads(data)["chain_id"])
 
 
-def writes(changes: Changes) -> Iterator[tuple[str, bytes | None]]:
-    """Ledger keys and values of changes, ascending; None removes."""
+def changed(changes: Changes) -> Iterator[tuple[str, bytes | None]]:
+    """What the state's hash is of: changed keys with their store, in hex, and values, ascending; None removes."""
     for store in STORES:
         for key, value in sorted(changes[store].items()):
             yield state_key(store, key), value
 
 
-def chained_hash(before: bytes, record: TickRecord, changed: Sequence[tuple[str, bytes | None]]) -> bytes:
+def single_keys(changes: Changes) -> Iterator[tuple[str, bytes | None]]:
+    """What lies under a ledger key of its own, because it is attested."""
+    return ((state_key(IBC, key), value) for key, value in sorted(changes[IBC].items()))
+
+
+def chained_hash(before: bytes, record: TickRecord, changed: Iterable[tuple[str, bytes | None]]) -> bytes:
     """Hash of the state after a tick: of the hash before, of the record without its hash, of every change."""
     head = TickRecord(height=record.height, time_ns=record.time_ns, membership_version=record.membership_version)
     total = sha256(before + _sized(strict.write(head)))

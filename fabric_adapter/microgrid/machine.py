@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from cosmos_wire.protos import abci, base_abci, channel_tx, channel_v2_tx, client_tx, cmt_params, fabric_microgrid
 from cosmos_wire.public_keys import SECP256R1, SimpleKey
-from fabric_adapter.microgrid import layout
+from fabric_adapter.microgrid import app_log, executed, layout
 from fabric_adapter.microgrid.errors import InvalidGenesis
 from fabric_adapter.microgrid.image import State
 from fabric_wire import p256
@@ -65,7 +65,8 @@ class Made:
 
     record: TickRecord
     changes: Changes
-    written: Sequence[tuple[str, bytes | None]]  # by ledger key, ascending
+    buckets: app_log.Buckets
+    written: Sequence[tuple[str, bytes | None]]  # by ledger key
     event: TickEvent
 
 
@@ -74,6 +75,7 @@ class Work:
     """What a Tick has executed so far."""
 
     tx_ids: list[str] = field(default_factory=list)
+    removed: list[str] = field(default_factory=list)  # whose inbox keys go
     results: list[abci.ExecTxResult] = field(default_factory=list)
     gas: int = 0
     output_bytes: int = 0
@@ -118,7 +120,7 @@ class Machine:
         except GenesisError as error:
             raise InvalidGenesis(str(error)) from error
         record = TickRecord(height=env.height, time_ns=env.time_ns, membership_version=membership_version)
-        return _made(layout.FIRST_HASH, record, block.changes(), Work(), [])
+        return _made(None, record, block, Work(), [])
 
     def try_out(self, state: State, time_ns: int, tx: InboxTx) -> Outcome:
         """What a transaction would come to in a Tick right after a state; nothing is kept."""
@@ -151,12 +153,16 @@ class Machine:
         system.write_block(block.ctx)
         events = block.hooks(self.modules.begin_block, "BeginBlock")
         work = Work()
+        known = executed.known(state.stores[APP])
         for item in waiting:
+            if item.tx_id in known:
+                continue
             self._execute(block.ctx, item, work)
             if work.is_full:
                 break
         events += block.hooks(self.modules.end_block, "EndBlock")
-        return _made(state.record.state_hash, record, block.changes(), work, events)
+        work.removed = executed.settle(block.app, record.height, work.tx_ids)
+        return _made(state, record, block, work, events)
 
     def _execute(self, ctx: Context, item: Waiting, work: Work) -> None:
         outcome, layer = self._executor.run_for(ctx, item.data.body, signer_of(item.data.creator))
@@ -193,16 +199,23 @@ def _repeated(outcome: Outcome) -> int:
     return packets
 
 
-def _made(before: bytes, record: TickRecord, changes: Changes, work: Work, events: Sequence[Event]) -> Made:
-    """The record with its hash, and the event that tells of it."""
-    written = tuple(layout.writes(changes))
+def _made(state: State | None, record: TickRecord, block: Block, work: Work, events: Sequence[Event]) -> Made:
+    """The record with its hash, what it writes, and the event that tells of it; `state` is the one before."""
+    before, buckets = (layout.FIRST_HASH, app_log.EMPTY) if state is None else (state.record.state_hash, state.buckets)
+    changes = block.changes()
+    buckets = app_log.moved(buckets, changes[APP])
     whole = TickRecord()
     whole.CopyFrom(record)
-    whole.state_hash = layout.chained_hash(before, record, written)
+    whole.state_hash = layout.chained_hash(before, record, layout.changed(changes))
     results = abci.ResponseFinalizeBlock(tx_results=work.results, app_hash=whole.state_hash)
     write(events, results.events)
+    written = (
+        *app_log.writes(record.height, changes[APP], buckets, block.app),
+        *layout.single_keys(changes),
+        *((layout.inbox_key(tx_id), None) for tx_id in work.removed),
+    )
     event = TickEvent(record=whole, tx_ids=work.tx_ids, results=results)
-    return Made(record=whole, changes=changes, written=written, event=event)
+    return Made(record=whole, changes=changes, buckets=buckets, written=written, event=event)
 
 
 def _params() -> cmt_params.ConsensusParams:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from cosmos_wire.errors import ToolError
 from cosmos_wire.protos import fabric_client, fabric_microgrid
 from fabric_adapter.deliver import Link
-from fabric_adapter.microgrid import layout
+from fabric_adapter.microgrid import app_log, layout
 from fabric_wire.protos import (
     DecodeError,
     chaincode_event,
@@ -23,7 +23,7 @@ from fabric_wire.protos import (
     transaction,
 )
 from ibc_core.fabric import records
-from microgrid.state_api import STORES, Changes
+from microgrid.state_api import APP, IBC, STORES, Changes
 
 TickEvent = fabric_microgrid.TickEvent
 TickRecord = fabric_client.TickRecord
@@ -137,8 +137,10 @@ def state_changes(writes: Writes) -> Changes:
     made: dict[str, dict[bytes, bytes | None]] = {name: {} for name in STORES}
     for key, value in writes:
         store, _, text = key.partition("/")
-        if store in made:
+        if store == IBC:
             made[store][bytes.fromhex(text)] = value
+        elif key.startswith(app_log.DELTA) and value is not None:
+            made[APP].update(app_log.changes_of(app_log.StoreChanges.FromString(value)))
     return made
 
 

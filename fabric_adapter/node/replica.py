@@ -67,7 +67,7 @@ class Replica:
             raise WrongBlockError(f"expected tick {self.state.height + 1}, got tick {height}")
         before = self.index.place(height - 1)
         expected = layout.chained_hash(
-            layout.FIRST_HASH if before is None else before.state_hash, tick.record, list(layout.writes(tick.changes))
+            layout.FIRST_HASH if before is None else before.state_hash, tick.record, layout.changed(tick.changes)
         )
         if tick.record.state_hash != expected:
             raise DamagedBlockError(

@@ -80,11 +80,11 @@ async def test_a_peer_that_takes_a_write_not(cast, signed_by):
         asked = peer.answer
 
         def answer(message):
-            peer.refuse = "no more space" if message.type == Type.PUT_STATE and len(peer.state) == 20 else ""
+            peer.refuse = "no more space" if message.type == Type.PUT_STATE and len(peer.state) == 4 else ""
             return asked(message)
 
         peer.answer = answer
         found = await peer.respond("1" * 64, "Genesis", document(cast))
         assert found.status == REFUSED
         assert "no more space" in found.message
-        assert len(peer.state) == 20
+        assert len(peer.state) == 4

@@ -9,7 +9,7 @@ import pytest
 
 from cosmos_wire.tx import body_of
 from fabric_adapter.embedded.refusals import ChaincodeRefusedError
-from fabric_adapter.microgrid import chaincode, layout, machine
+from fabric_adapter.microgrid import app_log, chaincode, layout, machine
 from fabric_wire import strict
 from fabric_wire.protos import transaction
 from fabric_wire.responses import read_action
@@ -333,9 +333,10 @@ class FakeStub:
 
 
 def test_long_ledgers_are_scanned_in_parts(net, monkeypatch):
-    whole = {name: chaincode._scan(FakeStub(net), name) for name in STORES}
+    whole = chaincode._scan(FakeStub(net), "ibc")
     monkeypatch.setattr(chaincode, "SCAN_PAIRS", 3)
-    assert {name: chaincode._scan(FakeStub(net), name) for name in STORES} == whole
+    assert len(whole) > 3
+    assert chaincode._scan(FakeStub(net), "ibc") == whole
 
 
 # what the ledger says of itself
@@ -350,7 +351,9 @@ def test_hashes_follow_from_the_write_sets(net, cast):
         writes = {write.key: None if write.is_delete else write.value for write in action.sets[0].writes}
         if "tick" in writes:
             record = TickRecord.FromString(writes["tick"])
-            changed = sorted((key, value) for key, value in writes.items() if key.startswith(("app/", "ibc/")))
+            log = app_log.StoreChanges.FromString(writes[app_log.delta_key(record.height)])
+            changed = [(f"app/{each.key.hex()}", each.value or None) for each in log.changes]
+            changed += sorted((key, value) for key, value in writes.items() if key.startswith("ibc/"))
             start = before.state_hash or layout.FIRST_HASH
             assert layout.chained_hash(start, record, changed) == record.state_hash
             before = record

@@ -11,6 +11,7 @@ import pytest
 
 from cosmos_wire.protos import abci, fabric_client, fabric_microgrid, node_service, tx
 from fabric_adapter.deliver import Link, WrongBlockError
+from fabric_adapter.microgrid import app_log
 from fabric_adapter.microgrid.layout import FIRST_HASH, chained_hash, inbox_key, state_key
 from fabric_adapter.node.index import Index
 from fabric_adapter.node.ledger_block import DamagedBlockError, LedgerBlock, LedgerTx, read_block
@@ -19,6 +20,7 @@ from fabric_adapter.node.shown import tx_of
 from fabric_wire.envelopes import block_data_hash
 from fabric_wire.protos import common, transaction
 from ibc_core.fabric.records import TICK
+from ibc_core.host import MemoryStore
 from microgrid.store import Batch, StateDb, StoreOptions
 from tests.fabric_embedded.world import make_org
 
@@ -71,11 +73,13 @@ class Story:
             (state_key("ibc", b"k%d" % (self.height % 3)), b"%d" % self.height),
         ]
         record.state_hash = self.state_hash = chained_hash(self.state_hash, record, state)
+        height = {b"height": str(self.height).encode()}
         results = [_result(number) for number in executed]
         whole = abci.ResponseFinalizeBlock(tx_results=results, events=[_event("hook", "height", str(self.height))])
         event = fabric_microgrid.TickEvent(record=record, tx_ids=map(tx_id, executed), results=whole)
         writes = [
-            *state,
+            *app_log.writes(self.height, height, app_log.EMPTY, MemoryStore()),
+            *state[1:],
             *((inbox_key(tx_id(number)), None) for number in executed),
             (TICK, record.SerializeToString()),
         ]
@@ -251,7 +255,9 @@ def test_writes_that_are_not_those_of_the_state_hash(tmp_path: Path) -> None:
     """A peer that shows other writes than those that were endorsed with the record is found out."""
     told = story()
     (forged,) = told.blocks[1].txs
-    writes = [(key, b"7" if key == state_key("app", b"height") else value) for key, value in forged.writes]
+    other = app_log.StoreChanges(height=1, changes=[app_log.StoreChange(key=b"height", value=b"7")])
+    swap = {app_log.delta_key(1): other.SerializeToString()}
+    writes = [(key, swap.get(key, value)) for key, value in forged.writes]
     block = replace(told.blocks[1], txs=(replace(forged, writes=writes),))
     with opened(tmp_path) as replica:
         feed(replica, told.blocks[:1])

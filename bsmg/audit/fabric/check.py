@@ -16,6 +16,7 @@ from typing import Any as Json
 
 from google.protobuf import json_format
 
+from bsmg.audit.fabric.app_state import APP, AppState
 from bsmg.audit.fabric.blocks import LedgerTx, Version, linked, transactions
 from bsmg.audit.fabric.members import DoubtError, Member, Membership, identity, key_of, require_signature
 from bsmg.audit.findings import Findings
@@ -29,7 +30,7 @@ GENESIS, SUBMIT, TICK, ATTEST = b"Genesis", b"Submit", b"Tick", b"Attest"
 APPROVE, ADOPT = b"Approve", b"Adopt"
 WRITERS = ("peer", "admin")
 RESERVED = "attest/"
-STATES = ("app/", "ibc/")
+ALONE = "ibc/"  # state keys that are ledger keys
 ORDER_NOTE = "the orderer's signatures of blocks, and whether it left transactions out"
 ALL_NOTE = "whether the organisations that the policy asks for, all together, endorsed what the chaincode never did"
 
@@ -63,6 +64,8 @@ class Follower:
         self.approvals: dict[tuple[int, str], tuple[bytes, Member]] = {}  # digest of a record, who approved
         self.versions: dict[tuple[str, str], Version] = {}  # of keys
         self.waiting: dict[str, fabric_microgrid.InboxTx] = {}
+        self.executed: set[str] = set()  # those whose inbox keys are there still
+        self.app = AppState()
         self.tick = fabric_client.TickRecord()
         self.ticks: dict[int, fabric_client.TickRecord] = {}
         self.state_hash = bytes(32)
@@ -189,10 +192,12 @@ class Follower:
         kept = fabric_client.TickRecord.FromString(self._own(item).get("tick") or b"")
         self.findings.equal(TICKS, f"{place} record", found.record, kept)
         self._next(place, item, kept)
-        removed = [key.removeprefix("inbox/") for key in self._own(item) if key.startswith("inbox/")]
-        self.findings.equal(TICKS, f"{place} inbox", sorted(found.tx_ids), sorted(removed))
         executed = [self.waiting.pop(tx_id, None) for tx_id in found.tx_ids]
         self.findings.equal(TICKS, f"{place} not submitted", 0, executed.count(None))
+        self.executed.update(found.tx_ids)
+        removed = {key.removeprefix("inbox/") for key in self._own(item) if key.startswith("inbox/")}
+        self.findings.equal(TICKS, f"{place} removed unexecuted", [], sorted(removed - self.executed))
+        self.executed -= removed
         if kept.height in self.told:
             self._compare(found, executed, self.told[kept.height])
 
@@ -204,13 +209,21 @@ class Follower:
             findings.equal(TICKS, f"{place} time", item.time_ns, record.time_ns)
         if record.time_ns <= last.time_ns:
             findings.add(TICKS, f"{place} time", f"after {last.time_ns}", record.time_ns)
-        self.state_hash = chained(self.state_hash, record, self._own(item))
+        self.state_hash = chained(self.state_hash, record, self._changes(place, record.height, self._own(item)))
         findings.equal(TICKS, f"{place} state", self.state_hash.hex(), record.state_hash.hex())
         self.tick, self.state_hash = record, record.state_hash
         self.ticks[record.height] = record
         following = self.version + (self.version + 1 in self.memberships)
         findings.equal(TICKS, f"{place} membership", following, record.membership_version)
         self.version = following
+
+    def _changes(self, place: str, height: int, writes: Mapping[str, bytes | None]) -> dict[str, bytes | None]:
+        """Changed state keys with their store; the log of the store `app` has to be what they make of it."""
+        log = {key: value for key, value in writes.items() if key.startswith(APP)}
+        changes = self.app.take(height, log)
+        self.findings.equal(TICKS, f"{place} log", self.app.written(height, changes), log)
+        alone = {key: value for key, value in writes.items() if key.startswith(ALONE)}
+        return {f"{APP}{key.hex()}": value for key, value in changes.items()} | alone
 
     def _approve(self, item: LedgerTx, place: str) -> None:
         """An administrator's yes to the next membership."""
@@ -271,14 +284,14 @@ class Follower:
             self.findings.add(TICKS, "end of the ledger", f"tick {last}", f"tick {self.tick.height}")
 
 
-def chained(before: bytes, record: fabric_client.TickRecord, writes: Mapping[str, bytes | None]) -> bytes:
-    """The state hash after a tick: SHA-256 of the one before, the record without it, every change by ledger key."""
+def chained(before: bytes, record: fabric_client.TickRecord, changes: Mapping[str, bytes | None]) -> bytes:
+    """The state hash after a tick: SHA-256 of the one before, the record without it, every change by its key."""
     bare = fabric_client.TickRecord(
         height=record.height, time_ns=record.time_ns, membership_version=record.membership_version
     )
     total = sha256(before + _sized(bare.SerializeToString(deterministic=True)))
-    for key in sorted(key for key in writes if key.startswith(STATES)):
-        total.update(_sized(key.encode()) + _sized(writes[key] or b""))
+    for key, value in sorted(changes.items()):
+        total.update(_sized(key.encode()) + _sized(value or b""))
     return total.digest()
 
 

@@ -90,3 +90,46 @@ class TickEvent(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["record", b"record", "results", b"results", "tx_ids", b"tx_ids"]) -> None: ...
 
 global___TickEvent = TickEvent
+
+@typing.final
+class StoreChanges(google.protobuf.message.Message):
+    """Pairs of the store `app`: what a Tick changed (`app/delta/<height>`), or a bucket as it is (`app/base/<bucket>`)."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    HEIGHT_FIELD_NUMBER: builtins.int
+    CHANGES_FIELD_NUMBER: builtins.int
+    height: builtins.int
+    """of the Tick that wrote it"""
+    @property
+    def changes(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___StoreChange]:
+        """by key, ascending"""
+
+    def __init__(
+        self,
+        *,
+        height: builtins.int = ...,
+        changes: collections.abc.Iterable[global___StoreChange] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["changes", b"changes", "height", b"height"]) -> None: ...
+
+global___StoreChanges = StoreChanges
+
+@typing.final
+class StoreChange(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    KEY_FIELD_NUMBER: builtins.int
+    VALUE_FIELD_NUMBER: builtins.int
+    key: builtins.bytes
+    value: builtins.bytes
+    """empty: removed"""
+    def __init__(
+        self,
+        *,
+        key: builtins.bytes = ...,
+        value: builtins.bytes = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["key", b"key", "value", b"value"]) -> None: ...
+
+global___StoreChange = StoreChange
