@@ -2,8 +2,8 @@
 
 A write costs a message to each peer, and a Tick of many transactions changes many keys. Nobody attests keys of this
 store, so that a Tick writes all its changes as one value. So that nobody has to read all of them from the first
-on, keys are dealt into buckets by their hash, and each Tick writes one bucket, whose turn it is, as it has become. After
-`BUCKETS` Ticks every bucket was written since, and the old changes go.
+on, keys are dealt into buckets by their hash, and each Tick writes one bucket, whose turn it is, as it has become.
+`BUCKETS` Ticks later every bucket was written since, and a Tick's changes go.
 
     app/delta/<height, 16 hex digits>      StoreChanges
     app/base/<bucket, 3 hex digits>        StoreChanges, none removed; height mod 1024 is the bucket
@@ -21,7 +21,8 @@ from fabric_adapter.stub import Stub
 from fabric_wire import strict
 from ibc_core.host import Store
 
-StoreChange, StoreChanges = fabric_microgrid.StoreChange, fabric_microgrid.StoreChanges
+StoreChange: TypeAlias = fabric_microgrid.StoreChange
+StoreChanges: TypeAlias = fabric_microgrid.StoreChanges
 DELTA, BASE = "app/delta/", "app/base/"
 BUCKETS = 1024
 HASH_BITS = 16  # of a key's hash; those above say which bucket
