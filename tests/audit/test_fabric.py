@@ -25,7 +25,7 @@ from cosmos_wire.tx import pack
 from fabric_adapter.identity import load_identity
 from fabric_wire import p256
 from fabric_wire.envelopes import block_data_hash, block_header_hash
-from fabric_wire.protos import common, transaction
+from fabric_wire.protos import common, kvrwset, proposal, proposal_response, rwset, transaction
 from ibc_core.fabric import build
 from ibc_core.fabric.membership import write_members
 from ibc_core.fabric.records import attest_args
@@ -267,6 +267,39 @@ def test_a_transaction_that_is_called_invalid(record):
     found = differences(with_ledger(record, blocks))
     assert any("version of tick" in line for line in found)
     assert any("height: expected 2, got 3" in line for line in found)
+
+
+def with_write(action: transaction.ChaincodeActionPayload, key: str, value: bytes | None) -> None:
+    """The same deed with one more or another write."""
+    answer = proposal_response.ProposalResponsePayload.FromString(action.action.proposal_response_payload)
+    deed = proposal.ChaincodeAction.FromString(answer.extension)
+    whole = rwset.TxReadWriteSet.FromString(deed.results)
+    (own,) = (part for part in whole.ns_rwset if part.namespace == "microgrid")
+    made = kvrwset.KVRWSet.FromString(own.rwset)
+    others = [item for item in made.writes if item.key != key]
+    del made.writes[:]
+    made.writes.extend([*others, kvrwset.KVWrite(key=key, value=value or b"", is_delete=value is None)])
+    own.rwset = made.SerializeToString()
+    deed.results = whole.SerializeToString()
+    answer.extension = deed.SerializeToString()
+    action.action.proposal_response_payload = answer.SerializeToString()
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        ("app/base/002", b"\x08\x02\x12\x06\x0a\x01k\x12\x01v", "log: expected {"),  # k with v is nowhere else
+        ("app/base/003", b"\x08\x02", "log: expected {"),  # one whose turn it is not
+        ("app/delta/0000000000000001", None, "log: expected {"),  # changes that a start needs
+        ("app/delta/0000000000000002", b"\x08\x02", "state: expected "),
+        (f"inbox/{'0' * 64}", None, "removed unexecuted: expected []"),
+    ],
+)
+def test_a_tick_that_the_organisations_made_up(record, key, value, expected):
+    """The first Tick, height 2, writes something else than the chaincode would."""
+    blocks = rewritten(copies(record), b"Tick", lambda action: with_write(action, key, value))
+    found = differences(with_ledger(record, blocks))
+    assert any(f"{CHAIN} ticks" in line and expected in line for line in found), found
 
 
 def test_a_membership_that_an_organisation_has_not_approved(record):
