@@ -71,6 +71,7 @@ class Cells:
         self.cells = [account for account in info.accounts if account.identity][:callers]
         self.placed = [count() for _ in self.cells]
         self.slots: tuple[int, ...] = ()
+        self.used: set[int] = set()  # by the rounds before
 
     def gateways(self) -> list[Gateway]:
         """One a cell; those of an organisation share a connection to its peer, as the puts do."""
@@ -92,7 +93,7 @@ class Cells:
         slot_ms, gates = SLOT_S * 1000, self.info.gates_ms
         first = max(self.info.first_slot, (now_ms + MARGIN_MS - gates["CLEAR"]) // slot_ms + 1)
         last = (now_ms - gates["BID"]) // slot_ms
-        fresh = tuple(slot for slot in range(first, last + 1) if slot not in self.slots)
+        fresh = tuple(slot for slot in range(first, last + 1) if slot not in self.used)
         self.slots, self.placed = fresh, [count() for _ in self.cells]
 
     def order(self, _: int, caller: int) -> Sequence[bytes]:
@@ -159,6 +160,7 @@ class Orders:
         head, before, begun = await self.client.head(), network_cpu(self.info), time.monotonic()
         tally = await fabric_rate.closed_loop(self.gateways, self.info.chaincode, self.cells.order, self.options)
         used = spent(before, network_cpu(self.info))
+        self.cells.used.update(self.cells.slots)
         ticks = await executed(self.client, head.height, tally.sent)
         return {**_figures(tally, self.options, begun, used), "ticks": ticks}
 
