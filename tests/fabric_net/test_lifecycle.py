@@ -122,7 +122,7 @@ def test_a_new_member_can_act_at_once(home: Home):
 
 
 def test_a_chaincode_that_is_not_there_ends_the_start_with_its_words(home: Home):
-    with pytest.raises(ToolError, match="expected MODULE:NAME that can be imported"):
+    with pytest.raises(ToolError, match="or MODULE:NAME that can be imported"):
         bring_up(home, Wish(factory="no.such.module:Thing"))
     assert not control.is_running(home)
     assert not any(procfs.is_alive(identity) for identity in processes_of(home))
