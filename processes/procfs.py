@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any as Json
 
 PROC = Path("/proc")
-STATE_FIELD, START_FIELD = 0, 19  # of /proc/PID/stat, counted behind the command's closing parenthesis
+STATE_FIELD, THREADS_FIELD, START_FIELD = 0, 17, 19  # of /proc/PID/stat, behind the command's closing parenthesis
 
 
 @cache
@@ -44,12 +44,16 @@ class Identity:
 
 
 def _stat(pid: int) -> tuple[str, int] | None:
-    """(state letter, start time), None when there is no such process."""
+    """(state letter, start time), None when there is no such process.
+
+    A first thread that ended makes no zombie of its process while others still run, for they hold its files and sockets.
+    """
     try:
         fields = (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
     except OSError:
         return None
-    return fields[STATE_FIELD], int(fields[START_FIELD])
+    ending = fields[STATE_FIELD] == "Z" and int(fields[THREADS_FIELD]) > 1
+    return "X" if ending else fields[STATE_FIELD], int(fields[START_FIELD])
 
 
 def identify(pid: int) -> Identity | None:
