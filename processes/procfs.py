@@ -46,7 +46,7 @@ class Identity:
 def _stat(pid: int) -> tuple[str, int] | None:
     """(state letter, start time), None when there is no such process.
 
-    A first thread that ended makes no zombie of its process while others still run, for they hold its files and sockets.
+    A first thread that ended makes no zombie of its process while others run: they hold its files and sockets.
     """
     try:
         fields = (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
