@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from fabric_adapter.identity import Identity
-from fabric_wire.protos import Timestamp, chaincode, common, proposal
+from fabric_wire.proposals import Invocation, build_proposal, transaction_id
+from fabric_wire.protos import common, proposal
 
 NONCE_BYTES = 24
 
@@ -47,41 +47,20 @@ class Proposed:
 
 def propose(identity: Identity, call: Call) -> Proposed:
     """A signed proposal under a new transaction id."""
-    nonce = os.urandom(NONCE_BYTES)
-    tx_id = hashlib.sha256(nonce + identity.serialized).hexdigest()
-    creator = common.SignatureHeader(creator=identity.serialized, nonce=nonce)
-    header = common.Header(
-        channel_header=_channel_header(call, tx_id).SerializeToString(), signature_header=creator.SerializeToString()
-    )
-    made = proposal.Proposal(header=header.SerializeToString(), payload=_payload(call).SerializeToString())
-    raw = made.SerializeToString()
-    return Proposed(tx_id=tx_id, signed=proposal.SignedProposal(proposal_bytes=raw, signature=identity.sign(raw)))
-
-
-def _channel_header(call: Call, tx_id: str) -> common.ChannelHeader:
-    extension = proposal.ChaincodeHeaderExtension(chaincode_id=chaincode.ChaincodeID(name=call.chaincode))
-    stamp = Timestamp()
-    given = call.options.timestamp_ns
-    stamp.FromNanoseconds(time.time_ns() if given is None else given)
-    return common.ChannelHeader(
-        type=call.options.header_type,
-        timestamp=stamp,
+    nonce, given = os.urandom(NONCE_BYTES), call.options.timestamp_ns
+    asked = Invocation(
         channel_id=call.channel,
-        tx_id=tx_id,
-        extension=extension.SerializeToString(),
+        chaincode=call.chaincode,
+        args=tuple(call.args),
+        creator=identity.serialized,
+        nonce=nonce,
+        time_ns=time.time_ns() if given is None else given,
+        transient=call.options.transient,
+        header_type=call.options.header_type,
     )
-
-
-def _payload(call: Call) -> proposal.ChaincodeProposalPayload:
-    spec = chaincode.ChaincodeSpec(
-        type=chaincode.ChaincodeSpec.GOLANG,  # what every client says; nobody looks at it
-        chaincode_id=chaincode.ChaincodeID(name=call.chaincode),
-        input=chaincode.ChaincodeInput(args=call.args),
-    )
-    invocation = chaincode.ChaincodeInvocationSpec(chaincode_spec=spec)
-    return proposal.ChaincodeProposalPayload(
-        input=invocation.SerializeToString(), TransientMap=dict(call.options.transient)
-    )
+    raw = build_proposal(asked)
+    signed = proposal.SignedProposal(proposal_bytes=raw, signature=identity.sign(raw))
+    return Proposed(tx_id=transaction_id(nonce, identity.serialized), signed=signed)
 
 
 def sign_envelope(identity: Identity, payload: bytes) -> common.Envelope:

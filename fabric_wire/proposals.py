@@ -32,6 +32,7 @@ class Invocation:
     nonce: bytes
     time_ns: int
     transient: Mapping[str, bytes] = field(default_factory=dict)
+    header_type: int = ENDORSER_TRANSACTION
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +58,7 @@ def build_parts(asked: Invocation) -> Parts:
     """Headers and payload of an invocation."""
     name = chaincode.ChaincodeID(name=asked.chaincode)
     header = common.ChannelHeader(
-        type=ENDORSER_TRANSACTION,
+        type=asked.header_type,
         timestamp=Timestamp(seconds=asked.time_ns // SECOND_NS, nanos=asked.time_ns % SECOND_NS),
         channel_id=asked.channel_id,
         tx_id=transaction_id(asked.nonce, asked.creator),

@@ -42,7 +42,15 @@ class ClientType:
 
 
 def _tendermint_info(client_id: str, state: Any) -> ClientInfo:
-    known = tendermint_client.ClientState.FromString(state.value)
+    return _info(client_id, state, tendermint_client.ClientState.FromString(state.value))
+
+
+def _fabric_info(client_id: str, state: Any) -> ClientInfo:
+    return _info(client_id, state, fabric_client.ClientState.FromString(state.value))
+
+
+def _info(client_id: str, state: Any, known: tendermint_client.ClientState | fabric_client.ClientState) -> ClientInfo:
+    """Both kinds name these fields alike."""
     return ClientInfo(
         client_id=client_id,
         state=state,
@@ -56,18 +64,6 @@ def _tendermint_info(client_id: str, state: Any) -> ClientInfo:
 def _tendermint_time_ns(data: bytes) -> int:
     time = tendermint_client.ConsensusState.FromString(data).timestamp
     return time.seconds * NS + time.nanos
-
-
-def _fabric_info(client_id: str, state: Any) -> ClientInfo:
-    known = fabric_client.ClientState.FromString(state.value)
-    return ClientInfo(
-        client_id=client_id,
-        state=state,
-        chain_id=known.chain_id,
-        latest=height_of(known.latest_height),
-        trusting_ns=duration_ns(known.trusting_period),
-        frozen=not height_of(known.frozen_height).is_zero,
-    )
 
 
 def _fabric_time_ns(data: bytes) -> int:

@@ -37,6 +37,17 @@ signal.signal(signal.SIGTERM, end)
 open(sys.argv[1], "w").close()
 while True: signal.pause()
 """
+HEADLESS = """
+import ctypes, sys, threading
+leader = threading.main_thread().native_id
+def outlive():
+    stat = f"/proc/self/task/{leader}/stat"
+    while open(stat).read().rpartition(")")[2].split()[0] != "Z": pass
+    print("headless", flush=True)
+    sys.stdin.read()
+threading.Thread(target=outlive).start()
+ctypes.CDLL(None).pthread_exit(None)
+"""
 FAILING = """
 import sys
 open(sys.argv[1], "w").close()
@@ -285,3 +296,17 @@ def test_other_deaths_and_too_many_lost_ports_end_the_start(
     request = lifecycle.Request(home=Home(tmp_path / "net"), topology=load_topology(None), say=lambda _: None)
     with pytest.raises(watch.ProcessDiedError):
         asyncio.run(lifecycle.up(request))
+
+
+def test_a_process_whose_first_thread_ended_is_alive() -> None:
+    """The others hold its sockets still: a supervisor that was just killed looks like this for a moment."""
+    command = [sys.executable, "-c", HEADLESS]
+    child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    with child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "headless\n"
+        identity = procfs.identify(child.pid)
+        assert identity is not None
+        assert procfs.is_alive(identity)
+        child.kill()
+    assert not procfs.is_alive(identity)
