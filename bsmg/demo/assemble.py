@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bsmg.client.chain import ChainClient
 from bsmg.client.testnet_file import ChainInfo
 from bsmg.demo.collect import ChainLog
-from bsmg.demo.day import CellRow, ChainRow, ContractRow, SlotRow, SupplyRow
+from bsmg.demo.day import MAIN_GRID, CellRow, ChainRow, ContractRow, SlotRow, SupplyRow
 from bsmg.demo.scene import Scene
 from bsmg.demo.tokens import Flow, flows
 from cosmos_wire.protos import (
@@ -65,7 +65,13 @@ async def chain_row(scene: Scene, info: ChainInfo, span: Span) -> ChainRow:
         slots=_slot_rows(log, of_day, span),
         cells=_cell_rows(of_day, names, params),
         supply=await _supply_rows(info, chain, log, flows(scene.logs)[info.chain_id]),
+        role=role_of(info),
     )
+
+
+def role_of(info: ChainInfo) -> str:
+    """`microgrid`, or `grid` for the main grid's chain."""
+    return str(info.doc.get("role") or "microgrid")
 
 
 def _interval_ms(log: ChainLog) -> int:
@@ -199,7 +205,8 @@ async def contracts(chain: ChainClient) -> tuple[list[trade.SellerContract], lis
 
 
 async def contract_rows(scene: Scene, span: Span) -> tuple[ContractRow, ...]:
-    """Every contract of the day as both of its chains have it."""
+    """Every contract of the day as both of its chains have it; one with the main grid's chain is of level 3."""
+    grids = {info.chain_id for info in scene.net.chains if role_of(info) == MAIN_GRID}
     sides = {chain_id: await contracts(chain) for chain_id, chain in scene.chains.items()}
     sellers = {bytes(item.lock.contract_id): (chain_id, item) for chain_id, (sold, _) in sides.items() for item in sold}
     ends = scene.channel_ends()
@@ -209,6 +216,7 @@ async def contract_rows(scene: Scene, span: Span) -> tuple[ContractRow, ...]:
             if item.lock.slot in span:
                 far = ends[chain_id, item.channel_id]
                 rows.append(_contract_row(item, chain_id, sellers.get(bytes(item.lock.contract_id), (far, None)), span))
+    rows = [replace(row, level=3) if {row.seller_chain, row.buyer_chain} & grids else row for row in rows]
     return tuple(sorted(rows, key=lambda row: (row.slot, row.contract_id)))
 
 

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any as Json
 
 VERSION = 1
+MAIN_GRID = "grid"  # role of the chain that the main grid's operator runs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,11 +71,12 @@ class ChainRow:
     slots: tuple[SlotRow, ...]
     cells: tuple[CellRow, ...]
     supply: tuple[SupplyRow, ...]
+    role: str = "microgrid"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContractRow:
-    """One level-2 contract, as seller's and buyer's chain ended it."""
+    """One contract between chains, as seller's and buyer's chain ended it."""
 
     contract_id: str
     slot: int
@@ -89,6 +91,12 @@ class ContractRow:
     buyer_state: str
     basis: str
     paid_seller: int
+    level: int = 2  # 3: with the main grid
+
+    @property
+    def delivered_mWh(self) -> int:
+        """What both chains counted as delivered."""
+        return self.lo_mWh if self.seller_state == "SETTLED" else 0
 
     @property
     def short(self) -> bool:
@@ -163,15 +171,18 @@ class DayReport:
         """Energy cleared inside the microgrids."""
         return sum(row.volume_mWh for chain in self.chains for row in chain.slots)
 
-    @property
-    def level2_mWh(self) -> int:
-        """Energy delivered between microgrids."""
-        return sum(c.lo_mWh for c in self.contracts if c.seller_state == "SETTLED")
+    def delivered_mWh(self, level: int) -> int:
+        """Energy delivered between chains: 2 between microgrids, 3 with the main grid."""
+        return sum(c.delivered_mWh for c in self.contracts if c.level == level)
+
+    def slots_with(self, level: int) -> int:
+        """Slots in which energy was delivered at a level."""
+        return len({c.slot for c in self.contracts if c.level == level and c.delivered_mWh})
 
     @property
-    def level2_slots(self) -> int:
-        """Slots in which energy was delivered between microgrids."""
-        return len({c.slot for c in self.contracts if c.seller_state == "SETTLED" and c.lo_mWh > 0})
+    def microgrids(self) -> tuple[ChainRow, ...]:
+        """The chains that have cells and a market, not the main grid's."""
+        return tuple(chain for chain in self.chains if chain.role != MAIN_GRID)
 
     @property
     def latencies_ms(self) -> tuple[int, ...]:
@@ -193,8 +204,10 @@ class DayReport:
         latencies = self.latencies_ms
         return {
             "level1_mWh": self.level1_mWh,
-            "level2_mWh": self.level2_mWh,
-            "level2_slots": self.level2_slots,
+            "level2_mWh": self.delivered_mWh(2),
+            "level2_slots": self.slots_with(2),
+            "level3_mWh": self.delivered_mWh(3),
+            "level3_slots": self.slots_with(3),
             "contracts": len(self.contracts),
             "contracts_settled": sum(c.seller_state == "SETTLED" for c in self.contracts),
             "contracts_short": sum(c.short for c in self.contracts),

@@ -25,7 +25,7 @@ PRICE = 10_000  # e4
 def prices(day: DayReport) -> str:
     """Clearing price of each chain over the day; no line where nothing was traded."""
     figure, axes = _axes("token / kWh")
-    for colour, chain in zip(COLOURS, day.chains, strict=False):
+    for colour, chain in zip(COLOURS, day.microgrids, strict=False):
         points = [(row.quarter / 4, row.price_e4 / PRICE if row.volume_mWh else float("nan")) for row in chain.slots]
         points += [(hour + 0.25, price) for hour, price in points[-1:]]  # the last slot is a quarter hour wide too
         axes.step(*_columns(points), where="post", color=colour, label=f"{chain.chain_id} ({chain.fleet})")
@@ -57,12 +57,12 @@ def energy_by_level(day: DayReport) -> str:
 
 def _levels(day: DayReport) -> list[tuple[str, dict[int, int]]]:
     levels: dict[str, dict[int, int]] = {}
-    for chain in day.chains:
+    for chain in day.microgrids:
         levels[f"level 1 {chain.chain_id}"] = {row.quarter: row.volume_mWh for row in chain.slots}
     for contract in day.contracts:
-        label = f"level 2 {contract.seller_chain} to {contract.buyer_chain}"
+        label = f"level {contract.level} {contract.seller_chain} to {contract.buyer_chain}"
         column = levels.setdefault(label, {})
-        column[contract.quarter] = column.get(contract.quarter, 0) + contract.lo_mWh
+        column[contract.quarter] = column.get(contract.quarter, 0) + contract.delivered_mWh
     return list(levels.items())
 
 

@@ -26,7 +26,7 @@ Rows = Sequence[Sequence[str]]
 def html(day: DayReport) -> str:
     """The page; nothing is loaded from elsewhere."""
     parts = [
-        f"<h1>Trading day {escape(day.day)}: {day.slots} slots, {len(day.chains)} microgrids</h1>",
+        f"<h1>Trading day {escape(day.day)}: {day.slots} slots, {len(day.microgrids)} microgrids</h1>",
         _conserved(day),
         _section("What happened", _table(("", ""), summary_rows(day))),
         _section("Microgrids", _table(CHAIN_HEAD, chain_rows(day))),
@@ -34,8 +34,8 @@ def html(day: DayReport) -> str:
         _section("Energy by level", plots.energy_by_level(day)),
         _section("Packets", _table(PACKET_HEAD, packet_rows(day)) + plots.latency(day)),
         _section("Supply, to the last unit", _table(SUPPLY_HEAD, supply_rows(day))),
-        *(_section(f"Cost of the day, cells of {chain.chain_id}", plots.costs(chain)) for chain in day.chains),
-        _section("Contracts between microgrids", _table(CONTRACT_HEAD, contract_rows(day))),
+        *(_section(f"Cost of the day, cells of {chain.chain_id}", plots.costs(chain)) for chain in day.microgrids),
+        _section("Contracts between chains, levels 2 and 3", _table(CONTRACT_HEAD, contract_rows(day))),
         *(_refusal(item) for item in day.refusals),
         _audit(day),
     ]
@@ -57,12 +57,18 @@ def summary_rows(day: DayReport) -> list[tuple[str, str]]:
     settled = [c for c in day.contracts if c.seller_state == "SETTLED"]
     rows = [
         ("energy traded at level 1", f"{day.level1_mWh / KWH:.3f} kWh"),
-        ("energy traded at level 2", f"{day.level2_mWh / KWH:.3f} kWh in {day.level2_slots} slots"),
+        *(
+            (f"energy traded at level {n}", f"{day.delivered_mWh(n) / KWH:.3f} kWh in {day.slots_with(n)} slots")
+            for n in (2, 3)
+        ),
         (
             "prices at level 1",
-            ", ".join(_price_range(c.chain_id, [r.price_e4 for r in c.slots if r.volume_mWh]) for c in day.chains),
+            ", ".join(_price_range(c.chain_id, [r.price_e4 for r in c.slots if r.volume_mWh]) for c in day.microgrids),
         ),
-        ("prices at level 2", _price_range("contracts", [c.price_e4 for c in settled])),
+        *(
+            (f"prices at level {n}", _price_range("contracts", [c.price_e4 for c in settled if c.level == n]))
+            for n in (2, 3)
+        ),
         (
             "contracts",
             f"{len(day.contracts)}, {len(settled)} settled, {sum(c.short for c in day.contracts)} metered short",
@@ -111,7 +117,7 @@ def chain_rows(day: DayReport) -> list[tuple[str, ...]]:
 
 
 def _across(day: DayReport, side: str, chain_id: str) -> int:
-    return sum(c.lo_mWh for c in day.contracts if c.seller_state == "SETTLED" and getattr(c, side) == chain_id)
+    return sum(c.delivered_mWh for c in day.contracts if getattr(c, side) == chain_id)
 
 
 def _audit_line(day: DayReport) -> str:
@@ -154,7 +160,7 @@ def supply_rows(day: DayReport) -> list[tuple[str, ...]]:
     ]
 
 
-CONTRACT_HEAD = ("contract", "hour", "from, to", "agreed kWh", "delivered kWh", "price", "outcome", "basis")
+CONTRACT_HEAD = ("contract", "level", "hour", "from, to", "agreed kWh", "delivered kWh", "price", "outcome", "basis")
 
 
 def contract_rows(day: DayReport) -> list[tuple[str, ...]]:
@@ -162,6 +168,7 @@ def contract_rows(day: DayReport) -> list[tuple[str, ...]]:
     return [
         (
             c.contract_id[:12],
+            str(c.level),
             f"{c.quarter // 4:02d}:{c.quarter % 4 * 15:02d}",
             f"{c.seller_chain} to {c.buyer_chain}",
             f"{c.energy_mWh / KWH:.3f}",

@@ -149,6 +149,16 @@ def test_the_json_form_has_the_figures_that_are_asked_for() -> None:
     assert DAY.document()["refusal"]["code"] == 8
 
 
+def test_what_is_traded_with_the_main_grid_is_level_3() -> None:
+    grid = replace(CHAIN, chain_id="grid-1", role="grid", slots=(), cells=())
+    bought = replace(CONTRACT, buyer_chain="mga-1", seller_chain="grid-1", level=3, contract_id="cd" * 32)
+    day = replace(DAY, chains=(CHAIN, grid), contracts=(CONTRACT, bought))
+    assert [day.summary()[f"level{n}_mWh"] for n in (2, 3)] == [400_000, 400_000]
+    page = html(day)
+    assert "level 3 grid-1 to mga-1" in page
+    assert "1 microgrids" in page
+
+
 FABRIC = replace(CHAIN, chain_id="mgf-1", kind="fabric-embedded", nodes=2)
 
 
