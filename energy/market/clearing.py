@@ -73,7 +73,7 @@ def read_side(store: Store, slot: int, side: int) -> Iterator[BookOrder]:
     for key, raw in store.iterate(prefix):
         entry = pb.BookEntry.FromString(raw)
         price_e4, seq = keys.price_seq_of(key[skip:], side)
-        yield BookOrder(side, price_e4, seq, entry.cell, entry.bus, entry.quantity_mWh)
+        yield BookOrder(side, price_e4, seq, entry.cell, entry.bus, entry.quantity_mWh, entry.kind)
 
 
 def capped(orders: Iterator[BookOrder], caps: Caps, cuts: list[pb.Cut]) -> Iterator[BookOrder]:

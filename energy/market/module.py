@@ -70,6 +70,7 @@ class Market:
                 ("Orders", queries.orders, query.QueryOrdersRequest, query.QueryOrdersResponse),
                 ("Fill", queries.fill, query.QueryFillRequest, query.QueryFillResponse),
                 ("Statement", queries.statement, query.QueryStatementRequest, query.QueryStatementResponse),
+                ("Schedule", queries.schedule, query.QueryScheduleRequest, query.QueryScheduleResponse),
                 ("Pools", queries.pools, query.QueryPoolsRequest, query.QueryPoolsResponse),
             )
         }

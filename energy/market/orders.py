@@ -32,7 +32,7 @@ def place_order(registry: Registry, ctx: Context, msg: tx.MsgPlaceOrder) -> tx.M
     record = state.slot_record(ctx, msg.slot)
     require_step(record, Step.PLACE)
     cell = _trader(registry, ctx, msg.cell)
-    order = BookOrder(msg.side, msg.price_e4, record.next_seq, cell.number, cell.bus, msg.quantity_mWh)
+    order = BookOrder(msg.side, msg.price_e4, record.next_seq, cell.number, cell.bus, msg.quantity_mWh, msg.kind)
     _check_threshold(record, msg)
     escrow = _check_order(ctx, record, cell, order)
     state.move(ctx, from_bech32(msg.cell), state.ESCROW, escrow)
@@ -81,6 +81,7 @@ def _check_order(ctx: Context, record: pb.Slot, cell: registry_pb.Cell, order: B
         raise InvalidRequest(f"side has to be SIDE_BID or SIDE_ASK, got {order.side}")
     band = record.prices.floor_e4, record.prices.cap_e4
     require_range(order.price_e4, band, "price_e4", PriceOutOfBand)
+    _check_kind(order, record.prices.cap_e4)
     require_range(order.quantity_mWh, (1, QUANTITY_MAX_MWH), "quantity_mWh", QuantityOutOfRange)
     _check_cell_total(ctx, record, cell, order)
     _check_standing(record.params, cell, order.side)
@@ -89,6 +90,18 @@ def _check_order(ctx: Context, record: pb.Slot, cell: registry_pb.Cell, order: B
     if held < escrow:
         raise InsufficientBalance(f"an escrow of {escrow}{record.params.denom} is needed, {cell.address} holds {held}")
     return escrow
+
+
+def _check_kind(order: BookOrder, cap_e4: int) -> None:
+    """A critical order is a bid at the cap: then its price alone serves it first."""
+    if order.kind not in pb.OrderKind.values():
+        raise InvalidRequest(f"kind has to be one of {pb.OrderKind.keys()}, got {order.kind}")
+    if order.kind != pb.ORDER_KIND_CRITICAL:
+        return
+    if order.side != keys.BID:
+        raise InvalidRequest(f"a critical order has to be a bid, got side {order.side}")
+    if order.price_e4 != cap_e4:
+        raise PriceOutOfBand(f"a critical bid is at the slot's cap {cap_e4}, got {order.price_e4}")
 
 
 def _check_cell_total(ctx: Context, record: pb.Slot, cell: registry_pb.Cell, order: BookOrder) -> None:
@@ -128,6 +141,7 @@ def _write(ctx: Context, record: pb.Slot, order: BookOrder, min_score_permille: 
     entry = pb.BookEntry(
         cell=order.cell, bus=order.bus, quantity_mWh=order.quantity_mWh, min_score_permille=min_score_permille
     )
+    entry.kind = pb.OrderKind.ValueType(order.kind)
     save(ctx, keys.book_key(record.slot, order.side, order.price_e4, order.seq), entry)
     ref = pb.OrderRef(side=pb.Side.ValueType(order.side), price_e4=order.price_e4)
     save(ctx, keys.order_key(record.slot, order.cell, order.seq), ref)
@@ -155,5 +169,6 @@ def _emit(ctx: Context, kind: str, record: pb.Slot, cell: str, order: BookOrder)
             side="bid" if order.side == keys.BID else "ask",
             price_e4=order.price_e4,
             quantity_mWh=order.quantity_mWh,
+            order_kind=pb.OrderKind.Name(pb.OrderKind.ValueType(order.kind)).removeprefix("ORDER_KIND_").lower(),
         )
     )

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from cosmos_wire.errors import InvalidRequest, NotFound
 from cosmos_wire.protos import market as pb
 from cosmos_wire.protos import market_query as query
-from energy.errors import NoSuchOrder
-from energy.market import awards, fees, keys, state
+from energy.errors import NoSuchOrder, WrongState
+from energy.grid.schedule import BusEnergy
+from energy.market import awards, fees, keys, security, state
+from energy.market import schedule as physical
 from energy.market.clearing import BookOrder
 from energy.records import load, u64
 from energy.registry import Registry
+from energy.units import PERMILLE
 from ibc_core.host import Context
 from ibc_core.paginate import paginate, paginate_items
+
+NO_SCHEDULE = (pb.SLOT_STATE_FORECAST, pb.SLOT_STATE_BIDDING, pb.SLOT_STATE_CLOSED)
 
 
 def params(_registry: Registry, ctx: Context, _request: query.QueryParamsRequest) -> query.QueryParamsResponse:
@@ -44,7 +51,7 @@ def book(registry: Registry, ctx: Context, request: query.QueryBookRequest) -> q
     for tail, raw in items:
         price_e4, seq = keys.price_seq_of(tail, request.side)
         entry = pb.BookEntry.FromString(raw)
-        found = BookOrder(request.side, price_e4, seq, entry.cell, entry.bus, entry.quantity_mWh)
+        found = BookOrder(request.side, price_e4, seq, entry.cell, entry.bus, entry.quantity_mWh, entry.kind)
         orders.append(_order(registry, ctx, record, found))
     return query.QueryBookResponse(orders=orders, pagination=page)
 
@@ -68,7 +75,41 @@ def fill(registry: Registry, ctx: Context, request: query.QueryFillRequest) -> q
         fill_mWh=got.fill_mWh,
         amount=str(got.amount),
         fee=str(got.grid_fee),
+        scheduled_mWh=got.fill_mWh + physical.grid_mWh(found, got.fill_mWh, record.export_permille),
     )
+
+
+def schedule(registry: Registry, ctx: Context, request: query.QueryScheduleRequest) -> query.QueryScheduleResponse:
+    """What the buses withdraw and the cells' orders let them draw; raises WrongState before CLEAR and after CLOSE."""
+    record = state.slot_record(ctx, request.slot)
+    if record.state in NO_SCHEDULE:
+        name = pb.SlotState.Name(record.state).removeprefix("SLOT_STATE_")
+        raise WrongState(f"slot {record.slot} is {name}, a schedule is known between CLEAR and CLOSE")
+    sums, tangents = physical.Sums(), physical.Tangents(ctx=ctx)
+    cells: dict[int, list[int]] = {}
+    for order, fill_mWh in physical.fills(ctx, record):
+        energy = fill_mWh + physical.grid_mWh(order, fill_mWh, record.export_permille)
+        physical.add_to(sums, order, energy, tangents.of(order.cell))
+        cells.setdefault(order.cell, [order.bus, 0, 0])[order.side] += energy
+    answer = query.QueryScheduleResponse(
+        buses=_buses(security.baselines(ctx, record.slot), sums),
+        factor_permille=record.factor_permille,
+        export_permille=record.export_permille,
+    )
+    for number, (bus, drawn, fed) in sorted(cells.items()):
+        address = registry.cell(ctx, number).address
+        answer.cells.append(query.CellSchedule(cell=address, bus=bus, import_mWh=drawn, export_mWh=fed))
+    return answer
+
+
+def _buses(baselines: Sequence[BusEnergy], sums: physical.Sums) -> list[query.BusSchedule]:
+    """Baselines and orders by bus; reactive energy is rounded to the nearest below."""
+    rows = {said.bus: [said.base_p_mWh, said.base_q_mvarh] for said in baselines}
+    for bus, total in sums.items():
+        row = rows.setdefault(bus, [0, 0])
+        row[0] += total.p_mWh
+        row[1] += total.q_permille // PERMILLE
+    return [query.BusSchedule(bus=bus, p_mWh=p, q_mvarh=q) for bus, (p, q) in sorted(rows.items())]
 
 
 def statement(registry: Registry, ctx: Context, request: query.QueryStatementRequest) -> query.QueryStatementResponse:
@@ -106,4 +147,5 @@ def _order(registry: Registry, ctx: Context, record: pb.Slot, order: BookOrder) 
         escrow=str(state.escrow_of(record.prices, order)),
     )
     result.side = pb.SIDE_BID if order.side == keys.BID else pb.SIDE_ASK
+    result.kind = pb.OrderKind.ValueType(order.kind)
     return result

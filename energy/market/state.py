@@ -124,7 +124,7 @@ def book_order(ctx: Context, slot: int, cell: int, seq: int) -> BookOrder | None
         return None
     entry = load(ctx, keys.book_key(slot, ref.side, ref.price_e4, seq), pb.BookEntry)
     assert entry is not None  # the two keys of an order are written and removed together
-    return BookOrder(ref.side, ref.price_e4, seq, entry.cell, entry.bus, entry.quantity_mWh)
+    return BookOrder(ref.side, ref.price_e4, seq, entry.cell, entry.bus, entry.quantity_mWh, entry.kind)
 
 
 def orders_of(ctx: Context, slot: int, cell: int) -> list[BookOrder]:

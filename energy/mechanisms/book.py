@@ -29,6 +29,7 @@ class Order(NamedTuple):
     cell: int
     bus: int
     quantity_mWh: int
+    kind: int = 0  # OrderKind; no mechanism looks at it
 
 
 class Award(NamedTuple):

@@ -38,6 +38,30 @@ SIDE_BID: Side.ValueType  # 1
 SIDE_ASK: Side.ValueType  # 2
 global___Side = Side
 
+class _OrderKind:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: typing_extensions.TypeAlias = ValueType
+
+class _OrderKindEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[_OrderKind.ValueType], builtins.type):
+    DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
+    ORDER_KIND_FLEXIBLE: _OrderKind.ValueType  # 0
+    """drawn or fed in only as far as the chain schedules it"""
+    ORDER_KIND_FIRM: _OrderKind.ValueType  # 1
+    """drawn or fed in whole, traded or not: what isn't served is with the main grid"""
+    ORDER_KIND_CRITICAL: _OrderKind.ValueType  # 2
+    """a bid at the slot's cap: firm, and served first"""
+
+class OrderKind(_OrderKind, metaclass=_OrderKindEnumTypeWrapper):
+    """What an order means for the schedule of its bus, beside what it trades."""
+
+ORDER_KIND_FLEXIBLE: OrderKind.ValueType  # 0
+"""drawn or fed in only as far as the chain schedules it"""
+ORDER_KIND_FIRM: OrderKind.ValueType  # 1
+"""drawn or fed in whole, traded or not: what isn't served is with the main grid"""
+ORDER_KIND_CRITICAL: OrderKind.ValueType  # 2
+"""a bid at the slot's cap: firm, and served first"""
+global___OrderKind = OrderKind
+
 class _Mechanism:
     ValueType = typing.NewType("ValueType", builtins.int)
     V: typing_extensions.TypeAlias = ValueType
@@ -500,6 +524,11 @@ class Slot(google.protobuf.message.Message):
     ROOT_FIELD_NUMBER: builtins.int
     UNSERVED_BID_MWH_FIELD_NUMBER: builtins.int
     UNSERVED_ASK_MWH_FIELD_NUMBER: builtins.int
+    EXPORT_PERMILLE_FIELD_NUMBER: builtins.int
+    GRID_IMPORT_MWH_FIELD_NUMBER: builtins.int
+    GRID_EXPORT_MWH_FIELD_NUMBER: builtins.int
+    LOSS_MWH_FIELD_NUMBER: builtins.int
+    CURTAILED_MWH_FIELD_NUMBER: builtins.int
     slot: builtins.int
     state: global___SlotState.ValueType
     next_gate: builtins.int
@@ -516,7 +545,7 @@ class Slot(google.protobuf.message.Message):
     """energy bid and asked, for the residual"""
     ask_mWh: builtins.int
     residual_mWh: builtins.int
-    """unserved bids - unserved asks after SECURE; positive: the microgrid is short"""
+    """grid_import - grid_export after SECURE; positive: the microgrid is short"""
     statements_root: builtins.bytes
     import_mWh: builtins.int
     """metered, all cells"""
@@ -531,6 +560,16 @@ class Slot(google.protobuf.message.Message):
     """set at SEAL"""
     unserved_bid_mWh: builtins.int
     unserved_ask_mWh: builtins.int
+    export_permille: builtins.int
+    """of the unserved part of flexible asks: fed in all the same, set at SECURE"""
+    grid_import_mWh: builtins.int
+    """unserved parts of firm and critical bids"""
+    grid_export_mWh: builtins.int
+    """unserved firm asks, and what export_permille lets out of flexible ones"""
+    loss_mWh: builtins.int
+    """of the feeder at the metered energies, set at SETTLE"""
+    curtailed_mWh: builtins.int
+    """asked, neither sold nor let out"""
     @property
     def params(self) -> global___Params:
         """frozen at OPEN"""
@@ -567,9 +606,14 @@ class Slot(google.protobuf.message.Message):
         root: builtins.bytes = ...,
         unserved_bid_mWh: builtins.int = ...,
         unserved_ask_mWh: builtins.int = ...,
+        export_permille: builtins.int = ...,
+        grid_import_mWh: builtins.int = ...,
+        grid_export_mWh: builtins.int = ...,
+        loss_mWh: builtins.int = ...,
+        curtailed_mWh: builtins.int = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["clearing", b"clearing", "params", b"params", "prices", b"prices"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["ask_mWh", b"ask_mWh", "balance_mWh", b"balance_mWh", "bid_mWh", b"bid_mWh", "clearing", b"clearing", "escrow", b"escrow", "export_mWh", b"export_mWh", "factor_permille", b"factor_permille", "gate_height", b"gate_height", "import_mWh", b"import_mWh", "next_gate", b"next_gate", "next_seq", b"next_seq", "opened_ms", b"opened_ms", "orders", b"orders", "params", b"params", "prices", b"prices", "residual_mWh", b"residual_mWh", "root", b"root", "schedule_hash", b"schedule_hash", "settled_cells", b"settled_cells", "slot", b"slot", "state", b"state", "statements_root", b"statements_root", "unserved_ask_mWh", b"unserved_ask_mWh", "unserved_bid_mWh", b"unserved_bid_mWh", "voided", b"voided"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["ask_mWh", b"ask_mWh", "balance_mWh", b"balance_mWh", "bid_mWh", b"bid_mWh", "clearing", b"clearing", "curtailed_mWh", b"curtailed_mWh", "escrow", b"escrow", "export_mWh", b"export_mWh", "export_permille", b"export_permille", "factor_permille", b"factor_permille", "gate_height", b"gate_height", "grid_export_mWh", b"grid_export_mWh", "grid_import_mWh", b"grid_import_mWh", "import_mWh", b"import_mWh", "loss_mWh", b"loss_mWh", "next_gate", b"next_gate", "next_seq", b"next_seq", "opened_ms", b"opened_ms", "orders", b"orders", "params", b"params", "prices", b"prices", "residual_mWh", b"residual_mWh", "root", b"root", "schedule_hash", b"schedule_hash", "settled_cells", b"settled_cells", "slot", b"slot", "state", b"state", "statements_root", b"statements_root", "unserved_ask_mWh", b"unserved_ask_mWh", "unserved_bid_mWh", b"unserved_bid_mWh", "voided", b"voided"]) -> None: ...
 
 global___Slot = Slot
 
@@ -585,6 +629,7 @@ class Order(google.protobuf.message.Message):
     QUANTITY_MWH_FIELD_NUMBER: builtins.int
     BUS_FIELD_NUMBER: builtins.int
     ESCROW_FIELD_NUMBER: builtins.int
+    KIND_FIELD_NUMBER: builtins.int
     slot: builtins.int
     seq: builtins.int
     cell: builtins.str
@@ -593,6 +638,7 @@ class Order(google.protobuf.message.Message):
     quantity_mWh: builtins.int
     bus: builtins.int
     escrow: builtins.str
+    kind: global___OrderKind.ValueType
     def __init__(
         self,
         *,
@@ -604,8 +650,9 @@ class Order(google.protobuf.message.Message):
         quantity_mWh: builtins.int = ...,
         bus: builtins.int = ...,
         escrow: builtins.str = ...,
+        kind: global___OrderKind.ValueType = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["bus", b"bus", "cell", b"cell", "escrow", b"escrow", "price_e4", b"price_e4", "quantity_mWh", b"quantity_mWh", "seq", b"seq", "side", b"side", "slot", b"slot"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["bus", b"bus", "cell", b"cell", "escrow", b"escrow", "kind", b"kind", "price_e4", b"price_e4", "quantity_mWh", b"quantity_mWh", "seq", b"seq", "side", b"side", "slot", b"slot"]) -> None: ...
 
 global___Order = Order
 
@@ -636,6 +683,10 @@ class Statement(google.protobuf.message.Message):
     PAYOUT_FIELD_NUMBER: builtins.int
     CREDIT_FIELD_NUMBER: builtins.int
     GRID_FEE_FIELD_NUMBER: builtins.int
+    GRID_BOUGHT_MWH_FIELD_NUMBER: builtins.int
+    GRID_SOLD_MWH_FIELD_NUMBER: builtins.int
+    GRID_FIELD_NUMBER: builtins.int
+    LOSS_FIELD_NUMBER: builtins.int
     slot: builtins.int
     cell: builtins.str
     bought_mWh: builtins.int
@@ -662,6 +713,14 @@ class Statement(google.protobuf.message.Message):
     """what the balancing account owes the cell"""
     grid_fee: builtins.str
     """contained in `trade`; absent when nothing was charged"""
+    grid_bought_mWh: builtins.int
+    """unserved part of firm and critical bids, at the slot's cap"""
+    grid_sold_mWh: builtins.int
+    """let out of unserved asks, at the slot's floor"""
+    grid: builtins.str
+    """what both come to"""
+    loss: builtins.str
+    """the cell's share of the feeder's losses"""
     def __init__(
         self,
         *,
@@ -686,8 +745,12 @@ class Statement(google.protobuf.message.Message):
         payout: builtins.str = ...,
         credit: builtins.str = ...,
         grid_fee: builtins.str = ...,
+        grid_bought_mWh: builtins.int = ...,
+        grid_sold_mWh: builtins.int = ...,
+        grid: builtins.str = ...,
+        loss: builtins.str = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["arrears", b"arrears", "bought_mWh", b"bought_mWh", "catch_up", b"catch_up", "catch_up_mWh", b"catch_up_mWh", "cell", b"cell", "credit", b"credit", "escrow_back", b"escrow_back", "estimated", b"estimated", "export_mWh", b"export_mWh", "fee", b"fee", "grid_fee", b"grid_fee", "imbalance", b"imbalance", "import_mWh", b"import_mWh", "net", b"net", "payout", b"payout", "penalty", b"penalty", "price_e4", b"price_e4", "score_permille", b"score_permille", "slot", b"slot", "sold_mWh", b"sold_mWh", "trade", b"trade"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["arrears", b"arrears", "bought_mWh", b"bought_mWh", "catch_up", b"catch_up", "catch_up_mWh", b"catch_up_mWh", "cell", b"cell", "credit", b"credit", "escrow_back", b"escrow_back", "estimated", b"estimated", "export_mWh", b"export_mWh", "fee", b"fee", "grid", b"grid", "grid_bought_mWh", b"grid_bought_mWh", "grid_fee", b"grid_fee", "grid_sold_mWh", b"grid_sold_mWh", "imbalance", b"imbalance", "import_mWh", b"import_mWh", "loss", b"loss", "net", b"net", "payout", b"payout", "penalty", b"penalty", "price_e4", b"price_e4", "score_permille", b"score_permille", "slot", b"slot", "sold_mWh", b"sold_mWh", "trade", b"trade"]) -> None: ...
 
 global___Statement = Statement
 
@@ -701,11 +764,13 @@ class BookEntry(google.protobuf.message.Message):
     BUS_FIELD_NUMBER: builtins.int
     QUANTITY_MWH_FIELD_NUMBER: builtins.int
     MIN_SCORE_PERMILLE_FIELD_NUMBER: builtins.int
+    KIND_FIELD_NUMBER: builtins.int
     cell: builtins.int
     """registry number"""
     bus: builtins.int
     quantity_mWh: builtins.int
     min_score_permille: builtins.int
+    kind: global___OrderKind.ValueType
     def __init__(
         self,
         *,
@@ -713,8 +778,9 @@ class BookEntry(google.protobuf.message.Message):
         bus: builtins.int = ...,
         quantity_mWh: builtins.int = ...,
         min_score_permille: builtins.int = ...,
+        kind: global___OrderKind.ValueType = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["bus", b"bus", "cell", b"cell", "min_score_permille", b"min_score_permille", "quantity_mWh", b"quantity_mWh"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["bus", b"bus", "cell", b"cell", "kind", b"kind", "min_score_permille", b"min_score_permille", "quantity_mWh", b"quantity_mWh"]) -> None: ...
 
 global___BookEntry = BookEntry
 

@@ -227,11 +227,14 @@ class QueryFillResponse(google.protobuf.message.Message):
     FILL_MWH_FIELD_NUMBER: builtins.int
     AMOUNT_FIELD_NUMBER: builtins.int
     FEE_FIELD_NUMBER: builtins.int
+    SCHEDULED_MWH_FIELD_NUMBER: builtins.int
     fill_mWh: builtins.int
     amount: builtins.str
     """paid or received for it, base units"""
     fee: builtins.str
     """grid fee contained in it"""
+    scheduled_mWh: builtins.int
+    """what the order lets the cell draw or feed in"""
     @property
     def order(self) -> bsmg_proto.market.v1.market_pb2.Order: ...
     def __init__(
@@ -241,9 +244,10 @@ class QueryFillResponse(google.protobuf.message.Message):
         fill_mWh: builtins.int = ...,
         amount: builtins.str = ...,
         fee: builtins.str = ...,
+        scheduled_mWh: builtins.int = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["order", b"order"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["amount", b"amount", "fee", b"fee", "fill_mWh", b"fill_mWh", "order", b"order"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["amount", b"amount", "fee", b"fee", "fill_mWh", b"fill_mWh", "order", b"order", "scheduled_mWh", b"scheduled_mWh"]) -> None: ...
 
 global___QueryFillResponse = QueryFillResponse
 
@@ -327,3 +331,98 @@ class QueryPoolsResponse(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["arrears", b"arrears", "balancing", b"balancing", "collateral", b"collateral", "escrow", b"escrow", "fees", b"fees", "incentive", b"incentive", "owed", b"owed", "subsidy", b"subsidy"]) -> None: ...
 
 global___QueryPoolsResponse = QueryPoolsResponse
+
+@typing.final
+class QueryScheduleRequest(google.protobuf.message.Message):
+    """What is certified, sealed and delivered; of a cleared slot until it is pruned. From SECURE on it stays as it is."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    SLOT_FIELD_NUMBER: builtins.int
+    slot: builtins.int
+    def __init__(
+        self,
+        *,
+        slot: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["slot", b"slot"]) -> None: ...
+
+global___QueryScheduleRequest = QueryScheduleRequest
+
+@typing.final
+class QueryScheduleResponse(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    BUSES_FIELD_NUMBER: builtins.int
+    CELLS_FIELD_NUMBER: builtins.int
+    FACTOR_PERMILLE_FIELD_NUMBER: builtins.int
+    EXPORT_PERMILLE_FIELD_NUMBER: builtins.int
+    factor_permille: builtins.int
+    export_permille: builtins.int
+    @property
+    def buses(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___BusSchedule]:
+        """ascending"""
+
+    @property
+    def cells(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___CellSchedule]:
+        """with orders, by number"""
+
+    def __init__(
+        self,
+        *,
+        buses: collections.abc.Iterable[global___BusSchedule] | None = ...,
+        cells: collections.abc.Iterable[global___CellSchedule] | None = ...,
+        factor_permille: builtins.int = ...,
+        export_permille: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["buses", b"buses", "cells", b"cells", "export_permille", b"export_permille", "factor_permille", b"factor_permille"]) -> None: ...
+
+global___QueryScheduleResponse = QueryScheduleResponse
+
+@typing.final
+class BusSchedule(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    BUS_FIELD_NUMBER: builtins.int
+    P_MWH_FIELD_NUMBER: builtins.int
+    Q_MVARH_FIELD_NUMBER: builtins.int
+    bus: builtins.int
+    p_mWh: builtins.int
+    """withdrawal positive"""
+    q_mvarh: builtins.int
+    def __init__(
+        self,
+        *,
+        bus: builtins.int = ...,
+        p_mWh: builtins.int = ...,
+        q_mvarh: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["bus", b"bus", "p_mWh", b"p_mWh", "q_mvarh", b"q_mvarh"]) -> None: ...
+
+global___BusSchedule = BusSchedule
+
+@typing.final
+class CellSchedule(google.protobuf.message.Message):
+    """The energy that the cell's orders let it draw and feed in: firm ones whole, fills, what is let out."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CELL_FIELD_NUMBER: builtins.int
+    BUS_FIELD_NUMBER: builtins.int
+    IMPORT_MWH_FIELD_NUMBER: builtins.int
+    EXPORT_MWH_FIELD_NUMBER: builtins.int
+    cell: builtins.str
+    bus: builtins.int
+    import_mWh: builtins.int
+    export_mWh: builtins.int
+    def __init__(
+        self,
+        *,
+        cell: builtins.str = ...,
+        bus: builtins.int = ...,
+        import_mWh: builtins.int = ...,
+        export_mWh: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["bus", b"bus", "cell", b"cell", "export_mWh", b"export_mWh", "import_mWh", b"import_mWh"]) -> None: ...
+
+global___CellSchedule = CellSchedule

@@ -27,7 +27,7 @@ from cosmos.msg.v1 import msg_pb2 as cosmos_dot_msg_dot_v1_dot_msg__pb2
 from bsmg_proto.market.v1 import market_pb2 as bsmg__proto_dot_market_dot_v1_dot_market__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x62smg_proto/market/v1/tx.proto\x12\x0e\x62smg.market.v1\x1a\x11\x61mino/amino.proto\x1a\x17\x63osmos/msg/v1/msg.proto\x1a!bsmg_proto/market/v1/market.proto\":\n\x0b\x42usBaseline\x12\x0b\n\x03\x62us\x18\x01 \x01(\r\x12\r\n\x05p_mWh\x18\x02 \x01(\x12\x12\x0f\n\x07q_mvarh\x18\x03 \x01(\x12\"\xac\x01\n\x0fMsgPostForecast\x12\x0f\n\x07utility\x18\x01 \x01(\t\x12\x0c\n\x04slot\x18\x02 \x01(\x04\x12\x10\n\x08\x66loor_e4\x18\x03 \x01(\r\x12\x0e\n\x06\x63\x61p_e4\x18\x04 \x01(\r\x12*\n\x05\x62uses\x18\x05 \x03(\x0b\x32\x1b.bsmg.market.v1.BusBaseline:,\x82\xe7\xb0*\x07utility\x8a\xe7\xb0*\x1b\x62smg/market/MsgPostForecast\"\x19\n\x17MsgPostForecastResponse\"\xbc\x01\n\rMsgPlaceOrder\x12\x0c\n\x04\x63\x65ll\x18\x01 \x01(\t\x12\x0c\n\x04slot\x18\x02 \x01(\x04\x12\"\n\x04side\x18\x03 \x01(\x0e\x32\x14.bsmg.market.v1.Side\x12\x10\n\x08price_e4\x18\x04 \x01(\r\x12\x14\n\x0cquantity_mWh\x18\x05 \x01(\x04\x12\x1a\n\x12min_score_permille\x18\x06 \x01(\r:\'\x82\xe7\xb0*\x04\x63\x65ll\x8a\xe7\xb0*\x19\x62smg/market/MsgPlaceOrder\"4\n\x15MsgPlaceOrderResponse\x12\x0b\n\x03seq\x18\x01 \x01(\x04\x12\x0e\n\x06\x65scrow\x18\x02 \x01(\t\"c\n\x0eMsgCancelOrder\x12\x0c\n\x04\x63\x65ll\x18\x01 \x01(\t\x12\x0c\n\x04slot\x18\x02 \x01(\x04\x12\x0b\n\x03seq\x18\x03 \x01(\x04:(\x82\xe7\xb0*\x04\x63\x65ll\x8a\xe7\xb0*\x1a\x62smg/market/MsgCancelOrder\"(\n\x16MsgCancelOrderResponse\x12\x0e\n\x06refund\x18\x01 \x01(\t\"J\n\x06\x42usCap\x12\x0b\n\x03\x62us\x18\x01 \x01(\r\x12\"\n\x04side\x18\x02 \x01(\x0e\x32\x14.bsmg.market.v1.Side\x12\x0f\n\x07\x63\x61p_mWh\x18\x03 \x01(\x04\"$\n\x04\x42usQ\x12\x0b\n\x03\x62us\x18\x01 \x01(\r\x12\x0f\n\x07q_mvarh\x18\x02 \x01(\x12\"\xb4\x01\n\x0eMsgProposeCaps\x12\x0f\n\x07utility\x18\x01 \x01(\t\x12\x0c\n\x04slot\x18\x02 \x01(\x04\x12\x0f\n\x07\x61ttempt\x18\x03 \x01(\r\x12$\n\x04\x63\x61ps\x18\x04 \x03(\x0b\x32\x16.bsmg.market.v1.BusCap\x12\x1f\n\x01q\x18\x05 \x03(\x0b\x32\x14.bsmg.market.v1.BusQ:+\x82\xe7\xb0*\x07utility\x8a\xe7\xb0*\x1a\x62smg/market/MsgProposeCaps\"\x18\n\x16MsgProposeCapsResponse\"^\n\nMsgDeposit\x12\x0c\n\x04\x63\x65ll\x18\x01 \x01(\t\x12\x0e\n\x06\x61mount\x18\x02 \x01(\t\x12\x0c\n\x04pool\x18\x03 \x01(\t:$\x82\xe7\xb0*\x04\x63\x65ll\x8a\xe7\xb0*\x16\x62smg/market/MsgDeposit\"\x14\n\x12MsgDepositResponse\"`\n\x0bMsgWithdraw\x12\x0c\n\x04\x63\x65ll\x18\x01 \x01(\t\x12\x0e\n\x06\x61mount\x18\x02 \x01(\t\x12\x0c\n\x04pool\x18\x03 \x01(\t:%\x82\xe7\xb0*\x04\x63\x65ll\x8a\xe7\xb0*\x17\x62smg/market/MsgWithdraw\"\x15\n\x13MsgWithdrawResponse\"\xa4\x01\n\x0fMsgUpdateParams\x12\x11\n\tauthority\x18\x01 \x01(\t\x12&\n\x06params\x18\x02 \x01(\x0b\x32\x16.bsmg.market.v1.Params\x12&\n\x04\x66\x65\x65s\x18\x03 \x01(\x0b\x32\x18.bsmg.market.v1.FeeTable:.\x82\xe7\xb0*\tauthority\x8a\xe7\xb0*\x1b\x62smg/market/MsgUpdateParams\"\x19\n\x17MsgUpdateParamsResponse\"1\n\tVoteEntry\x12\x11\n\textension\x18\x01 \x01(\x0c\x12\x11\n\tsignature\x18\x02 \x01(\x0c\"W\n\nVoteBundle\x12\x0e\n\x06height\x18\x01 \x01(\x03\x12\r\n\x05round\x18\x02 \x01(\x05\x12*\n\x07\x65ntries\x18\x03 \x03(\x0b\x32\x19.bsmg.market.v1.VoteEntry2\xdb\x04\n\x03Msg\x12X\n\x0cPostForecast\x12\x1f.bsmg.market.v1.MsgPostForecast\x1a\'.bsmg.market.v1.MsgPostForecastResponse\x12R\n\nPlaceOrder\x12\x1d.bsmg.market.v1.MsgPlaceOrder\x1a%.bsmg.market.v1.MsgPlaceOrderResponse\x12U\n\x0b\x43\x61ncelOrder\x12\x1e.bsmg.market.v1.MsgCancelOrder\x1a&.bsmg.market.v1.MsgCancelOrderResponse\x12U\n\x0bProposeCaps\x12\x1e.bsmg.market.v1.MsgProposeCaps\x1a&.bsmg.market.v1.MsgProposeCapsResponse\x12I\n\x07\x44\x65posit\x12\x1a.bsmg.market.v1.MsgDeposit\x1a\".bsmg.market.v1.MsgDepositResponse\x12L\n\x08Withdraw\x12\x1b.bsmg.market.v1.MsgWithdraw\x1a#.bsmg.market.v1.MsgWithdrawResponse\x12X\n\x0cUpdateParams\x12\x1f.bsmg.market.v1.MsgUpdateParams\x1a\'.bsmg.market.v1.MsgUpdateParamsResponse\x1a\x05\x80\xe7\xb0*\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x62smg_proto/market/v1/tx.proto\x12\x0e\x62smg.market.v1\x1a\x11\x61mino/amino.proto\x1a\x17\x63osmos/msg/v1/msg.proto\x1a!bsmg_proto/market/v1/market.proto\":\n\x0b\x42usBaseline\x12\x0b\n\x03\x62us\x18\x01 \x01(\r\x12\r\n\x05p_mWh\x18\x02 \x01(\x12\x12\x0f\n\x07q_mvarh\x18\x03 \x01(\x12\"\xac\x01\n\x0fMsgPostForecast\x12\x0f\n\x07utility\x18\x01 \x01(\t\x12\x0c\n\x04slot\x18\x02 \x01(\x04\x12\x10\n\x08\x66loor_e4\x18\x03 \x01(\r\x12\x0e\n\x06\x63\x61p_e4\x18\x04 \x01(\r\x12*\n\x05\x62uses\x18\x05 \x03(\x0b\x32\x1b.bsmg.market.v1.BusBaseline:,\x82\xe7\xb0*\x07utility\x8a\xe7\xb0*\x1b\x62smg/market/MsgPostForecast\"\x19\n\x17MsgPostForecastResponse\"\xe5\x01\n\rMsgPlaceOrder\x12\x0c\n\x04\x63\x65ll\x18\x01 \x01(\t\x12\x0c\n\x04slot\x18\x02 \x01(\x04\x12\"\n\x04side\x18\x03 \x01(\x0e\x32\x14.bsmg.market.v1.Side\x12\x10\n\x08price_e4\x18\x04 \x01(\r\x12\x14\n\x0cquantity_mWh\x18\x05 \x01(\x04\x12\x1a\n\x12min_score_permille\x18\x06 \x01(\r\x12\'\n\x04kind\x18\x07 \x01(\x0e\x32\x19.bsmg.market.v1.OrderKind:\'\x82\xe7\xb0*\x04\x63\x65ll\x8a\xe7\xb0*\x19\x62smg/market/MsgPlaceOrder\"4\n\x15MsgPlaceOrderResponse\x12\x0b\n\x03seq\x18\x01 \x01(\x04\x12\x0e\n\x06\x65scrow\x18\x02 \x01(\t\"c\n\x0eMsgCancelOrder\x12\x0c\n\x04\x63\x65ll\x18\x01 \x01(\t\x12\x0c\n\x04slot\x18\x02 \x01(\x04\x12\x0b\n\x03seq\x18\x03 \x01(\x04:(\x82\xe7\xb0*\x04\x63\x65ll\x8a\xe7\xb0*\x1a\x62smg/market/MsgCancelOrder\"(\n\x16MsgCancelOrderResponse\x12\x0e\n\x06refund\x18\x01 \x01(\t\"J\n\x06\x42usCap\x12\x0b\n\x03\x62us\x18\x01 \x01(\r\x12\"\n\x04side\x18\x02 \x01(\x0e\x32\x14.bsmg.market.v1.Side\x12\x0f\n\x07\x63\x61p_mWh\x18\x03 \x01(\x04\"$\n\x04\x42usQ\x12\x0b\n\x03\x62us\x18\x01 \x01(\r\x12\x0f\n\x07q_mvarh\x18\x02 \x01(\x12\"\xb4\x01\n\x0eMsgProposeCaps\x12\x0f\n\x07utility\x18\x01 \x01(\t\x12\x0c\n\x04slot\x18\x02 \x01(\x04\x12\x0f\n\x07\x61ttempt\x18\x03 \x01(\r\x12$\n\x04\x63\x61ps\x18\x04 \x03(\x0b\x32\x16.bsmg.market.v1.BusCap\x12\x1f\n\x01q\x18\x05 \x03(\x0b\x32\x14.bsmg.market.v1.BusQ:+\x82\xe7\xb0*\x07utility\x8a\xe7\xb0*\x1a\x62smg/market/MsgProposeCaps\"\x18\n\x16MsgProposeCapsResponse\"^\n\nMsgDeposit\x12\x0c\n\x04\x63\x65ll\x18\x01 \x01(\t\x12\x0e\n\x06\x61mount\x18\x02 \x01(\t\x12\x0c\n\x04pool\x18\x03 \x01(\t:$\x82\xe7\xb0*\x04\x63\x65ll\x8a\xe7\xb0*\x16\x62smg/market/MsgDeposit\"\x14\n\x12MsgDepositResponse\"`\n\x0bMsgWithdraw\x12\x0c\n\x04\x63\x65ll\x18\x01 \x01(\t\x12\x0e\n\x06\x61mount\x18\x02 \x01(\t\x12\x0c\n\x04pool\x18\x03 \x01(\t:%\x82\xe7\xb0*\x04\x63\x65ll\x8a\xe7\xb0*\x17\x62smg/market/MsgWithdraw\"\x15\n\x13MsgWithdrawResponse\"\xa4\x01\n\x0fMsgUpdateParams\x12\x11\n\tauthority\x18\x01 \x01(\t\x12&\n\x06params\x18\x02 \x01(\x0b\x32\x16.bsmg.market.v1.Params\x12&\n\x04\x66\x65\x65s\x18\x03 \x01(\x0b\x32\x18.bsmg.market.v1.FeeTable:.\x82\xe7\xb0*\tauthority\x8a\xe7\xb0*\x1b\x62smg/market/MsgUpdateParams\"\x19\n\x17MsgUpdateParamsResponse\"1\n\tVoteEntry\x12\x11\n\textension\x18\x01 \x01(\x0c\x12\x11\n\tsignature\x18\x02 \x01(\x0c\"W\n\nVoteBundle\x12\x0e\n\x06height\x18\x01 \x01(\x03\x12\r\n\x05round\x18\x02 \x01(\x05\x12*\n\x07\x65ntries\x18\x03 \x03(\x0b\x32\x19.bsmg.market.v1.VoteEntry2\xdb\x04\n\x03Msg\x12X\n\x0cPostForecast\x12\x1f.bsmg.market.v1.MsgPostForecast\x1a\'.bsmg.market.v1.MsgPostForecastResponse\x12R\n\nPlaceOrder\x12\x1d.bsmg.market.v1.MsgPlaceOrder\x1a%.bsmg.market.v1.MsgPlaceOrderResponse\x12U\n\x0b\x43\x61ncelOrder\x12\x1e.bsmg.market.v1.MsgCancelOrder\x1a&.bsmg.market.v1.MsgCancelOrderResponse\x12U\n\x0bProposeCaps\x12\x1e.bsmg.market.v1.MsgProposeCaps\x1a&.bsmg.market.v1.MsgProposeCapsResponse\x12I\n\x07\x44\x65posit\x12\x1a.bsmg.market.v1.MsgDeposit\x1a\".bsmg.market.v1.MsgDepositResponse\x12L\n\x08Withdraw\x12\x1b.bsmg.market.v1.MsgWithdraw\x1a#.bsmg.market.v1.MsgWithdrawResponse\x12X\n\x0cUpdateParams\x12\x1f.bsmg.market.v1.MsgUpdateParams\x1a\'.bsmg.market.v1.MsgUpdateParamsResponse\x1a\x05\x80\xe7\xb0*\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -57,37 +57,37 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_MSGPOSTFORECASTRESPONSE']._serialized_start=363
   _globals['_MSGPOSTFORECASTRESPONSE']._serialized_end=388
   _globals['_MSGPLACEORDER']._serialized_start=391
-  _globals['_MSGPLACEORDER']._serialized_end=579
-  _globals['_MSGPLACEORDERRESPONSE']._serialized_start=581
-  _globals['_MSGPLACEORDERRESPONSE']._serialized_end=633
-  _globals['_MSGCANCELORDER']._serialized_start=635
-  _globals['_MSGCANCELORDER']._serialized_end=734
-  _globals['_MSGCANCELORDERRESPONSE']._serialized_start=736
-  _globals['_MSGCANCELORDERRESPONSE']._serialized_end=776
-  _globals['_BUSCAP']._serialized_start=778
-  _globals['_BUSCAP']._serialized_end=852
-  _globals['_BUSQ']._serialized_start=854
-  _globals['_BUSQ']._serialized_end=890
-  _globals['_MSGPROPOSECAPS']._serialized_start=893
-  _globals['_MSGPROPOSECAPS']._serialized_end=1073
-  _globals['_MSGPROPOSECAPSRESPONSE']._serialized_start=1075
-  _globals['_MSGPROPOSECAPSRESPONSE']._serialized_end=1099
-  _globals['_MSGDEPOSIT']._serialized_start=1101
-  _globals['_MSGDEPOSIT']._serialized_end=1195
-  _globals['_MSGDEPOSITRESPONSE']._serialized_start=1197
-  _globals['_MSGDEPOSITRESPONSE']._serialized_end=1217
-  _globals['_MSGWITHDRAW']._serialized_start=1219
-  _globals['_MSGWITHDRAW']._serialized_end=1315
-  _globals['_MSGWITHDRAWRESPONSE']._serialized_start=1317
-  _globals['_MSGWITHDRAWRESPONSE']._serialized_end=1338
-  _globals['_MSGUPDATEPARAMS']._serialized_start=1341
-  _globals['_MSGUPDATEPARAMS']._serialized_end=1505
-  _globals['_MSGUPDATEPARAMSRESPONSE']._serialized_start=1507
-  _globals['_MSGUPDATEPARAMSRESPONSE']._serialized_end=1532
-  _globals['_VOTEENTRY']._serialized_start=1534
-  _globals['_VOTEENTRY']._serialized_end=1583
-  _globals['_VOTEBUNDLE']._serialized_start=1585
-  _globals['_VOTEBUNDLE']._serialized_end=1672
-  _globals['_MSG']._serialized_start=1675
-  _globals['_MSG']._serialized_end=2278
+  _globals['_MSGPLACEORDER']._serialized_end=620
+  _globals['_MSGPLACEORDERRESPONSE']._serialized_start=622
+  _globals['_MSGPLACEORDERRESPONSE']._serialized_end=674
+  _globals['_MSGCANCELORDER']._serialized_start=676
+  _globals['_MSGCANCELORDER']._serialized_end=775
+  _globals['_MSGCANCELORDERRESPONSE']._serialized_start=777
+  _globals['_MSGCANCELORDERRESPONSE']._serialized_end=817
+  _globals['_BUSCAP']._serialized_start=819
+  _globals['_BUSCAP']._serialized_end=893
+  _globals['_BUSQ']._serialized_start=895
+  _globals['_BUSQ']._serialized_end=931
+  _globals['_MSGPROPOSECAPS']._serialized_start=934
+  _globals['_MSGPROPOSECAPS']._serialized_end=1114
+  _globals['_MSGPROPOSECAPSRESPONSE']._serialized_start=1116
+  _globals['_MSGPROPOSECAPSRESPONSE']._serialized_end=1140
+  _globals['_MSGDEPOSIT']._serialized_start=1142
+  _globals['_MSGDEPOSIT']._serialized_end=1236
+  _globals['_MSGDEPOSITRESPONSE']._serialized_start=1238
+  _globals['_MSGDEPOSITRESPONSE']._serialized_end=1258
+  _globals['_MSGWITHDRAW']._serialized_start=1260
+  _globals['_MSGWITHDRAW']._serialized_end=1356
+  _globals['_MSGWITHDRAWRESPONSE']._serialized_start=1358
+  _globals['_MSGWITHDRAWRESPONSE']._serialized_end=1379
+  _globals['_MSGUPDATEPARAMS']._serialized_start=1382
+  _globals['_MSGUPDATEPARAMS']._serialized_end=1546
+  _globals['_MSGUPDATEPARAMSRESPONSE']._serialized_start=1548
+  _globals['_MSGUPDATEPARAMSRESPONSE']._serialized_end=1573
+  _globals['_VOTEENTRY']._serialized_start=1575
+  _globals['_VOTEENTRY']._serialized_end=1624
+  _globals['_VOTEBUNDLE']._serialized_start=1626
+  _globals['_VOTEBUNDLE']._serialized_end=1713
+  _globals['_MSG']._serialized_start=1716
+  _globals['_MSG']._serialized_end=2319
 # @@protoc_insertion_point(module_scope)

@@ -85,6 +85,7 @@ class MsgPlaceOrder(google.protobuf.message.Message):
     PRICE_E4_FIELD_NUMBER: builtins.int
     QUANTITY_MWH_FIELD_NUMBER: builtins.int
     MIN_SCORE_PERMILLE_FIELD_NUMBER: builtins.int
+    KIND_FIELD_NUMBER: builtins.int
     cell: builtins.str
     slot: builtins.int
     side: bsmg_proto.market.v1.market_pb2.Side.ValueType
@@ -92,6 +93,7 @@ class MsgPlaceOrder(google.protobuf.message.Message):
     quantity_mWh: builtins.int
     min_score_permille: builtins.int
     """a bid's least score of its sellers; greedy match only"""
+    kind: bsmg_proto.market.v1.market_pb2.OrderKind.ValueType
     def __init__(
         self,
         *,
@@ -101,8 +103,9 @@ class MsgPlaceOrder(google.protobuf.message.Message):
         price_e4: builtins.int = ...,
         quantity_mWh: builtins.int = ...,
         min_score_permille: builtins.int = ...,
+        kind: bsmg_proto.market.v1.market_pb2.OrderKind.ValueType = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["cell", b"cell", "min_score_permille", b"min_score_permille", "price_e4", b"price_e4", "quantity_mWh", b"quantity_mWh", "side", b"side", "slot", b"slot"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["cell", b"cell", "kind", b"kind", "min_score_permille", b"min_score_permille", "price_e4", b"price_e4", "quantity_mWh", b"quantity_mWh", "side", b"side", "slot", b"slot"]) -> None: ...
 
 global___MsgPlaceOrder = MsgPlaceOrder
 
