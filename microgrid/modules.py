@@ -26,6 +26,7 @@ from microgrid.feegrant_module import FeegrantModule
 from microgrid.forwarding import TRADE_PORT, TransferForwarder
 from microgrid.host_modules import ConsensusModule, ParamsModule, UpgradeModule
 from microgrid.staking_module import StakingModule
+from microgrid.surroundings import TradeSurroundings
 
 R = TypeVar("R")
 
@@ -87,7 +88,8 @@ def compose() -> Modules:
     transfer = Transfer(core)
     registry = Registry()
     market = Market(registry)
-    trade = Trade(core, forwarder=TransferForwarder(transfer))
+    trade = Trade(core, forwarder=TransferForwarder(transfer), around=TradeSurroundings(market))
+    market.on_voided.append(trade.slot_voided)
     router.update({PORT: transfer, TRADE_PORT: trade})
     energy: tuple[Module, ...] = (registry, market, Meter(market, registry), trade)
     return Modules([*base_parts(), core, transfer, *energy], core.refuse_redundant)

@@ -24,19 +24,21 @@ SUMMARIES_CUT_MAX = 4  # per CLOSE, so that a smaller limit of a later version i
 Due = tuple[int, int, int]  # time in ms, slot, gate
 
 
-def run_gates(ctx: Context, registry: Registry) -> None:
-    """Fire everything that is due in this block."""
+def run_gates(ctx: Context, registry: Registry) -> list[int]:
+    """Fire everything that is due in this block; returns the slots that were sealed without a certified schedule."""
     live, params = state.live(ctx), state.params(ctx)
-    changed = False
+    changed, voided = False, list[int]()
     while (due := _earliest(ctx, live, params)) is not None:
         _, slot, gate = due
         if gate == Gate.OPEN:
             live.slots.append(_open(ctx, registry, slot))
         else:
             _fire(ctx, live, slot, Gate(gate))
+            voided += [slot] if gate == Gate.SEAL and state.slot_record(ctx, slot).voided else []
         changed = True
     if changed:
         state.save_live(ctx, live)
+    return voided
 
 
 def _earliest(ctx: Context, live: pb.Live, params: pb.Params) -> Due | None:

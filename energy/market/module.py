@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 
 from cosmos_wire.errors import InvalidRequest
@@ -36,6 +36,7 @@ class Market:
 
     def __init__(self, registry: Registry) -> None:
         self.registry = registry
+        self.on_voided: list[Callable[[Context, int], None]] = []  # told of each slot that is sealed without a schedule
 
     def messages(self) -> Mapping[str, MessageRoute]:
         """Routes of the messages."""
@@ -99,7 +100,9 @@ class Market:
 
     def begin_block(self, ctx: Context) -> None:
         """Fire the gates that are due."""
-        run_gates(ctx, self.registry)
+        for slot in run_gates(ctx, self.registry):
+            for tell in self.on_voided:
+                tell(ctx, slot)
 
     def end_block(self, ctx: Context) -> None:
         """Settle and prune, so many units a block."""

@@ -32,7 +32,7 @@ def check_params(params: pb.Params) -> None:
     _check_shares(params)
     _check_counts(params)
     _check_names(params)
-    if params.max_live_slots < slots_needed(params):
+    if 0 < params.max_live_slots < slots_needed(params):  # 0: a chain whose market opens no slots
         raise SlotsFull(
             f"max_live_slots has to be at least {slots_needed(params)} for this gate table, got {params.max_live_slots}"
         )
@@ -97,7 +97,7 @@ def _check_shares(params: pb.Params) -> None:
 def _check_counts(params: pb.Params) -> None:
     require_range(params.max_orders_per_cell, (1, ORDERS_PER_CELL_MAX), "max_orders_per_cell")
     require_range(params.max_orders_per_slot, (1, U32_MAX), "max_orders_per_slot")
-    require_range(params.max_live_slots, (1, LIVE_SLOTS_MAX), "max_live_slots")
+    require_range(params.max_live_slots, (0, LIVE_SLOTS_MAX), "max_live_slots")
     require_range(params.missed_before_suspension, (1, U32_MAX), "missed_before_suspension")
     require_range(params.settle_units, (1, UNITS_MAX), "settle_units")
     require_range(params.prune_units, (1, UNITS_MAX), "prune_units")

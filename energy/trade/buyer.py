@@ -39,6 +39,7 @@ def lock(ctx: Context, ports: Ports, msg: trade_tx.MsgLock) -> trade_tx.MsgLockR
     offer = offers.find_heard(ctx, msg.channel_id, msg.offer_id)
     contract = contract_from(ctx, params, msg, offer)
     packets.check_lock(contract.lock)
+    gates.require_level(ctx, ports, msg.channel_id, offer.level)
     check_slot(ctx, ports, contract)
     check_price(params, packets.price_of(offer))
     check_payee(ctx, offer.seller_payee)
@@ -90,6 +91,7 @@ def check_slot(ctx: Context, ports: Ports, contract: trade.BuyerContract) -> Non
     gates.require_before(ctx, times_of(contract).lock_ms, "a lock")
     gates.require_running(ctx, ports, where, contract.level)
     gates.require_buying(ctx, *where)
+    gates.require_line(gates.buying(ctx, where), contract.energy_mwh, contract.terms)
     gates.require_room(ctx, contract.channel_id, keys.buyers_of_slot(*where))
 
 

@@ -15,6 +15,7 @@
 | `td/r/` channel, slot | OwnReading |
 | `td/g/` channel, slot | verdict of the level 2 gate: `1` passed, `2` halted |
 | `td/e/` channel, contract_id | Reputation received |
+| `td/s/` channel | PeerScore: what ended contracts say of the chain behind a channel |
 | `td/n/o`, `td/n/h` channel, `td/n/u` channel | decimal: open offers; heard offers; unfinished contracts |
 | `td/t/` time_ms, kind, channel, slot, id | `1`: work that is due |
 """
@@ -33,6 +34,7 @@ SELLERS = CONTRACTS + b"s"
 BUYERS = CONTRACTS + b"b"
 CLAIMS = b"td/q/"
 DUE = b"td/t/"
+SCORES = b"td/s/"
 OPEN_OFFERS = b"td/n/o"
 UINT64_BYTES = 8
 
@@ -155,6 +157,11 @@ def gate(channel_id: str, slot: int) -> bytes:
 def reputation(channel_id: str, contract_id: bytes) -> bytes:
     """A received reputation."""
     return b"td/e/" + name(channel_id) + contract_id
+
+
+def score(channel_id: str) -> bytes:
+    """The score of the chain behind a channel."""
+    return SCORES + channel_id.encode()
 
 
 def heard_count(channel_id: str) -> bytes:

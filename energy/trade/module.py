@@ -6,20 +6,29 @@ from collections.abc import Callable, Mapping
 
 from cosmos_wire.protos import channel, trade, trade_tx
 from cosmos_wire.protos import trade_packet as pk
-from energy.trade import buyer, delivery, delivery_book, keys, offers, outcome, packets, records, seller, sweep
-from energy.trade.errors import ChannelNotClosable, Malformed, UnknownContract, WrongOrdering, WrongState, WrongVersion
+from energy.trade import (
+    buyer,
+    delivery,
+    delivery_book,
+    keys,
+    offers,
+    outcome,
+    packets,
+    records,
+    reputation,
+    seller,
+    sweep,
+)
+from energy.trade.errors import ChannelNotClosable, Malformed, WrongOrdering, WrongVersion
 from energy.trade.gates import require_utility
-from energy.trade.life import Buyer, Seller
 from energy.trade.params import read_params
-from energy.trade.ports import Forwarder, OpenGate, Ports, SlotGate
+from energy.trade.ports import Forwarder, NoSurroundings, OpenGate, Ports, SlotGate, Surroundings
 from energy.trade.queries import query_routes
 from ibc_core import bank
 from ibc_core.host import Context, MessageRoute, QueryRoute
 from ibc_core.router import Handshake, PacketSender
 
 VERSION = "bsmg-trade-1"
-SELLER_ENDS = frozenset({Seller.SETTLED, Seller.CANCELLED})
-BUYER_ENDS = frozenset({Buyer.SETTLED, Buyer.REFUNDED, Buyer.LAPSED})
 
 
 class Trade:
@@ -27,8 +36,16 @@ class Trade:
 
     name = "trade"
 
-    def __init__(self, sender: PacketSender, gate: SlotGate | None = None, forwarder: Forwarder | None = None) -> None:
-        self.ports = Ports(sender=sender, gate=gate or OpenGate(), forwarder=forwarder)
+    def __init__(
+        self,
+        sender: PacketSender,
+        gate: SlotGate | None = None,
+        forwarder: Forwarder | None = None,
+        around: Surroundings | None = None,
+    ) -> None:
+        self.ports = Ports(
+            sender=sender, gate=gate or OpenGate(), forwarder=forwarder, around=around or NoSurroundings()
+        )
 
     # Part of the host application
 
@@ -64,6 +81,9 @@ class Trade:
                 self.post_arbiter_reading, tx.MsgPostArbiterReading, tx.MsgPostArbiterReadingResponse, "arbiter"
             ),
             "/bsmg.trade.v1.MsgResend": _route(self.resend, tx.MsgResend, tx.MsgResendResponse, "sender"),
+            "/bsmg.trade.v1.MsgPostReputation": _route(
+                self.post_reputation, tx.MsgPostReputation, tx.MsgPostReputationResponse, "utility"
+            ),
         }
 
     def queries(self) -> Mapping[str, QueryRoute]:
@@ -106,6 +126,16 @@ class Trade:
         else:
             outcome.resend_meter(ctx, self.ports, msg)
         return trade_tx.MsgResendResponse()
+
+    def post_reputation(self, ctx: Context, msg: trade_tx.MsgPostReputation) -> trade_tx.MsgPostReputationResponse:
+        """Tell the other chain what this one's books say of it."""
+        require_utility(records.params(ctx), msg.utility)
+        return reputation.post(ctx, self.ports, msg)
+
+    def slot_voided(self, ctx: Context, slot: int) -> None:
+        """The own market sealed a slot without a certified schedule; called by the market."""
+        for key, _ in list(ctx.app.iterate(keys.CHANNELS)):
+            seller.slot_voided(ctx, self.ports, key[len(keys.CHANNELS) :].decode(), slot)
 
     def remove(self, ctx: Context, channel_id: str, contract_id: bytes) -> None:
         """The security check takes an ACTIVE contract of S out before T0; for other modules, not a message."""
@@ -154,7 +184,7 @@ class Trade:
         here = packet.destination_channel
         match data.WhichOneof("packet"):
             case "offer":
-                offers.hear(ctx, here, data.offer)
+                offers.hear(ctx, self.ports, here, data.offer)
             case "lock":
                 return packets.result_ack(seller.recv_lock(ctx, self.ports, here, data.lock))
             case "equivalence":
@@ -164,7 +194,7 @@ class Trade:
             case "settlement":
                 outcome.recv_settlement(ctx, self.ports, here, data.settlement)
             case _:
-                _keep_reputation(ctx, here, data.reputation)
+                reputation.hear(ctx, here, data.reputation)
         return packets.result_ack(pk.Empty())
 
     def on_acknowledge_packet(self, ctx: Context, packet: channel.Packet, ack: bytes) -> None:
@@ -202,17 +232,3 @@ def _route(handle: Callable[..., object], request: type, response: type, signer:
 def _require_version(version: str) -> None:
     if version != VERSION:
         raise WrongVersion(f"expected version {VERSION}, got {version[:64]!r}")
-
-
-def _keep_reputation(ctx: Context, channel_id: str, reputation: pk.Reputation) -> None:
-    """Kept only about a contract that has ended here."""
-    sold = records.load(ctx, keys.seller(channel_id, reputation.contract_id), trade.SellerContract)
-    bought = records.load(ctx, keys.buyer(channel_id, reputation.contract_id), trade.BuyerContract)
-    if sold is None and bought is None:
-        raise UnknownContract(f"no contract {reputation.contract_id.hex()} on {channel_id}")
-    ended = (sold is not None and Seller(sold.state) in SELLER_ENDS) or (
-        bought is not None and Buyer(bought.state) in BUYER_ENDS
-    )
-    if not ended:
-        raise WrongState("a reputation is about a contract that has ended")
-    records.save(ctx, keys.reputation(channel_id, reputation.contract_id), reputation)

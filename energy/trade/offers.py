@@ -53,10 +53,11 @@ def post(ctx: Context, ports: Ports, msg: trade_tx.MsgPostOffer) -> trade_tx.Msg
     gates.require_utility(params, msg.seller)
     offer = offer_from(ctx, msg)
     packets.check_offer(offer)
-    times = slot_times(terms_for(params, msg.level, ""), msg.slot)
+    terms = terms_for(params, msg.level, "")
+    times = slot_times(terms, msg.slot)
     gates.require_before(ctx, times.lock_ms, "an offer")
-    _check_channels(ctx, list(msg.channels))
-    deposit = collateral_for(params.penalty_ppm, msg.price_e4, msg.energy_mwh)
+    _check_channels(ctx, ports, list(msg.channels), msg.level)
+    deposit = collateral_for(terms.penalty_ppm, msg.price_e4, msg.energy_mwh)
     if msg.energy_mwh:
         _check_open(ctx, msg, offer)
         _keep(ctx, trade.OfferRecord(offer=offer, seller=msg.seller, collateral=str(deposit)), times)
@@ -66,11 +67,12 @@ def post(ctx: Context, ports: Ports, msg: trade_tx.MsgPostOffer) -> trade_tx.Msg
     return trade_tx.MsgPostOfferResponse(offer_id=offer.offer_id, collateral=str(deposit))
 
 
-def _check_channels(ctx: Context, channels: list[str]) -> None:
+def _check_channels(ctx: Context, ports: Ports, channels: list[str], level: int) -> None:
     if not 0 < len(channels) <= CHANNELS_PER_OFFER_MAX or len(dict.fromkeys(channels)) != len(channels):
         raise Malformed(f"an offer names 1..{CHANNELS_PER_OFFER_MAX} different channels, got {len(channels)}")
     for channel_id in channels:
         require_open(ctx, channel_id)
+        gates.require_level(ctx, ports, channel_id, level)
 
 
 def require_open(ctx: Context, channel_id: str) -> None:
@@ -138,8 +140,9 @@ def _close(ctx: Context, record: trade.OfferRecord) -> None:
     _emit(ctx, "", offer, "CLOSED")
 
 
-def hear(ctx: Context, channel_id: str, offer: pk.Offer) -> None:
+def hear(ctx: Context, ports: Ports, channel_id: str, offer: pk.Offer) -> None:
     """B learns of an offer; it is kept until T_act."""
+    gates.require_level(ctx, ports, channel_id, offer.level)
     times = slot_times(terms_for(records.params(ctx), offer.level, channel_id), offer.slot)
     gates.require_before(ctx, times.lock_ms, "an offer")
     key = keys.heard(channel_id, offer.offer_id)

@@ -14,7 +14,7 @@ from energy.trade.errors import Malformed
 
 LEVEL_MICROGRID, LEVEL_GRID = 2, 3
 DURATION_MS_MAX = 1_000 * 86_400 * 365
-IDENTITY_CHARS_MAX = 128
+IDENTITY_CHARS_MAX, CHAIN_ID_CHARS_MAX = 128, 50
 ENERGY_MWH_MAX = 10**12
 
 
@@ -41,7 +41,7 @@ def check_params(params: trade.Params) -> None:
         "close_ms",
     ):  # a tie line has one delivery, whatever the levels of its contracts
         _require(getattr(params.level2, name) == getattr(params.level3, name), f"{name} has to be equal at both levels")
-    for name in ("tol_ppm", "pen_tol_ppm", "penalty_ppm", "loss_ppm"):
+    for name in ("tol_ppm", "pen_tol_ppm", "penalty_ppm", "grid_penalty_ppm", "loss_ppm"):
         _require(getattr(params, name) <= PPM, f"{name} has to be at most {PPM}")
     _require(0 < params.line_max_mwh <= ENERGY_MWH_MAX, f"line_max_mwh has to be 1..{ENERGY_MWH_MAX}")
     _require(params.tol_mwh <= params.line_max_mwh, "tol_mwh has to be at most line_max_mwh")
@@ -63,6 +63,7 @@ def _check_names(params: trade.Params) -> None:
     from_bech32(params.utility)
     _require(bool(params.denom), "denom has to be named")
     _require(0 < len(params.buyer_identity) <= IDENTITY_CHARS_MAX, "buyer_identity has to be 1..128 characters")
+    _require(len(params.grid) <= CHAIN_ID_CHARS_MAX, f"grid has to be a chain id of at most {CHAIN_ID_CHARS_MAX}")
     channels = [entry.channel_id for entry in params.arbiters]
     _require(len(channels) == len(dict.fromkeys(channels)), "arbiters: one a channel")
 
@@ -87,7 +88,7 @@ def terms_for(params: trade.Params, level: int, channel_id: str) -> trade.Terms:
         tol_ppm=params.tol_ppm,
         tol_mwh=params.tol_mwh,
         pen_tol_ppm=params.pen_tol_ppm,
-        penalty_ppm=params.penalty_ppm,
+        penalty_ppm=params.penalty_ppm if level == LEVEL_MICROGRID else params.grid_penalty_ppm,
         loss_ppm=params.loss_ppm,
         line_max_mwh=params.line_max_mwh,
         arbiter=arbiter,

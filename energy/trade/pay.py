@@ -5,7 +5,7 @@ from __future__ import annotations
 from cosmos_wire.address import from_bech32
 from cosmos_wire.errors import ChainError, OutOfGas
 from cosmos_wire.protos import trade
-from energy.trade import keys, packets, records
+from energy.trade import keys, packets, records, reputation
 from energy.trade.arithmetic import Payout, Verdict, payout
 from energy.trade.life import Buyer
 from energy.trade.ports import Forward, Ports
@@ -45,6 +45,9 @@ def settle(ctx: Context, ports: Ports, contract: trade.BuyerContract, end: tuple
     _release(ctx, contract, state, parts)
     more = {"seller": parts.seller, "pool": parts.pool, "fee": parts.fee, "buyer": parts.buyer}
     _emit(ctx, "trade_lapsed" if state == Buyer.LAPSED else "trade_settled", contract, **more)
+    reputation.rate(
+        ctx, contract.channel_id, contract.lock.contract_id, reputation.of_seller(verdict, contract.energy_mwh)
+    )
     if contract.forward and parts.seller and ports.forwarder is not None:
         _forward(ctx, ports, contract, parts.seller)
 

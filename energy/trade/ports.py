@@ -1,4 +1,4 @@
-"""What the trade application asks of its host: a packet sender, the slot gate, the forwarding of a seller's pay."""
+"""What the trade application asks of its host: sending, the slot gate, forwarding of pay, and what lies around it."""
 
 from __future__ import annotations
 
@@ -46,10 +46,33 @@ class Forwarder(Protocol):
         """Send; a ChainError leaves the pay on the account on B."""
 
 
+class Surroundings(Protocol):
+    """What the rest of the chain knows: who is behind a channel, and how a slot of its own market fared."""
+
+    def peer(self, ctx: Context, channel_id: str) -> str:
+        """Chain id at the other end of a trade channel, as its light client has it."""
+
+    def voided(self, ctx: Context, slot: int) -> bool:
+        """Whether the own market sealed the slot without a certified schedule."""
+
+
+class NoSurroundings:
+    """A chain that has nothing but the trade application."""
+
+    def peer(self, ctx: Context, channel_id: str) -> str:  # noqa: ARG002
+        """Nobody that is known."""
+        return ""
+
+    def voided(self, ctx: Context, slot: int) -> bool:  # noqa: ARG002
+        """Never."""
+        return False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ports:
-    """The three together; `forwarder` None leaves all pay on B."""
+    """All together; `forwarder` None leaves all pay on B."""
 
     sender: PacketSender
     gate: SlotGate
     forwarder: Forwarder | None
+    around: Surroundings

@@ -126,6 +126,13 @@ def query_pools(ctx: Context, request: q.QueryPoolsRequest) -> q.QueryPoolsRespo
     return response
 
 
+def query_scores(ctx: Context, request: q.QueryScoresRequest) -> q.QueryScoresResponse:
+    """What this chain's books say of the chains behind its channels, and what those said of it."""
+    found = (trade.PeerScore.FromString(value) for _, value in ctx.app.iterate(keys.SCORES))
+    wanted = request.channel_id
+    return q.QueryScoresResponse(scores=[score for score in found if wanted in {"", score.channel_id}])
+
+
 def query_routes() -> Mapping[str, QueryRoute]:
     """By method path."""
     handlers: dict[str, tuple[Callable[..., object], type, type]] = {
@@ -136,5 +143,6 @@ def query_routes() -> Mapping[str, QueryRoute]:
         "Delivery": (query_delivery, q.QueryDeliveryRequest, q.QueryDeliveryResponse),
         "Claims": (query_claims, q.QueryClaimsRequest, q.QueryClaimsResponse),
         "Pools": (query_pools, q.QueryPoolsRequest, q.QueryPoolsResponse),
+        "Scores": (query_scores, q.QueryScoresRequest, q.QueryScoresResponse),
     }
     return {f"/bsmg.trade.v1.Query/{name}": QueryRoute(*parts) for name, parts in handlers.items()}

@@ -6,7 +6,7 @@ from cosmos_wire.address import from_bech32
 from cosmos_wire.errors import InvalidAddress, Unauthorized
 from cosmos_wire.protos import trade, trade_tx
 from cosmos_wire.protos import trade_packet as pk
-from energy.trade import delivery_book, gates, keys, life, offers, packets, records
+from energy.trade import delivery_book, gates, keys, life, offers, packets, records, reputation
 from energy.trade.arithmetic import (
     PenaltyTerms,
     Verdict,
@@ -52,12 +52,16 @@ def recv_lock(ctx: Context, ports: Ports, channel_id: str, lock: pk.Lock) -> pk.
     if ctx.app.get(keys.seller(channel_id, lock.contract_id)) is not None:
         raise DuplicateContract(f"contract {lock.contract_id.hex()} exists")
     check_lock_time(ctx, slot_times(terms, lock.slot))
+    gates.require_level(ctx, ports, channel_id, offer.offer.level)
     gates.require_running(ctx, ports, (channel_id, lock.slot), offer.offer.level)
+    gates.require_sound(ctx, ports, lock.slot)
     gates.require_selling(ctx, channel_id, lock.slot)
+    reputation.require(ctx, channel_id, offer.offer.reputation_milli_min)
     gates.require_room(ctx, channel_id, keys.sellers_of_slot(channel_id, lock.slot))
     check_payee(ctx, lock.buyer_payee)
     energy = fill(lock.energy_mwh, offer.remaining_mwh)
     check_energy(lock, energy)
+    gates.require_line(gates.selling(ctx, (channel_id, lock.slot)), energy, terms)
     _reserve(ctx, trade.SellerContract(channel_id=channel_id, lock=lock, energy_mwh=energy, terms=terms), offer)
     return pk.LockResult(energy_mwh=energy)
 
@@ -125,6 +129,7 @@ def recv_equivalence(ctx: Context, ports: Ports, channel_id: str, equivalence: p
     state = life.require_seller(contract.state, SellerEvent.EQUIVALENCE)
     check_equivalence_time(ctx, times_of(contract))
     gates.require_running(ctx, ports, (channel_id, contract.lock.slot), contract.level)
+    gates.require_sound(ctx, ports, contract.lock.slot)
     price = packets.price_of(contract.lock)
     cost = buyer_cost(price, contract.energy_mwh)
     if equivalence.rate != contract.lock.rate:
@@ -181,6 +186,14 @@ def act_due(ctx: Context, ports: Ports, due: keys.Due) -> None:
         cancel(ctx, ports, contract, SellerEvent.ACT_PASSED)
 
 
+def slot_voided(ctx: Context, ports: Ports, channel_id: str, slot: int) -> None:
+    """The own slot was sealed without a certified schedule: what it sold is removed, as long as delivery is ahead."""
+    for contract in records.sellers_of_slot(ctx, channel_id, slot):
+        ahead = not gates.passed(ctx, times_of(contract).start_ms)
+        if ahead and life.seller_next(contract.state, SellerEvent.REMOVE) is not None:
+            remove(ctx, ports, channel_id, contract.lock.contract_id)
+
+
 def remove(ctx: Context, ports: Ports, channel_id: str, contract_id: bytes) -> None:
     """The security check takes an ACTIVE contract out before delivery starts."""
     contract = records.find_seller(ctx, channel_id, contract_id)
@@ -225,6 +238,7 @@ def settle(ctx: Context, ports: Ports, contract: trade.SellerContract, settlemen
     _emit(ctx, "trade_settled", contract, seller=split.seller, buyer=split.buyer, pool=split.pool, fee=0)
     try_settlement(ctx, ports, contract)
     records.save_seller(ctx, contract)
+    reputation.rate(ctx, contract.channel_id, contract.lock.contract_id, reputation.of_buyer(settlement))
 
 
 def penalty_terms(contract: trade.SellerContract) -> PenaltyTerms:

@@ -37,6 +37,20 @@ class Gate:
         return self.verdict
 
 
+@dataclass
+class Around:
+    """What a test says of the rest of the chain: who is behind the channel, which slots were voided."""
+
+    behind: str = ""
+    void: frozenset[int] = frozenset()
+
+    def peer(self, *_: object) -> str:
+        return self.behind
+
+    def voided(self, _: Context, slot: int) -> bool:
+        return slot in self.void
+
+
 class MockSender:
     """ICS-04 sending: a commitment with its data and timeout; refused while the client is frozen."""
 
@@ -92,7 +106,8 @@ class Chain:
         self.chain_id, self.denom = chain_id, denom
         self.app, self.ibc = MemoryStore(), MemoryStore()
         self.gate, self.forwards = Gate(), Forwards()
-        self.trade = Trade(MockSender(self), self.gate, self.forwards)
+        self.around = Around()
+        self.trade = Trade(MockSender(self), self.gate, self.forwards, self.around)
         self.time_ms, self.height, self.frozen = 1, 1, False
         self.utility = account(f"{chain_id}/utility")
         self.events: list[Event] = []
@@ -416,4 +431,5 @@ def new_pair(**changes: object) -> Pair:
     s, b = Chain("mga-1", "bmga"), Chain("mgb-1", "bmgb")
     for chain in (s, b):
         chain.start(small_params(chain.utility, chain.denom, **changes), {chain.utility: FUNDS})
+    s.around.behind, b.around.behind = b.chain_id, s.chain_id
     return Pair(s=s, b=b, net=Net())

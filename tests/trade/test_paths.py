@@ -7,7 +7,7 @@ import pytest
 from cosmos_wire.errors import ChainError
 from cosmos_wire.protos import trade, trade_query, trade_tx
 from cosmos_wire.protos import trade_packet as pk
-from energy.trade import packets
+from energy.trade import packets, reputation
 from ibc_core import bank
 
 from .pair import FUNDS, SLOT, account, new_pair, packet_of, reading_msg
@@ -392,7 +392,7 @@ def test_three_contracts_in_dispute_all_settle():
 
 
 def test_level_3_asks_no_gate():
-    pair = new_pair()
+    pair = new_pair(grid="mga-1")
     pair.s.gate.verdict = pair.b.gate.verdict = False
     pair.time(pair.t0 - 100_000)
     ident = pair.lock(pair.offer(level=3))
@@ -418,7 +418,8 @@ def test_reputation_is_kept_about_ended_contracts():
     pair = new_pair()
     ident = pair.reach_metering()
     deliver_all(pair)
-    body = pk.Reputation(contract_id=ident, subject="u@a", score_milli=900, evidence_hash=bytes(32))
+    body = pk.Reputation(contract_id=ident, subject="u@a", score_milli=900)
+    body.evidence_hash = reputation.evidence(pair.s.sold(ident).settlement)
     packet = packet_of(pair.s, pair.s.last("settlement"))
     packet.data = packets.encode(pk.TradePacketData(reputation=body))
     assert pair.b.run(lambda ctx: pair.b.trade.on_recv_packet(ctx, packet, "")) == b'{"result":""}'

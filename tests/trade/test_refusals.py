@@ -314,10 +314,9 @@ def test_21_at_the_last_step_and_an_empty_proposal():
 def test_the_numbers_are_those_of_the_design():
     names = (
         "malformed unknown_offer terms_differ nothing_left below_minimum slot_closed slot_halted opposite_direction "
-    )
-    names += "duplicate_contract unknown_contract wrong_state wrong_amount reading_out_of_range reading_known "
-    names += (
-        "not_allowed too_many outside_price_band reading_mismatch channel_not_closable wrong_version wrong_ordering"
+        "duplicate_contract unknown_contract wrong_state wrong_amount reading_out_of_range reading_known "
+        "not_allowed too_many outside_price_band reading_mismatch channel_not_closable wrong_version wrong_ordering "
+        "line_full reputation_too_low"
     )
     found = {code: made.reason for (space, code), made in REGISTRY.items() if space == "trade"}
     assert found == dict(enumerate(names.split(), 2))

@@ -331,3 +331,37 @@ class QueryPoolsResponse(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["pools", b"pools"]) -> None: ...
 
 global___QueryPoolsResponse = QueryPoolsResponse
+
+@typing.final
+class QueryScoresRequest(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CHANNEL_ID_FIELD_NUMBER: builtins.int
+    channel_id: builtins.str
+    """empty: all"""
+    def __init__(
+        self,
+        *,
+        channel_id: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["channel_id", b"channel_id"]) -> None: ...
+
+global___QueryScoresRequest = QueryScoresRequest
+
+@typing.final
+class QueryScoresResponse(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    SCORES_FIELD_NUMBER: builtins.int
+    @property
+    def scores(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[bsmg_proto.trade.v1.trade_pb2.PeerScore]:
+        """by channel; none before a contract has ended"""
+
+    def __init__(
+        self,
+        *,
+        scores: collections.abc.Iterable[bsmg_proto.trade.v1.trade_pb2.PeerScore] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["scores", b"scores"]) -> None: ...
+
+global___QueryScoresResponse = QueryScoresResponse

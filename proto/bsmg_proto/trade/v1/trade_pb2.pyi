@@ -187,6 +187,8 @@ class Params(google.protobuf.message.Message):
     CAP_E4_FIELD_NUMBER: builtins.int
     SWEEPS_PER_BLOCK_FIELD_NUMBER: builtins.int
     BUYER_IDENTITY_FIELD_NUMBER: builtins.int
+    GRID_FIELD_NUMBER: builtins.int
+    GRID_PENALTY_PPM_FIELD_NUMBER: builtins.int
     finality_blocks: builtins.int
     max_skew_s: builtins.int
     tol_ppm: builtins.int
@@ -208,6 +210,10 @@ class Params(google.protobuf.message.Message):
     sweeps_per_block: builtins.int
     buyer_identity: builtins.str
     """`utility@microgrid`"""
+    grid: builtins.str
+    """chain id of the main grid, where level 3 is traded; on its own chain: itself"""
+    grid_penalty_ppm: builtins.int
+    """penalty_ppm of level 3"""
     @property
     def level2(self) -> global___LevelClock: ...
     @property
@@ -237,9 +243,11 @@ class Params(google.protobuf.message.Message):
         cap_e4: builtins.int = ...,
         sweeps_per_block: builtins.int = ...,
         buyer_identity: builtins.str = ...,
+        grid: builtins.str = ...,
+        grid_penalty_ppm: builtins.int = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["level2", b"level2", "level3", b"level3"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["arbiters", b"arbiters", "buyer_identity", b"buyer_identity", "cap_e4", b"cap_e4", "denom", b"denom", "finality_blocks", b"finality_blocks", "floor_e4", b"floor_e4", "forward_timeout_s", b"forward_timeout_s", "level2", b"level2", "level3", b"level3", "line_max_mwh", b"line_max_mwh", "loss_ppm", b"loss_ppm", "max_skew_s", b"max_skew_s", "pen_tol_ppm", b"pen_tol_ppm", "penalty_ppm", b"penalty_ppm", "slot_ms", b"slot_ms", "sweeps_per_block", b"sweeps_per_block", "tol_mwh", b"tol_mwh", "tol_ppm", b"tol_ppm", "utility", b"utility", "window_ms", b"window_ms"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["arbiters", b"arbiters", "buyer_identity", b"buyer_identity", "cap_e4", b"cap_e4", "denom", b"denom", "finality_blocks", b"finality_blocks", "floor_e4", b"floor_e4", "forward_timeout_s", b"forward_timeout_s", "grid", b"grid", "grid_penalty_ppm", b"grid_penalty_ppm", "level2", b"level2", "level3", b"level3", "line_max_mwh", b"line_max_mwh", "loss_ppm", b"loss_ppm", "max_skew_s", b"max_skew_s", "pen_tol_ppm", b"pen_tol_ppm", "penalty_ppm", b"penalty_ppm", "slot_ms", b"slot_ms", "sweeps_per_block", b"sweeps_per_block", "tol_mwh", b"tol_mwh", "tol_ppm", b"tol_ppm", "utility", b"utility", "window_ms", b"window_ms"]) -> None: ...
 
 global___Params = Params
 
@@ -541,3 +549,51 @@ class OwnReading(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["acknowledged", b"acknowledged", "channel_id", b"channel_id", "import_mwh", b"import_mwh", "meters_root", b"meters_root", "sent", b"sent", "slot", b"slot"]) -> None: ...
 
 global___OwnReading = OwnReading
+
+@typing.final
+class PeerScore(google.protobuf.message.Message):
+    """what the contracts on a channel say of the chain behind it"""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CHANNEL_ID_FIELD_NUMBER: builtins.int
+    SCORE_MILLI_FIELD_NUMBER: builtins.int
+    CONTRACTS_FIELD_NUMBER: builtins.int
+    CONTRACT_ID_FIELD_NUMBER: builtins.int
+    QUALITY_MILLI_FIELD_NUMBER: builtins.int
+    TOLD_CONTRACT_ID_FIELD_NUMBER: builtins.int
+    TOLD_MILLI_FIELD_NUMBER: builtins.int
+    HEARD_FIELD_NUMBER: builtins.int
+    channel_id: builtins.str
+    score_milli: builtins.int
+    """moves a fifth of the way to each contract's quality; begins at 500"""
+    contracts: builtins.int
+    """how many it rests on"""
+    contract_id: builtins.bytes
+    """the last of them"""
+    quality_milli: builtins.int
+    """of the last"""
+    told_contract_id: builtins.bytes
+    """the last that REPUTATION was sent about"""
+    told_milli: builtins.int
+    """and what it said"""
+    @property
+    def heard(self) -> bsmg_proto.trade.v1.packet_pb2.Reputation:
+        """the last that the other chain sent about this one"""
+
+    def __init__(
+        self,
+        *,
+        channel_id: builtins.str = ...,
+        score_milli: builtins.int = ...,
+        contracts: builtins.int = ...,
+        contract_id: builtins.bytes = ...,
+        quality_milli: builtins.int = ...,
+        told_contract_id: builtins.bytes = ...,
+        told_milli: builtins.int = ...,
+        heard: bsmg_proto.trade.v1.packet_pb2.Reputation | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["heard", b"heard"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["channel_id", b"channel_id", "contract_id", b"contract_id", "contracts", b"contracts", "heard", b"heard", "quality_milli", b"quality_milli", "score_milli", b"score_milli", "told_contract_id", b"told_contract_id", "told_milli", b"told_milli"]) -> None: ...
+
+global___PeerScore = PeerScore

@@ -284,3 +284,41 @@ class MsgResendResponse(google.protobuf.message.Message):
     ) -> None: ...
 
 global___MsgResendResponse = MsgResendResponse
+
+@typing.final
+class MsgPostReputation(google.protobuf.message.Message):
+    """Tells the other chain what this one's books say of it after a contract that has ended: sends REPUTATION."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    UTILITY_FIELD_NUMBER: builtins.int
+    CHANNEL_ID_FIELD_NUMBER: builtins.int
+    CONTRACT_ID_FIELD_NUMBER: builtins.int
+    utility: builtins.str
+    channel_id: builtins.str
+    contract_id: builtins.bytes
+    def __init__(
+        self,
+        *,
+        utility: builtins.str = ...,
+        channel_id: builtins.str = ...,
+        contract_id: builtins.bytes = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["channel_id", b"channel_id", "contract_id", b"contract_id", "utility", b"utility"]) -> None: ...
+
+global___MsgPostReputation = MsgPostReputation
+
+@typing.final
+class MsgPostReputationResponse(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    SCORE_MILLI_FIELD_NUMBER: builtins.int
+    score_milli: builtins.int
+    def __init__(
+        self,
+        *,
+        score_milli: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["score_milli", b"score_milli"]) -> None: ...
+
+global___MsgPostReputationResponse = MsgPostReputationResponse
