@@ -48,6 +48,7 @@ SILENT = (
     "/bsmg.registry.v1.MsgSetFeeder",
     "/bsmg.registry.v1.MsgUpdateParams",
     "/bsmg.market.v1.MsgProposeCaps",
+    "/bsmg.market.v1.MsgPostOptimality",
     "/bsmg.trade.v1.MsgResend",
 )
 

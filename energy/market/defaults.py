@@ -22,6 +22,8 @@ GATES = (
 )
 PRODUCTION_SLOT_MS = 900_000
 LIVE_SLOTS_MIN = 8
+LMP_TAU = 10**7  # 0.001 token: more than the box of C2 and a solver's rounding cost
+LMP_TAU_PERMILLE = 10  # of the turnover: what one price for all buses loses where the feeder binds
 
 
 def default_params(slot_ms: int, window_min_ms: int, denom: str, utility: str, first_slot: int) -> pb.Params:
@@ -59,6 +61,8 @@ def default_params(slot_ms: int, window_min_ms: int, denom: str, utility: str, f
         denom=denom,
         first_slot=first_slot,
         authority=utility,
+        lmp_tau=str(LMP_TAU),
+        lmp_tau_permille=LMP_TAU_PERMILLE,
     )
     params.max_live_slots = max(LIVE_SLOTS_MIN, slots_needed(params))
     return params

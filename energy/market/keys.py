@@ -13,6 +13,8 @@ mk/w/<slot>/<kind>                         cursor: 1 charges, 2 credits (SettleC
 mk/st/<slot>/<cell>                        Statement, until the next slot closes
 mk/x/<slot>/<cell>                         OrderAwards, where fills don't follow from two marginal orders
 mk/f/<slot>                                FeeTable from this slot on
+mk/l/<slot>/<bus>                          certified marginal price of a bus, price_e4, decimal
+mk/lh/<slot>                               LmpHead: gap and tau of the slot's certified prices
 mk/owed/<cell>                             1: the balancing account owes this cell
 mk/pools                                   PoolTotals
 """
@@ -35,6 +37,8 @@ WORK = b"mk/w/"
 STATEMENTS = b"mk/st/"
 AWARDS = b"mk/x/"
 FEES = b"mk/f/"
+LMPS = b"mk/l/"
+LMP_HEADS = b"mk/lh/"
 OWED = b"mk/owed/"
 POOLS = b"mk/pools"
 
@@ -123,6 +127,21 @@ def award_key(slot: int, cell: int) -> bytes:
 def fees_key(slot: int) -> bytes:
     """Grid fees from a slot on."""
     return FEES + u64(slot)
+
+
+def lmps_prefix(slot: int) -> bytes:
+    """Certified marginal prices of a slot."""
+    return LMPS + u64(slot) + b"/"
+
+
+def lmp_key(slot: int, bus: int) -> bytes:
+    """Certified marginal price of a bus."""
+    return lmps_prefix(slot) + u16(bus)
+
+
+def lmp_head_key(slot: int) -> bytes:
+    """What a slot's certified prices have in common."""
+    return LMP_HEADS + u64(slot)
 
 
 def owed_key(cell: int) -> bytes:

@@ -23,6 +23,7 @@ class Step(Enum):
     CANCEL = "cancel"
     CAPS = "caps"
     VOTES = "votes"
+    PRICES = "prices"
     READ = "read"
     SETTLED = "cursor at the end"
 
@@ -58,11 +59,11 @@ LIFE: Mapping[State, Mapping[Gate | Step, tuple[State, ...]]] = {
         Gate.SECURE: (RESIDUAL,),
         Gate.SEAL: (SEALED,),
     },
-    SECURED: {Gate.SECURE: (RESIDUAL,)},
-    RESIDUAL: {Gate.SEAL: (SEALED,)},
-    SEALED: {Gate.DELIVER: (DELIVERING,)},
-    DELIVERING: {Gate.METER: (METERING,)},
-    METERING: {Step.READ: (METERING,), Gate.METER_CLOSE: (ESTIMATED,)},
+    SECURED: {Step.PRICES: (SECURED,), Gate.SECURE: (RESIDUAL,)},
+    RESIDUAL: {Step.PRICES: (RESIDUAL,), Gate.SEAL: (SEALED,)},
+    SEALED: {Step.PRICES: (SEALED,), Gate.DELIVER: (DELIVERING,)},
+    DELIVERING: {Step.PRICES: (DELIVERING,), Gate.METER: (METERING,)},
+    METERING: {Step.PRICES: (METERING,), Step.READ: (METERING,), Gate.METER_CLOSE: (ESTIMATED,)},
     ESTIMATED: {Gate.SETTLE: (SETTLING,)},
     SETTLING: {Step.SETTLED: (SETTLED,)},
     SETTLED: {Gate.CLOSE: (CLOSED,)},

@@ -10,7 +10,7 @@ from cosmos_wire.protos import market as pb
 from cosmos_wire.protos import market_query as query
 from cosmos_wire.protos import market_tx as tx
 from energy.genesis import message_of
-from energy.market import accounts, fees, keys, mechanism, orders, queries, state, utility
+from energy.market import accounts, fees, keys, mechanism, orders, prices, queries, state, utility
 from energy.market.gates import run_gates
 from energy.market.life import Step, require_step
 from energy.market.params import check_params
@@ -52,6 +52,9 @@ class Market:
             TX + "MsgPlaceOrder": route(place, tx.MsgPlaceOrder, tx.MsgPlaceOrderResponse, "cell"),
             TX + "MsgCancelOrder": route(cancel, tx.MsgCancelOrder, tx.MsgCancelOrderResponse, "cell"),
             TX + "MsgProposeCaps": route(utility.propose_caps, tx.MsgProposeCaps, tx.MsgProposeCapsResponse, "utility"),
+            TX + "MsgPostOptimality": route(
+                prices.post_optimality, tx.MsgPostOptimality, tx.MsgPostOptimalityResponse, "utility"
+            ),
             TX + "MsgDeposit": route(deposit, tx.MsgDeposit, tx.MsgDepositResponse, "cell"),
             TX + "MsgWithdraw": route(withdraw, tx.MsgWithdraw, tx.MsgWithdrawResponse, "cell"),
             TX + "MsgUpdateParams": route(
@@ -73,6 +76,7 @@ class Market:
                 ("Statement", queries.statement, query.QueryStatementRequest, query.QueryStatementResponse),
                 ("Schedule", queries.schedule, query.QueryScheduleRequest, query.QueryScheduleResponse),
                 ("Pools", queries.pools, query.QueryPoolsRequest, query.QueryPoolsResponse),
+                ("Lmps", prices.lmps, query.QueryLmpsRequest, query.QueryLmpsResponse),
             )
         }
 

@@ -104,6 +104,8 @@ def _check_counts(params: pb.Params) -> None:
     require_range(params.max_reclear, (0, 100), "max_reclear")
     require_range(params.first_slot, (0, QUANTITY_MAX_MWH), "first_slot")
     parse_amount(params.balancing_min, "balancing_min")
+    parse_amount(params.lmp_tau or "0", "lmp_tau")
+    require_range(params.lmp_tau_permille, (0, PERMILLE), "lmp_tau_permille")
 
 
 def _check_names(params: pb.Params) -> None:

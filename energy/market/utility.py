@@ -31,7 +31,7 @@ def post_forecast(ctx: Context, msg: tx.MsgPostForecast) -> tx.MsgPostForecastRe
     A later post replaces an earlier one. Without any the tariff band holds. Raises NotAuthorized, UnknownSlot,
     WrongState, PriceOutOfBand (band not inside the parameters'), QuantityOutOfRange (buses).
     """
-    _require_utility(ctx, msg.utility)
+    require_utility(ctx, msg.utility)
     record = state.slot_record(ctx, msg.slot)
     require_step(record, Step.FORECAST)
     tariff = record.params
@@ -56,7 +56,7 @@ def propose_caps(ctx: Context, msg: tx.MsgProposeCaps) -> tx.MsgProposeCapsRespo
     Raises NotAuthorized, UnknownSlot, AttemptsUsed, CapsMalformed, WrongState. What isn't certified or better changes
     nothing but the number of tries, and is no refusal of the message: code 14 or 15 in the event `caps_judged`.
     """
-    _require_utility(ctx, msg.utility)
+    require_utility(ctx, msg.utility)
     record = state.slot_record(ctx, msg.slot)
     if not 1 <= msg.attempt <= record.params.max_reclear:
         raise AttemptsUsed(f"attempt has to be 1..{record.params.max_reclear}, got {msg.attempt}")
@@ -101,7 +101,8 @@ def _check_buses(buses: Sequence[tx.BusBaseline]) -> None:
         before = bus.bus
 
 
-def _require_utility(ctx: Context, sender: str) -> None:
+def require_utility(ctx: Context, sender: str) -> None:
+    """Raises NotAuthorized."""
     expected = state.params(ctx).utility
     if sender != expected:
         raise NotAuthorized(f"the utility cell {expected} is expected, got {sender}")

@@ -350,6 +350,8 @@ def prune(ctx: Context, slot: int, units: int) -> int:
         keys.cuts_prefix(slot),
         keys.awards_prefix(slot),
         keys.baseline_prefix(slot),
+        keys.lmps_prefix(slot),
+        keys.lmp_head_key(slot),
         meters.readings_prefix(slot),
         meters.estimates_prefix(slot),
         meters.cells_prefix(slot),

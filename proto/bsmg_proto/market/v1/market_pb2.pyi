@@ -207,6 +207,8 @@ class Params(google.protobuf.message.Message):
     AUTHORITY_FIELD_NUMBER: builtins.int
     TARIFF_E4_FIELD_NUMBER: builtins.int
     SUBSIDY_MAX_FIELD_NUMBER: builtins.int
+    LMP_TAU_FIELD_NUMBER: builtins.int
+    LMP_TAU_PERMILLE_FIELD_NUMBER: builtins.int
     slot_ms: builtins.int
     window_min_ms: builtins.int
     max_live_slots: builtins.int
@@ -243,6 +245,10 @@ class Params(google.protobuf.message.Message):
     """the preset tariff"""
     subsidy_max: builtins.str
     """base units that a slot's clearing may take from the subsidy pool"""
+    lmp_tau: builtins.str
+    """marginal prices are certified up to this gap, base units"""
+    lmp_tau_permille: builtins.int
+    """and this share of what was traded"""
     @property
     def gates(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Gate]: ...
     def __init__(
@@ -279,8 +285,10 @@ class Params(google.protobuf.message.Message):
         authority: builtins.str = ...,
         tariff_e4: builtins.int = ...,
         subsidy_max: builtins.str = ...,
+        lmp_tau: builtins.str = ...,
+        lmp_tau_permille: builtins.int = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["alpha_permille", b"alpha_permille", "authority", b"authority", "balancing_min", b"balancing_min", "cap_e4", b"cap_e4", "denom", b"denom", "down_e4", b"down_e4", "e_max_permille", b"e_max_permille", "fee_e4", b"fee_e4", "first_slot", b"first_slot", "floor_e4", b"floor_e4", "gates", b"gates", "k_den", b"k_den", "k_num", b"k_num", "margin_permille", b"margin_permille", "max_live_slots", b"max_live_slots", "max_orders_per_cell", b"max_orders_per_cell", "max_orders_per_slot", b"max_orders_per_slot", "max_reclear", b"max_reclear", "mechanism", b"mechanism", "min_score_permille", b"min_score_permille", "missed_before_suspension", b"missed_before_suspension", "penalty_permille", b"penalty_permille", "prune_units", b"prune_units", "settle_units", b"settle_units", "slot_ms", b"slot_ms", "subsidy_max", b"subsidy_max", "tariff_e4", b"tariff_e4", "tol_permille", b"tol_permille", "up_e4", b"up_e4", "utility", b"utility", "window_min_ms", b"window_min_ms"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["alpha_permille", b"alpha_permille", "authority", b"authority", "balancing_min", b"balancing_min", "cap_e4", b"cap_e4", "denom", b"denom", "down_e4", b"down_e4", "e_max_permille", b"e_max_permille", "fee_e4", b"fee_e4", "first_slot", b"first_slot", "floor_e4", b"floor_e4", "gates", b"gates", "k_den", b"k_den", "k_num", b"k_num", "lmp_tau", b"lmp_tau", "lmp_tau_permille", b"lmp_tau_permille", "margin_permille", b"margin_permille", "max_live_slots", b"max_live_slots", "max_orders_per_cell", b"max_orders_per_cell", "max_orders_per_slot", b"max_orders_per_slot", "max_reclear", b"max_reclear", "mechanism", b"mechanism", "min_score_permille", b"min_score_permille", "missed_before_suspension", b"missed_before_suspension", "penalty_permille", b"penalty_permille", "prune_units", b"prune_units", "settle_units", b"settle_units", "slot_ms", b"slot_ms", "subsidy_max", b"subsidy_max", "tariff_e4", b"tariff_e4", "tol_permille", b"tol_permille", "up_e4", b"up_e4", "utility", b"utility", "window_min_ms", b"window_min_ms"]) -> None: ...
 
 global___Params = Params
 
@@ -866,6 +874,35 @@ class Baseline(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["p_mWh", b"p_mWh", "q_mvarh", b"q_mvarh"]) -> None: ...
 
 global___Baseline = Baseline
+
+@typing.final
+class LmpHead(google.protobuf.message.Message):
+    """What the certified marginal prices of a slot have in common."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    GAP_FIELD_NUMBER: builtins.int
+    TAU_FIELD_NUMBER: builtins.int
+    LOSS_PRICE_E4_FIELD_NUMBER: builtins.int
+    HEIGHT_FIELD_NUMBER: builtins.int
+    gap: builtins.str
+    """base units: what another schedule could save at most"""
+    tau: builtins.str
+    """what was allowed"""
+    loss_price_e4: builtins.int
+    """what a loss was counted at"""
+    height: builtins.int
+    def __init__(
+        self,
+        *,
+        gap: builtins.str = ...,
+        tau: builtins.str = ...,
+        loss_price_e4: builtins.int = ...,
+        height: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["gap", b"gap", "height", b"height", "loss_price_e4", b"loss_price_e4", "tau", b"tau"]) -> None: ...
+
+global___LmpHead = LmpHead
 
 @typing.final
 class LiveSlot(google.protobuf.message.Message):

@@ -426,3 +426,59 @@ class CellSchedule(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["bus", b"bus", "cell", b"cell", "export_mWh", b"export_mWh", "import_mWh", b"import_mWh"]) -> None: ...
 
 global___CellSchedule = CellSchedule
+
+@typing.final
+class QueryLmpsRequest(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    SLOT_FIELD_NUMBER: builtins.int
+    slot: builtins.int
+    def __init__(
+        self,
+        *,
+        slot: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["slot", b"slot"]) -> None: ...
+
+global___QueryLmpsRequest = QueryLmpsRequest
+
+@typing.final
+class BusLmp(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    BUS_FIELD_NUMBER: builtins.int
+    PRICE_E4_FIELD_NUMBER: builtins.int
+    bus: builtins.int
+    price_e4: builtins.int
+    def __init__(
+        self,
+        *,
+        bus: builtins.int = ...,
+        price_e4: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["bus", b"bus", "price_e4", b"price_e4"]) -> None: ...
+
+global___BusLmp = BusLmp
+
+@typing.final
+class QueryLmpsResponse(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    BUSES_FIELD_NUMBER: builtins.int
+    HEAD_FIELD_NUMBER: builtins.int
+    @property
+    def buses(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___BusLmp]:
+        """ascending by bus"""
+
+    @property
+    def head(self) -> bsmg_proto.market.v1.market_pb2.LmpHead: ...
+    def __init__(
+        self,
+        *,
+        buses: collections.abc.Iterable[global___BusLmp] | None = ...,
+        head: bsmg_proto.market.v1.market_pb2.LmpHead | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["head", b"head"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["buses", b"buses", "head", b"head"]) -> None: ...
+
+global___QueryLmpsResponse = QueryLmpsResponse

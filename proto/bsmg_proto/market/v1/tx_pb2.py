@@ -27,7 +27,7 @@ from cosmos.msg.v1 import msg_pb2 as cosmos_dot_msg_dot_v1_dot_msg__pb2
 from bsmg_proto.market.v1 import market_pb2 as bsmg__proto_dot_market_dot_v1_dot_market__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x62smg_proto/market/v1/tx.proto\x12\x0e\x62smg.market.v1\x1a\x11\x61mino/amino.proto\x1a\x17\x63osmos/msg/v1/msg.proto\x1a!bsmg_proto/market/v1/market.proto\":\n\x0b\x42usBaseline\x12\x0b\n\x03\x62us\x18\x01 \x01(\r\x12\r\n\x05p_mWh\x18\x02 \x01(\x12\x12\x0f\n\x07q_mvarh\x18\x03 \x01(\x12\"\xac\x01\n\x0fMsgPostForecast\x12\x0f\n\x07utility\x18\x01 \x01(\t\x12\x0c\n\x04slot\x18\x02 \x01(\x04\x12\x10\n\x08\x66loor_e4\x18\x03 \x01(\r\x12\x0e\n\x06\x63\x61p_e4\x18\x04 \x01(\r\x12*\n\x05\x62uses\x18\x05 \x03(\x0b\x32\x1b.bsmg.market.v1.BusBaseline:,\x82\xe7\xb0*\x07utility\x8a\xe7\xb0*\x1b\x62smg/market/MsgPostForecast\"\x19\n\x17MsgPostForecastResponse\"\xe5\x01\n\rMsgPlaceOrder\x12\x0c\n\x04\x63\x65ll\x18\x01 \x01(\t\x12\x0c\n\x04slot\x18\x02 \x01(\x04\x12\"\n\x04side\x18\x03 \x01(\x0e\x32\x14.bsmg.market.v1.Side\x12\x10\n\x08price_e4\x18\x04 \x01(\r\x12\x14\n\x0cquantity_mWh\x18\x05 \x01(\x04\x12\x1a\n\x12min_score_permille\x18\x06 \x01(\r\x12\'\n\x04kind\x18\x07 \x01(\x0e\x32\x19.bsmg.market.v1.OrderKind:\'\x82\xe7\xb0*\x04\x63\x65ll\x8a\xe7\xb0*\x19\x62smg/market/MsgPlaceOrder\"4\n\x15MsgPlaceOrderResponse\x12\x0b\n\x03seq\x18\x01 \x01(\x04\x12\x0e\n\x06\x65scrow\x18\x02 \x01(\t\"c\n\x0eMsgCancelOrder\x12\x0c\n\x04\x63\x65ll\x18\x01 \x01(\t\x12\x0c\n\x04slot\x18\x02 \x01(\x04\x12\x0b\n\x03seq\x18\x03 \x01(\x04:(\x82\xe7\xb0*\x04\x63\x65ll\x8a\xe7\xb0*\x1a\x62smg/market/MsgCancelOrder\"(\n\x16MsgCancelOrderResponse\x12\x0e\n\x06refund\x18\x01 \x01(\t\"J\n\x06\x42usCap\x12\x0b\n\x03\x62us\x18\x01 \x01(\r\x12\"\n\x04side\x18\x02 \x01(\x0e\x32\x14.bsmg.market.v1.Side\x12\x0f\n\x07\x63\x61p_mWh\x18\x03 \x01(\x04\"$\n\x04\x42usQ\x12\x0b\n\x03\x62us\x18\x01 \x01(\r\x12\x0f\n\x07q_mvarh\x18\x02 \x01(\x12\"\xb4\x01\n\x0eMsgProposeCaps\x12\x0f\n\x07utility\x18\x01 \x01(\t\x12\x0c\n\x04slot\x18\x02 \x01(\x04\x12\x0f\n\x07\x61ttempt\x18\x03 \x01(\r\x12$\n\x04\x63\x61ps\x18\x04 \x03(\x0b\x32\x16.bsmg.market.v1.BusCap\x12\x1f\n\x01q\x18\x05 \x03(\x0b\x32\x14.bsmg.market.v1.BusQ:+\x82\xe7\xb0*\x07utility\x8a\xe7\xb0*\x1a\x62smg/market/MsgProposeCaps\"\x18\n\x16MsgProposeCapsResponse\"^\n\nMsgDeposit\x12\x0c\n\x04\x63\x65ll\x18\x01 \x01(\t\x12\x0e\n\x06\x61mount\x18\x02 \x01(\t\x12\x0c\n\x04pool\x18\x03 \x01(\t:$\x82\xe7\xb0*\x04\x63\x65ll\x8a\xe7\xb0*\x16\x62smg/market/MsgDeposit\"\x14\n\x12MsgDepositResponse\"`\n\x0bMsgWithdraw\x12\x0c\n\x04\x63\x65ll\x18\x01 \x01(\t\x12\x0e\n\x06\x61mount\x18\x02 \x01(\t\x12\x0c\n\x04pool\x18\x03 \x01(\t:%\x82\xe7\xb0*\x04\x63\x65ll\x8a\xe7\xb0*\x17\x62smg/market/MsgWithdraw\"\x15\n\x13MsgWithdrawResponse\"\xa4\x01\n\x0fMsgUpdateParams\x12\x11\n\tauthority\x18\x01 \x01(\t\x12&\n\x06params\x18\x02 \x01(\x0b\x32\x16.bsmg.market.v1.Params\x12&\n\x04\x66\x65\x65s\x18\x03 \x01(\x0b\x32\x18.bsmg.market.v1.FeeTable:.\x82\xe7\xb0*\tauthority\x8a\xe7\xb0*\x1b\x62smg/market/MsgUpdateParams\"\x19\n\x17MsgUpdateParamsResponse\"1\n\tVoteEntry\x12\x11\n\textension\x18\x01 \x01(\x0c\x12\x11\n\tsignature\x18\x02 \x01(\x0c\"W\n\nVoteBundle\x12\x0e\n\x06height\x18\x01 \x01(\x03\x12\r\n\x05round\x18\x02 \x01(\x05\x12*\n\x07\x65ntries\x18\x03 \x03(\x0b\x32\x19.bsmg.market.v1.VoteEntry2\xdb\x04\n\x03Msg\x12X\n\x0cPostForecast\x12\x1f.bsmg.market.v1.MsgPostForecast\x1a\'.bsmg.market.v1.MsgPostForecastResponse\x12R\n\nPlaceOrder\x12\x1d.bsmg.market.v1.MsgPlaceOrder\x1a%.bsmg.market.v1.MsgPlaceOrderResponse\x12U\n\x0b\x43\x61ncelOrder\x12\x1e.bsmg.market.v1.MsgCancelOrder\x1a&.bsmg.market.v1.MsgCancelOrderResponse\x12U\n\x0bProposeCaps\x12\x1e.bsmg.market.v1.MsgProposeCaps\x1a&.bsmg.market.v1.MsgProposeCapsResponse\x12I\n\x07\x44\x65posit\x12\x1a.bsmg.market.v1.MsgDeposit\x1a\".bsmg.market.v1.MsgDepositResponse\x12L\n\x08Withdraw\x12\x1b.bsmg.market.v1.MsgWithdraw\x1a#.bsmg.market.v1.MsgWithdrawResponse\x12X\n\x0cUpdateParams\x12\x1f.bsmg.market.v1.MsgUpdateParams\x1a\'.bsmg.market.v1.MsgUpdateParamsResponse\x1a\x05\x80\xe7\xb0*\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x62smg_proto/market/v1/tx.proto\x12\x0e\x62smg.market.v1\x1a\x11\x61mino/amino.proto\x1a\x17\x63osmos/msg/v1/msg.proto\x1a!bsmg_proto/market/v1/market.proto\":\n\x0b\x42usBaseline\x12\x0b\n\x03\x62us\x18\x01 \x01(\r\x12\r\n\x05p_mWh\x18\x02 \x01(\x12\x12\x0f\n\x07q_mvarh\x18\x03 \x01(\x12\"\xac\x01\n\x0fMsgPostForecast\x12\x0f\n\x07utility\x18\x01 \x01(\t\x12\x0c\n\x04slot\x18\x02 \x01(\x04\x12\x10\n\x08\x66loor_e4\x18\x03 \x01(\r\x12\x0e\n\x06\x63\x61p_e4\x18\x04 \x01(\r\x12*\n\x05\x62uses\x18\x05 \x03(\x0b\x32\x1b.bsmg.market.v1.BusBaseline:,\x82\xe7\xb0*\x07utility\x8a\xe7\xb0*\x1b\x62smg/market/MsgPostForecast\"\x19\n\x17MsgPostForecastResponse\"\xe5\x01\n\rMsgPlaceOrder\x12\x0c\n\x04\x63\x65ll\x18\x01 \x01(\t\x12\x0c\n\x04slot\x18\x02 \x01(\x04\x12\"\n\x04side\x18\x03 \x01(\x0e\x32\x14.bsmg.market.v1.Side\x12\x10\n\x08price_e4\x18\x04 \x01(\r\x12\x14\n\x0cquantity_mWh\x18\x05 \x01(\x04\x12\x1a\n\x12min_score_permille\x18\x06 \x01(\r\x12\'\n\x04kind\x18\x07 \x01(\x0e\x32\x19.bsmg.market.v1.OrderKind:\'\x82\xe7\xb0*\x04\x63\x65ll\x8a\xe7\xb0*\x19\x62smg/market/MsgPlaceOrder\"4\n\x15MsgPlaceOrderResponse\x12\x0b\n\x03seq\x18\x01 \x01(\x04\x12\x0e\n\x06\x65scrow\x18\x02 \x01(\t\"c\n\x0eMsgCancelOrder\x12\x0c\n\x04\x63\x65ll\x18\x01 \x01(\t\x12\x0c\n\x04slot\x18\x02 \x01(\x04\x12\x0b\n\x03seq\x18\x03 \x01(\x04:(\x82\xe7\xb0*\x04\x63\x65ll\x8a\xe7\xb0*\x1a\x62smg/market/MsgCancelOrder\"(\n\x16MsgCancelOrderResponse\x12\x0e\n\x06refund\x18\x01 \x01(\t\"J\n\x06\x42usCap\x12\x0b\n\x03\x62us\x18\x01 \x01(\r\x12\"\n\x04side\x18\x02 \x01(\x0e\x32\x14.bsmg.market.v1.Side\x12\x0f\n\x07\x63\x61p_mWh\x18\x03 \x01(\x04\"$\n\x04\x42usQ\x12\x0b\n\x03\x62us\x18\x01 \x01(\r\x12\x0f\n\x07q_mvarh\x18\x02 \x01(\x12\"\xb4\x01\n\x0eMsgProposeCaps\x12\x0f\n\x07utility\x18\x01 \x01(\t\x12\x0c\n\x04slot\x18\x02 \x01(\x04\x12\x0f\n\x07\x61ttempt\x18\x03 \x01(\r\x12$\n\x04\x63\x61ps\x18\x04 \x03(\x0b\x32\x16.bsmg.market.v1.BusCap\x12\x1f\n\x01q\x18\x05 \x03(\x0b\x32\x14.bsmg.market.v1.BusQ:+\x82\xe7\xb0*\x07utility\x8a\xe7\xb0*\x1a\x62smg/market/MsgProposeCaps\"\x18\n\x16MsgProposeCapsResponse\"\x99\x01\n\x0bMultipliers\x12\t\n\x01p\x18\x01 \x03(\x12\x12\t\n\x01q\x18\x02 \x03(\x12\x12\t\n\x01v\x18\x03 \x03(\x12\x12\x0e\n\x06p_free\x18\x04 \x03(\x12\x12\x0e\n\x06q_free\x18\x05 \x03(\x12\x12\x0e\n\x06v_free\x18\x06 \x03(\x12\x12\r\n\x05local\x18\x07 \x01(\x12\x12\x0f\n\x07\x63urrent\x18\x08 \x03(\x12\x12\x0c\n\x04near\x18\t \x03(\x12\x12\x0b\n\x03\x66\x61r\x18\n \x03(\x12\"\x8d\x01\n\x11MsgPostOptimality\x12\x0f\n\x07utility\x18\x01 \x01(\t\x12\x0c\n\x04slot\x18\x02 \x01(\x04\x12)\n\x04\x64ual\x18\x03 \x01(\x0b\x32\x1b.bsmg.market.v1.Multipliers:.\x82\xe7\xb0*\x07utility\x8a\xe7\xb0*\x1d\x62smg/market/MsgPostOptimality\"(\n\x19MsgPostOptimalityResponse\x12\x0b\n\x03gap\x18\x01 \x01(\t\"^\n\nMsgDeposit\x12\x0c\n\x04\x63\x65ll\x18\x01 \x01(\t\x12\x0e\n\x06\x61mount\x18\x02 \x01(\t\x12\x0c\n\x04pool\x18\x03 \x01(\t:$\x82\xe7\xb0*\x04\x63\x65ll\x8a\xe7\xb0*\x16\x62smg/market/MsgDeposit\"\x14\n\x12MsgDepositResponse\"`\n\x0bMsgWithdraw\x12\x0c\n\x04\x63\x65ll\x18\x01 \x01(\t\x12\x0e\n\x06\x61mount\x18\x02 \x01(\t\x12\x0c\n\x04pool\x18\x03 \x01(\t:%\x82\xe7\xb0*\x04\x63\x65ll\x8a\xe7\xb0*\x17\x62smg/market/MsgWithdraw\"\x15\n\x13MsgWithdrawResponse\"\xa4\x01\n\x0fMsgUpdateParams\x12\x11\n\tauthority\x18\x01 \x01(\t\x12&\n\x06params\x18\x02 \x01(\x0b\x32\x16.bsmg.market.v1.Params\x12&\n\x04\x66\x65\x65s\x18\x03 \x01(\x0b\x32\x18.bsmg.market.v1.FeeTable:.\x82\xe7\xb0*\tauthority\x8a\xe7\xb0*\x1b\x62smg/market/MsgUpdateParams\"\x19\n\x17MsgUpdateParamsResponse\"1\n\tVoteEntry\x12\x11\n\textension\x18\x01 \x01(\x0c\x12\x11\n\tsignature\x18\x02 \x01(\x0c\"W\n\nVoteBundle\x12\x0e\n\x06height\x18\x01 \x01(\x03\x12\r\n\x05round\x18\x02 \x01(\x05\x12*\n\x07\x65ntries\x18\x03 \x03(\x0b\x32\x19.bsmg.market.v1.VoteEntry2\xbb\x05\n\x03Msg\x12X\n\x0cPostForecast\x12\x1f.bsmg.market.v1.MsgPostForecast\x1a\'.bsmg.market.v1.MsgPostForecastResponse\x12R\n\nPlaceOrder\x12\x1d.bsmg.market.v1.MsgPlaceOrder\x1a%.bsmg.market.v1.MsgPlaceOrderResponse\x12U\n\x0b\x43\x61ncelOrder\x12\x1e.bsmg.market.v1.MsgCancelOrder\x1a&.bsmg.market.v1.MsgCancelOrderResponse\x12U\n\x0bProposeCaps\x12\x1e.bsmg.market.v1.MsgProposeCaps\x1a&.bsmg.market.v1.MsgProposeCapsResponse\x12^\n\x0ePostOptimality\x12!.bsmg.market.v1.MsgPostOptimality\x1a).bsmg.market.v1.MsgPostOptimalityResponse\x12I\n\x07\x44\x65posit\x12\x1a.bsmg.market.v1.MsgDeposit\x1a\".bsmg.market.v1.MsgDepositResponse\x12L\n\x08Withdraw\x12\x1b.bsmg.market.v1.MsgWithdraw\x1a#.bsmg.market.v1.MsgWithdrawResponse\x12X\n\x0cUpdateParams\x12\x1f.bsmg.market.v1.MsgUpdateParams\x1a\'.bsmg.market.v1.MsgUpdateParamsResponse\x1a\x05\x80\xe7\xb0*\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -42,6 +42,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_MSGCANCELORDER']._serialized_options = b'\202\347\260*\004cell\212\347\260*\032bsmg/market/MsgCancelOrder'
   _globals['_MSGPROPOSECAPS']._loaded_options = None
   _globals['_MSGPROPOSECAPS']._serialized_options = b'\202\347\260*\007utility\212\347\260*\032bsmg/market/MsgProposeCaps'
+  _globals['_MSGPOSTOPTIMALITY']._loaded_options = None
+  _globals['_MSGPOSTOPTIMALITY']._serialized_options = b'\202\347\260*\007utility\212\347\260*\035bsmg/market/MsgPostOptimality'
   _globals['_MSGDEPOSIT']._loaded_options = None
   _globals['_MSGDEPOSIT']._serialized_options = b'\202\347\260*\004cell\212\347\260*\026bsmg/market/MsgDeposit'
   _globals['_MSGWITHDRAW']._loaded_options = None
@@ -72,22 +74,28 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_MSGPROPOSECAPS']._serialized_end=1114
   _globals['_MSGPROPOSECAPSRESPONSE']._serialized_start=1116
   _globals['_MSGPROPOSECAPSRESPONSE']._serialized_end=1140
-  _globals['_MSGDEPOSIT']._serialized_start=1142
-  _globals['_MSGDEPOSIT']._serialized_end=1236
-  _globals['_MSGDEPOSITRESPONSE']._serialized_start=1238
-  _globals['_MSGDEPOSITRESPONSE']._serialized_end=1258
-  _globals['_MSGWITHDRAW']._serialized_start=1260
-  _globals['_MSGWITHDRAW']._serialized_end=1356
-  _globals['_MSGWITHDRAWRESPONSE']._serialized_start=1358
-  _globals['_MSGWITHDRAWRESPONSE']._serialized_end=1379
-  _globals['_MSGUPDATEPARAMS']._serialized_start=1382
-  _globals['_MSGUPDATEPARAMS']._serialized_end=1546
-  _globals['_MSGUPDATEPARAMSRESPONSE']._serialized_start=1548
-  _globals['_MSGUPDATEPARAMSRESPONSE']._serialized_end=1573
-  _globals['_VOTEENTRY']._serialized_start=1575
-  _globals['_VOTEENTRY']._serialized_end=1624
-  _globals['_VOTEBUNDLE']._serialized_start=1626
-  _globals['_VOTEBUNDLE']._serialized_end=1713
-  _globals['_MSG']._serialized_start=1716
-  _globals['_MSG']._serialized_end=2319
+  _globals['_MULTIPLIERS']._serialized_start=1143
+  _globals['_MULTIPLIERS']._serialized_end=1296
+  _globals['_MSGPOSTOPTIMALITY']._serialized_start=1299
+  _globals['_MSGPOSTOPTIMALITY']._serialized_end=1440
+  _globals['_MSGPOSTOPTIMALITYRESPONSE']._serialized_start=1442
+  _globals['_MSGPOSTOPTIMALITYRESPONSE']._serialized_end=1482
+  _globals['_MSGDEPOSIT']._serialized_start=1484
+  _globals['_MSGDEPOSIT']._serialized_end=1578
+  _globals['_MSGDEPOSITRESPONSE']._serialized_start=1580
+  _globals['_MSGDEPOSITRESPONSE']._serialized_end=1600
+  _globals['_MSGWITHDRAW']._serialized_start=1602
+  _globals['_MSGWITHDRAW']._serialized_end=1698
+  _globals['_MSGWITHDRAWRESPONSE']._serialized_start=1700
+  _globals['_MSGWITHDRAWRESPONSE']._serialized_end=1721
+  _globals['_MSGUPDATEPARAMS']._serialized_start=1724
+  _globals['_MSGUPDATEPARAMS']._serialized_end=1888
+  _globals['_MSGUPDATEPARAMSRESPONSE']._serialized_start=1890
+  _globals['_MSGUPDATEPARAMSRESPONSE']._serialized_end=1915
+  _globals['_VOTEENTRY']._serialized_start=1917
+  _globals['_VOTEENTRY']._serialized_end=1966
+  _globals['_VOTEBUNDLE']._serialized_start=1968
+  _globals['_VOTEBUNDLE']._serialized_end=2055
+  _globals['_MSG']._serialized_start=2058
+  _globals['_MSG']._serialized_end=2757
 # @@protoc_insertion_point(module_scope)

@@ -244,6 +244,105 @@ class MsgProposeCapsResponse(google.protobuf.message.Message):
 global___MsgProposeCapsResponse = MsgProposeCapsResponse
 
 @typing.final
+class Multipliers(google.protobuf.message.Message):
+    """Multipliers at 2^-30 of a price_e4, by bus in the order of a walk from the root (energy/grid/network.py); place 0 is
+    the root, where all but the first row are 0. Cones are flat: so many numbers a bus.
+    """
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    P_FIELD_NUMBER: builtins.int
+    Q_FIELD_NUMBER: builtins.int
+    V_FIELD_NUMBER: builtins.int
+    P_FREE_FIELD_NUMBER: builtins.int
+    Q_FREE_FIELD_NUMBER: builtins.int
+    V_FREE_FIELD_NUMBER: builtins.int
+    LOCAL_FIELD_NUMBER: builtins.int
+    CURRENT_FIELD_NUMBER: builtins.int
+    NEAR_FIELD_NUMBER: builtins.int
+    FAR_FIELD_NUMBER: builtins.int
+    local: builtins.int
+    @property
+    def p(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]: ...
+    @property
+    def q(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]: ...
+    @property
+    def v(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]: ...
+    @property
+    def p_free(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]: ...
+    @property
+    def q_free(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]: ...
+    @property
+    def v_free(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]: ...
+    @property
+    def current(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
+        """4 a bus"""
+
+    @property
+    def near(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
+        """3 a bus"""
+
+    @property
+    def far(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
+        """3 a bus"""
+
+    def __init__(
+        self,
+        *,
+        p: collections.abc.Iterable[builtins.int] | None = ...,
+        q: collections.abc.Iterable[builtins.int] | None = ...,
+        v: collections.abc.Iterable[builtins.int] | None = ...,
+        p_free: collections.abc.Iterable[builtins.int] | None = ...,
+        q_free: collections.abc.Iterable[builtins.int] | None = ...,
+        v_free: collections.abc.Iterable[builtins.int] | None = ...,
+        local: builtins.int = ...,
+        current: collections.abc.Iterable[builtins.int] | None = ...,
+        near: collections.abc.Iterable[builtins.int] | None = ...,
+        far: collections.abc.Iterable[builtins.int] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["current", b"current", "far", b"far", "local", b"local", "near", b"near", "p", b"p", "p_free", b"p_free", "q", b"q", "q_free", b"q_free", "v", b"v", "v_free", b"v_free"]) -> None: ...
+
+global___Multipliers = Multipliers
+
+@typing.final
+class MsgPostOptimality(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    UTILITY_FIELD_NUMBER: builtins.int
+    SLOT_FIELD_NUMBER: builtins.int
+    DUAL_FIELD_NUMBER: builtins.int
+    utility: builtins.str
+    slot: builtins.int
+    @property
+    def dual(self) -> global___Multipliers: ...
+    def __init__(
+        self,
+        *,
+        utility: builtins.str = ...,
+        slot: builtins.int = ...,
+        dual: global___Multipliers | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["dual", b"dual"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["dual", b"dual", "slot", b"slot", "utility", b"utility"]) -> None: ...
+
+global___MsgPostOptimality = MsgPostOptimality
+
+@typing.final
+class MsgPostOptimalityResponse(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    GAP_FIELD_NUMBER: builtins.int
+    gap: builtins.str
+    def __init__(
+        self,
+        *,
+        gap: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["gap", b"gap"]) -> None: ...
+
+global___MsgPostOptimalityResponse = MsgPostOptimalityResponse
+
+@typing.final
 class MsgDeposit(google.protobuf.message.Message):
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
