@@ -2,11 +2,11 @@
 
     maximise  sum b x - sum s y - price * losses     bids = asks, AC power flow of the feeder within its limits
 
-Blocks are the orders. What an order that is drawn or fed in anyway (firm) trades moves nothing on the feeder: its energy
-belongs to the baseline, and its block stands at the root, where the trade replaces energy of the main grid. The root's
-flow has one price both ways, so that of its cost only the losses depend on the fills; it is the price that cells pay
-for losses. The marginal price of a bus is then the auction's price, plus the losses that another unit there causes, plus
-what it takes to keep the limits.
+Blocks are the orders. What an order that is drawn or fed in anyway (firm) trades moves nothing on the feeder: its
+energy belongs to the baseline, and its block stands at the root, where the trade replaces energy of the main grid. The
+root's flow has one price both ways, so that of its cost only the losses depend on the fills; it is the price that
+cells pay for losses. The marginal price of a bus is then the auction's price, plus the losses that another unit there
+causes, plus what it takes to keep the limits.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from energy.errors import NotCertified
 from energy.grid.dispatch import ASK, BID, Block, Problem
 from energy.grid.network import Network
 from energy.grid.schedule import BusEnergy
@@ -36,9 +37,12 @@ def auction_problem(
 ) -> tuple[Problem, list[int]]:
     """The problem of a slot's orders, those alike in one block, and the fills of its blocks in mWh.
 
-    `base` holds everything that doesn't depend on fills, firm orders' energies too. Fills that a factor rounded are
-    balanced by taking the rest from the longer side.
+    `base` are the baselines; firm orders are added to them whole. Fills that a factor rounded are balanced by taking
+    the rest from the longer side. Raises NotCertified for an order at a bus that the feeder lacks.
     """
+    lost = [offer.bus for offer in offers if offer.bus not in net.index]
+    if lost:
+        raise NotCertified(f"orders at buses of the feeder are expected, got one at bus {lost[0]}")
     rows: dict[tuple[int, int, int, int], list[int]] = {}
     for offer in offers:
         bus, tangent = (net.bus[0], 0) if offer.firm else (offer.bus, offer.tan_phi_permille)
@@ -56,9 +60,24 @@ def auction_problem(
         for (bus, direction, price, tangent), row in sorted(rows.items())
     )
     problem = Problem(
-        net=net, base=tuple(base), blocks=blocks, import_e4=loss_price_e4, export_e4=loss_price_e4, local=True
+        net=net,
+        base=(*base, *_firm(offers)),
+        blocks=blocks,
+        import_e4=loss_price_e4,
+        export_e4=loss_price_e4,
+        local=True,
     )
     return problem, _balanced(blocks, [row[1] for _, row in sorted(rows.items())])
+
+
+def _firm(offers: Iterable[Offer]) -> list[BusEnergy]:
+    sums: dict[int, list[int]] = {}
+    for offer in offers:
+        if offer.firm:
+            row = sums.setdefault(offer.bus, [0, 0])
+            row[0] += offer.direction * offer.quantity_mWh
+            row[1] += offer.direction * offer.quantity_mWh * offer.tan_phi_permille
+    return [BusEnergy(bus=bus, trade_p_mWh=p, trade_q_permille=q) for bus, (p, q) in sorted(sums.items())]
 
 
 def _balanced(blocks: Sequence[Block], fills: list[int]) -> list[int]:

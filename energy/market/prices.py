@@ -17,13 +17,11 @@ from energy.grid.dispatch import ASK, BID
 from energy.grid.network import Network, network_of
 from energy.grid.optimality import Dual, prices_e4, require_near_optimal
 from energy.grid.welfare import Offer, auction_problem
-from energy.market import awards, keys, security, state
-from energy.market.clearing import BookOrder
+from energy.market import keys, schedule, security, state
 from energy.market.life import Step, require_step
 from energy.market.utility import require_utility
 from energy.records import load, save
 from energy.registry import Registry
-from energy.registry import state as registered
 from energy.units import PERMILLE, stored
 from ibc_core.host import Context, event
 
@@ -100,20 +98,18 @@ def _full(row: Sequence[int], width: int) -> Sequence[int]:
 
 def _offers(ctx: Context, record: pb.Slot) -> list[Offer]:
     """Every order of the slot with what it got."""
-    by_cell: dict[int, list[BookOrder]] = {}
-    for order in state.all_orders(ctx, record.slot):
-        by_cell.setdefault(order.cell, []).append(order)
+    tangents = schedule.Tangents(ctx=ctx)
     return [
         Offer(
-            bus=row.order.bus,
-            direction=BID if row.order.side == keys.BID else ASK,
-            price_e4=row.order.price_e4,
-            quantity_mWh=row.order.quantity_mWh,
-            fill_mWh=row.fill_mWh,
-            tan_phi_permille=registered.cell(ctx, cell).tan_phi_permille,
+            bus=order.bus,
+            direction=BID if order.side == keys.BID else ASK,
+            price_e4=order.price_e4,
+            quantity_mWh=order.quantity_mWh,
+            fill_mWh=fill_mWh,
+            tan_phi_permille=tangents.of(order.cell),
+            firm=order.kind != schedule.FLEXIBLE,
         )
-        for cell, own in sorted(by_cell.items())
-        for row in awards.filled(ctx, record, own)
+        for order, fill_mWh in schedule.fills(ctx, record)
     ]
 
 

@@ -32,6 +32,7 @@ def solved(chain: Chain, slot: int, feeder: registry_pb.Feeder) -> Dispatch:
             price_e4=order.price_e4,
             quantity_mWh=order.quantity_mWh,
             fill_mWh=state.order_fill_mWh(record, order),
+            firm=order.kind != pb.ORDER_KIND_FLEXIBLE,
         )
         for order in state.all_orders(ctx, slot)
     ]
@@ -129,6 +130,19 @@ def fields(dual: Dual) -> dict[str, object]:
     return {name: getattr(dual, name) for name in Dual.__slots__}
 
 
+def test_firm_orders_trade_without_moving_anything() -> None:
+    """The firm bid at bus 2 is drawn whole: it makes losses and prices, whatever it gets of the cheap ask."""
+    chain, feeder = Chain(), star()
+    slot = bidding(chain, feeder)
+    firm = chain.place(2, slot, BID, 60_000, 900_000)
+    firm.kind = pb.ORDER_KIND_FIRM
+    chain.deliver(firm)
+    cleared(chain, slot, (1, ASK, 40_000, 500_000), (3, BID, 30_000, 100_000))
+    chain.deliver(post(slot, solved(chain, slot, feeder).dual))
+    lmps = by_bus(chain, slot)
+    assert lmps[1] < lmps[0] == lmps[3] < lmps[2]
+
+
 def test_who_when_and_once() -> None:
     chain, feeder = Chain(), star()
     slot = bidding(chain, feeder)
@@ -144,7 +158,7 @@ def test_who_when_and_once() -> None:
     chain.until(slot, pb.SLOT_STATE_CLOSED, 200)
     for _ in range(20):
         chain.block(200)
-    assert [key for key in chain.store.data if key.startswith(b"mk/l/") or key.startswith(b"mk/lh/")] == []
+    assert [key for key in chain.store.data if key.startswith((b"mk/l/", b"mk/lh/"))] == []
 
 
 def test_without_a_checked_feeder_or_a_gap_that_is_allowed_nothing_is_certified() -> None:
