@@ -73,7 +73,7 @@ def test_the_state_after_a_script_is_the_golden_one() -> None:
     assert scripted().store.data == chain.store.data
 
 
-GOLDEN_STATE = "394fd762573c1494a33d00115432be1b55e69d9ca7b84f5bd3f536490d1e1b06"
+GOLDEN_STATE = "0a3e622d4606ad265cfc1a48674ce66a620e7ac786f00deda761366cbd21a3d5"
 
 
 def test_hashes_are_over_the_documented_bytes() -> None:
