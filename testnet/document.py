@@ -40,6 +40,8 @@ def _chain_doc(home: Home, made: Made) -> dict[str, Json]:
     return {
         "chain_id": made.chain.id,
         "kind": made.chain.kind,
+        "role": made.chain.role,
+        "grid": made.chain.grid,
         "bech32_prefix": "bsmg",
         "denom": made.chain.denom,
         "genesis": str(home.genesis(made.chain.id)),
@@ -92,6 +94,8 @@ def account_doc(home: Home, chain_id: str, account: Account) -> dict[str, Json]:
         doc["mnemonic"] = account.mnemonic
     if not account.identity:
         return doc
+    if not account.device:
+        return {**doc, "identity": account.identity}
     key = home.keys(chain_id) / f"{account.device}.ed25519"
     return {**doc, "identity": account.identity, "device": account.device, "device_key": str(key)}
 

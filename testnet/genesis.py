@@ -20,10 +20,13 @@ from energy.mechanisms.vickrey import ORDERS_MAX as SUBSIDISED_ORDERS_MAX
 from energy.trade import params as trade_params
 from ibc_core.bank import module_address
 from testnet.keys import Account, Ed25519, public_doc
-from testnet.topology import SUBSIDISED, Chain
+from testnet.topology import PRODUCTION_SLOT_MS, SUBSIDISED, Chain
 from utility_cell.fleet import CellSpec, Fleet
 
 STATE_VERSION = 1
+LEVEL3_SHORT_PERMILLE = (
+    140  # T_lock and T_gate of level 3 with short slots: five blocks of a window of 60 s before T_act
+)
 POWER = "10"
 BLOCK_BYTES_MAX = 4 << 20
 DISPLAY_EXPONENT = 10  # base units are 1e-10 token
@@ -82,6 +85,8 @@ def market_params(chain: Chain, utility: str, start_ms: int) -> market.Params:
     params.floor_e4, params.cap_e4 = own.fit_e4, own.cap_e4
     params.down_e4, params.up_e4 = min(params.down_e4, own.fit_e4), max(params.up_e4, own.cap_e4)
     params.first_slot = first_slot(params, start_ms + chain.lead_ms)
+    if chain.is_grid:
+        params.max_live_slots = 0  # nobody trades inside it
     check_params(params)
     return params
 
@@ -96,24 +101,35 @@ def first_slot(params: market.Params, up_ms: int) -> int:
 
 def market_trade_params(chain: Chain, params: market.Params, utility: str) -> trade.Params:
     """Parameters of the trade application that go with the market's."""
-    made = trade_params.default_params(utility, chain.denom, f"utility@{chain.name}")
+    made = trade_params.default_params(utility, chain.denom, f"{'dno' if chain.is_grid else 'utility'}@{chain.name}")
+    made.grid = chain.grid
     made.slot_ms, made.window_ms = params.slot_ms, max(params.slot_ms, params.window_min_ms)
     made.floor_e4, made.cap_e4, made.max_skew_s = params.floor_e4, params.cap_e4, chain.gates.max_skew_s
     for clock in (made.level2, made.level3):
         clock.meter_ms, clock.disp_ms = chain.gates.meter_ms, chain.gates.disp_ms
         clock.close_ms = chain.gates.close_ms
+    if chain.slot_ms < PRODUCTION_SLOT_MS:
+        made.level3.lock_permille = made.level3.gate_permille = LEVEL3_SHORT_PERMILLE
     trade_params.check_params(made)
     return made
 
 
 def gates_ms(params: market.Params, made: trade.Params) -> dict[str, int]:
-    """Every gate in ms: up to DELIVER from the start of delivery, after it from its end; trade's with a `T_`."""
+    """Every gate in ms: up to DELIVER from the start of delivery, after it from its end; trade's with a `T_`.
+
+    Those of level 3 end in a 3 and are there when there is a main grid.
+    """
     start, end = 0, params.slot_ms
     market_gates = {gate.name: gate_ms(params, 0, gate) - (start if gate <= Gate.DELIVER else end) for gate in Gate}
     step, clock = made.window_ms // 1000, made.level2
-    before = {"T_lock": clock.lock_permille, "T_gate": clock.gate_permille, "T_act": clock.act_permille}
+    before = _before(clock, "") | (_before(made.level3, "3") if made.grid else {})
     after = {"T_meter": clock.meter_ms, "T_disp": clock.disp_ms, "T_close": clock.close_ms}
     return {**market_gates, **{name: -value * step for name, value in before.items()}, **after}
+
+
+def _before(clock: trade.LevelClock, level: str) -> dict[str, int]:
+    names = f"T_lock{level}", f"T_gate{level}", f"T_act{level}"
+    return dict(zip(names, (clock.lock_permille, clock.gate_permille, clock.act_permille), strict=True))
 
 
 def genesis_doc(plan: ChainPlan) -> dict[str, Json]:

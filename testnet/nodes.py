@@ -50,7 +50,9 @@ class MadeChain:
 
 
 def fleet_of(topology: Topology, number: int) -> str:
-    """Profile of a chain by its place: the topology's word, else they take turns."""
+    """Profile of a chain by its place: the topology's word, else they take turns; the main grid has none."""
+    if topology.chains[number].is_grid:
+        return ""
     return topology.chains[number].profile or fleet_names()[number % len(fleet_names())]
 
 
@@ -70,8 +72,9 @@ def plan_chain(
 ) -> ChainPlan:
     """Fresh keys and accounts for a chain."""
     cells = []
-    named = [new_account(name, amount, "", "") for name, amount in base_accounts(relayers)]
-    for spec in cell_specs(chain, load_fleet(fleet)):
+    titles = {"utility-cell": f"dno@{chain.name}"} if chain.is_grid else {}
+    named = [new_account(name, amount, titles.get(name, ""), "") for name, amount in base_accounts(relayers)]
+    for spec in cell_specs(chain, load_fleet(fleet)) if fleet else ():
         identity, device = f"{spec.name}@{chain.name}", f"{spec.name}-meter@{chain.name}"
         account = new_account(spec.name, CELL, identity, device)
         cells.append(Cell(spec=spec, account=account, meter=new_ed25519()))

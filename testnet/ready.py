@@ -119,7 +119,15 @@ def _last(top: int) -> range:
 def check_gates(chain_id: str, gates: Mapping[str, int], slot_ms: int, interval_ms: int) -> None:
     """Refuse a table in which a gate that waits for a packet leaves it fewer than five blocks; names the gate."""
     end = slot_ms
-    waits = {
+    grid = (
+        {
+            "T_lock3": ("T_lock", gates["T_lock3"] - gates["T_lock"]),
+            "T_act3": ("T_gate3", gates["T_act3"] - gates["T_gate3"]),
+        }
+        if "T_lock3" in gates
+        else {}
+    )
+    waits = grid | {
         "T_lock": ("SECURE", gates["T_lock"] - gates["SECURE"]),
         "T_act": ("T_gate", gates["T_act"] - gates["T_gate"]),
         "T_meter": ("the start of delivery", gates["T_meter"] + end),

@@ -31,6 +31,8 @@ DENOM = re.compile(r"[a-zA-Z][a-zA-Z0-9/:._-]{2,127}")
 PRICE = re.compile(r"[0-9]+(?:\.[0-9]+)?(?:[a-zA-Z][a-zA-Z0-9/:._-]*)?")
 COMETBFT, FABRIC, FABRIC_EMBEDDED = "cometbft", "fabric", "fabric-embedded"
 KINDS = (COMETBFT, FABRIC, FABRIC_EMBEDDED)
+MICROGRID, GRID = "microgrid", "grid"
+ROLES = (MICROGRID, GRID)  # the main grid's chain has no cells: it trades at level 3 only
 CHANNELS = ("transfer", "trade")  # opened in this order
 INDEXERS = ("kv", "null")
 SUBSIDISED = ("VICKREY", "VCG")
@@ -94,6 +96,13 @@ class Chain:
     cells: int = 0  # 0: all of the profile's
     lead_ms: int = LEAD_MS  # from genesis until everything is up: the first slot's bidding comes after it
     organisations: int = 2  # of a Fabric chain; each has a peer and a node front
+    role: str = MICROGRID
+    grid: str = ""  # id of the main grid's chain, its own for that chain; empty: there is none
+
+    @property
+    def is_grid(self) -> bool:
+        """Whether it is the main grid's."""
+        return self.role == GRID
 
     @property
     def on_fabric(self) -> bool:
@@ -151,7 +160,7 @@ COMMON_KEYS = (
     "market", "gates",
 )  # fmt: skip
 OWN_KEYS = {  # what only means something on one kind of ledger
-    COMETBFT: ("validators", "hosts", "min_gas_price", "indexer"),
+    COMETBFT: ("role", "validators", "hosts", "min_gas_price", "indexer"),
     FABRIC: ("organisations",),
     FABRIC_EMBEDDED: ("organisations",),
 }
@@ -188,9 +197,18 @@ def parse_topology(text: str, where: str) -> Topology:
     tables = [Table(item, f"{where}: chain {n}") for n, item in enumerate(top.tables("chain"), 1)]
     lead_ms = LEAD_MS + LEAD_STEP_MS * (max(0, len(tables) - 2) + max(0, len(links) - 1))
     chains = tuple(replace(_chain(table, table.doc.get("id") in linked), lead_ms=lead_ms) for table in tables)
+    chains = _with_grid(chains, where)
     topology = Topology(chains=chains, links=links, relayer=_relayer(top.table("relayer")))
     _check_whole(topology, where)
     return topology
+
+
+def _with_grid(chains: tuple[Chain, ...], where: str) -> tuple[Chain, ...]:
+    """Every chain knows the main grid's."""
+    grids = [chain.id for chain in chains if chain.is_grid]
+    if len(grids) > 1:
+        raise ToolError(f"{where}: expected at most one chain of role grid, got {', '.join(grids)}")
+    return tuple(replace(chain, grid="".join(grids)) for chain in chains)
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,8 +291,12 @@ def _chain(table: Table, linked: bool) -> Chain:  # noqa: FBT001  (private, one 
         raise table.wrong("id", f"at most {CHAIN_ID_MAX} characters")
     table = replace(table, where=f"{table.where} ({chain_id})")
     table.only(*COMMON_KEYS, *OWN_KEYS[kind])
-    slot_ms = _slot_ms(table)
+    slot_ms, role = _slot_ms(table), table.choice("role", MICROGRID, ROLES)
+    for key in ("cells", "profile"):
+        if role == GRID and key in table.doc:
+            raise table.wrong(key, "nothing, since a chain of role grid has no cells")
     return Chain(
+        role=role,
         id=chain_id,
         kind=kind,
         organisations=table.integer("organisations", 2, (1, ORGANISATIONS_MAX)),

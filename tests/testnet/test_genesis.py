@@ -14,6 +14,7 @@ from abci_app.app_process import build
 from cosmos_wire.errors import ChainError, ToolError
 from cosmos_wire.protos import abci, market, trade
 from energy.market.clock import Gate, gate_ms
+from energy.trade.params import terms_for, terms_hash
 from microgrid.memory_state import MemoryState
 from microgrid.operator import Operator
 from processes import ports
@@ -127,13 +128,10 @@ def test_market_keys_reach_the_parameters() -> None:
     assert (params.k_den, params.cap_e4, params.up_e4) == (3, 120_000, 120_000)
 
 
-@pytest.mark.parametrize("mechanism", MECHANISMS)
-def test_an_application_starts_with_every_mechanism(mechanism: str) -> None:
-    """The whole genesis document, VCG's and Vickrey's with a funded pool."""
-    text = f'[[chain]]\nid = "x-1"\nkind = "cometbft"\n[chain.market]\nmechanism = "{mechanism}"\nsubsidy_max = 7'
-    plan = plan_chain(parse_topology(text, "t").chains[0], "windy", 0, START_MS)
+def first_block(plan: ChainPlan, time_ms: int) -> abci.ResponseFinalizeBlock:
+    """An application of this genesis at its first block."""
     state = MemoryState()
-    request = abci.RequestInitChain(chain_id="x-1", initial_height=1)
+    request = abci.RequestInitChain(chain_id=plan.chain.id, initial_height=1)
     request.app_state_bytes = json.dumps(genesis_doc(plan)["app_state"]).encode()
     request.time.FromMilliseconds(START_MS)
     request.consensus_params.abci.vote_extensions_enable_height = 1
@@ -142,8 +140,52 @@ def test_an_application_starts_with_every_mechanism(mechanism: str) -> None:
     app = build(state, Operator())
     app.init_chain(request)
     block = abci.RequestFinalizeBlock(height=1)
-    block.time.FromMilliseconds(START_MS + 1_000)
-    assert app.handle(abci.Request(finalize_block=block)).finalize_block.app_hash
+    block.time.FromMilliseconds(time_ms)
+    return app.handle(abci.Request(finalize_block=block)).finalize_block
+
+
+GRID = '[[chain]]\nid = "x-1"\nkind = "cometbft"\n[[chain]]\nid = "grid-1"\nkind = "cometbft"\nrole = "grid"\n'
+
+
+def test_the_main_grids_market_opens_no_slots() -> None:
+    """A microgrid's opens many in the same block."""
+    microgrid, grid = (plan_chain(chain, fleet, 0, START_MS) for chain, fleet in zip(
+        parse_topology(GRID, "t").chains, ("windy", ""), strict=True))  # fmt: skip
+    kinds = [[event.type for event in first_block(plan, START_MS + 600_000).events] for plan in (microgrid, grid)]
+    assert "slot_opened" in kinds[0]
+    assert "slot_opened" not in kinds[1]
+
+
+def test_the_main_grid_is_a_utility_without_cells_that_shares_the_terms() -> None:
+    chains = parse_topology(GRID, "t").chains
+    grid = plan_chain(chains[1], "", 0, START_MS)
+    assert grid.cells == ()
+    assert grid.account("utility-cell").identity == "dno@grid"
+    made, other = params_of(grid)[1], params_of(plan_chain(chains[0], "sunny", 0, START_MS))[1]
+    assert (made.buyer_identity, made.grid, other.grid) == ("dno@grid", "grid-1", "grid-1")
+    hashes = {terms_hash(terms_for(params, 3, "channel-1")) for params in (made, other)}
+    assert len(hashes) == 1
+
+
+def test_the_gates_of_level_3_come_after_those_of_level_2_with_room_for_packets() -> None:
+    plan = plan_chain(parse_topology(GRID, "t").chains[0], "sunny", 0, START_MS)
+    short = replace(plan.chain, gates=replace(plan.chain.gates, window_min_ms=60_000))
+    gates = gates_ms(*params_of(replace(plan, chain=short)))
+    check_gates("x-1", gates, 4000, 1250)
+    with pytest.raises(ToolError, match="T_act3"):
+        check_gates("x-1", gates, 4000, 1300)
+    assert gates["T_act"] < gates["T_lock3"] <= gates["T_gate3"] < gates["T_act3"] < gates["DELIVER"]
+    production = replace(plan.chain, slot_ms=900_000)
+    made = params_of(replace(plan, chain=production))[1].level3
+    assert (made.lock_permille, made.gate_permille, made.act_permille) == (78, 67, 33)
+
+
+@pytest.mark.parametrize("mechanism", MECHANISMS)
+def test_an_application_starts_with_every_mechanism(mechanism: str) -> None:
+    """The whole genesis document, VCG's and Vickrey's with a funded pool."""
+    text = f'[[chain]]\nid = "x-1"\nkind = "cometbft"\n[chain.market]\nmechanism = "{mechanism}"\nsubsidy_max = 7'
+    plan = plan_chain(parse_topology(text, "t").chains[0], "windy", 0, START_MS)
+    assert first_block(plan, START_MS + 1_000).app_hash
     params = params_of(plan)[0]
     assert params.mechanism == market.Mechanism.Value(f"MECHANISM_{mechanism}")
     assert params.subsidy_max == ("7" if mechanism in SUBSIDISED else "")

@@ -143,3 +143,28 @@ def test_any_text_is_a_topology_or_a_tool_error(text: str) -> None:
     except ToolError as error:
         said = str(error)
     assert said
+
+
+GRID = '[[chain]]\nid = "mga-1"\nkind = "cometbft"\n[[chain]]\nid = "grid-1"\nkind = "cometbft"\nrole = "grid"\n'
+
+
+def test_every_chain_knows_the_main_grids() -> None:
+    microgrid, grid = parse_topology(GRID, "t").chains
+    assert (microgrid.role, microgrid.grid, grid.role, grid.grid) == ("microgrid", "grid-1", "grid", "grid-1")
+    alone = parse_topology('[[chain]]\nid = "mga-1"\nkind = "cometbft"\n', "t").chains[0]
+    assert (alone.role, alone.grid) == ("microgrid", "")
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        (GRID + "cells = 3\n", "no cells"),
+        (GRID + 'profile = "sunny"\n', "no cells"),
+        (GRID + '[[chain]]\nid = "dso-1"\nkind = "cometbft"\nrole = "grid"\n', "at most one chain of role grid"),
+        (GRID.replace('role = "grid"', 'role = "dso"'), "microgrid, grid"),
+        ('[[chain]]\nid = "mgf-1"\nkind = "fabric-embedded"\nrole = "grid"\n', "unknown key 'role'"),
+    ],
+)
+def test_the_main_grids_chain_has_no_cells_and_is_one(text: str, what: str) -> None:
+    with pytest.raises(ToolError, match=what):
+        parse_topology(text, "t")
