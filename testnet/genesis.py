@@ -24,9 +24,8 @@ from testnet.topology import PRODUCTION_SLOT_MS, SUBSIDISED, Chain
 from utility_cell.fleet import CellSpec, Fleet
 
 STATE_VERSION = 1
-LEVEL3_SHORT_PERMILLE = (
-    140  # T_lock and T_gate of level 3 with short slots: five blocks of a window of 60 s before T_act
-)
+# Level 3 with short slots: right after T_act of level 2, and five blocks of a window of 60 s for EQUIVALENCE.
+LEVEL3_SHORT_LOCK, LEVEL3_SHORT_ACT = 145, 20
 POWER = "10"
 BLOCK_BYTES_MAX = 4 << 20
 DISPLAY_EXPONENT = 10  # base units are 1e-10 token
@@ -109,7 +108,8 @@ def market_trade_params(chain: Chain, params: market.Params, utility: str) -> tr
         clock.meter_ms, clock.disp_ms = chain.gates.meter_ms, chain.gates.disp_ms
         clock.close_ms = chain.gates.close_ms
     if chain.slot_ms < PRODUCTION_SLOT_MS:
-        made.level3.lock_permille = made.level3.gate_permille = LEVEL3_SHORT_PERMILLE
+        made.level3.lock_permille = made.level3.gate_permille = LEVEL3_SHORT_LOCK
+        made.level3.act_permille = LEVEL3_SHORT_ACT
     trade_params.check_params(made)
     return made
 

@@ -171,9 +171,9 @@ def test_the_gates_of_level_3_come_after_those_of_level_2_with_room_for_packets(
     plan = plan_chain(parse_topology(GRID, "t").chains[0], "sunny", 0, START_MS)
     short = replace(plan.chain, gates=replace(plan.chain.gates, window_min_ms=60_000))
     gates = gates_ms(*params_of(replace(plan, chain=short)))
-    check_gates("x-1", gates, 4000, 1250)
+    check_gates("x-1", gates, 4000, 1500)
     with pytest.raises(ToolError, match="T_act3"):
-        check_gates("x-1", gates, 4000, 1300)
+        check_gates("x-1", gates, 4000, 1501)
     assert gates["T_act"] < gates["T_lock3"] <= gates["T_gate3"] < gates["T_act3"] < gates["DELIVER"]
     production = replace(plan.chain, slot_ms=900_000)
     made = params_of(replace(plan, chain=production))[1].level3
