@@ -125,13 +125,25 @@ def _cell_row(cell: str, statements: list[market.Statement], params: market.Para
         export_mWh=exported,
         cost=-sum(_flow_of(s) for s in statements),
         cost_without=imported * params.up_e4 - exported * params.down_e4,
+        grid_bought_mWh=sum(s.grid_bought_mWh for s in statements),
+        grid_sold_mWh=sum(s.grid_sold_mWh for s in statements),
+        score_permille=max(statements, key=lambda s: s.slot).score_permille,
+        off_mWh=sum(_off(s) for s in statements),
+        penalty=-sum(int(s.penalty or 0) for s in statements),
+        loss=-sum(int(s.loss or 0) for s in statements),
     )
+
+
+def _off(statement: market.Statement) -> int:
+    """How far the meter is from what was traded and scheduled with the main grid."""
+    position = statement.bought_mWh + statement.grid_bought_mWh - statement.sold_mWh - statement.grid_sold_mWh
+    return abs(statement.import_mWh - statement.export_mWh - position)
 
 
 def _flow_of(statement: market.Statement) -> int:
     """What the slot brought the cell, base units; escrow that came back is its own money."""
     parts = (statement.trade, statement.imbalance, statement.penalty, statement.fee, statement.catch_up)
-    return sum(int(part or 0) for part in parts)
+    return sum(int(part or 0) for part in (*parts, statement.grid, statement.loss))
 
 
 async def _supply_rows(info: ChainInfo, chain: ChainClient, log: ChainLog, flow: Flow) -> tuple[SupplyRow, ...]:

@@ -6,8 +6,11 @@ per kWh, money in base units (1e-10 token), time in ms of block time.
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, dataclass
 from typing import Any as Json
+
+from bsmg.demo.feeder_day import FeederDay, share_of_best
 
 VERSION = 1
 MAIN_GRID = "grid"  # role of the chain that the main grid's operator runs
@@ -38,6 +41,18 @@ class CellRow:
     export_mWh: int
     cost: int
     cost_without: int
+    grid_bought_mWh: int = 0  # with the main grid, as scheduled
+    grid_sold_mWh: int = 0
+    score_permille: int = 0  # after its last statement
+    off_mWh: int = 0  # sum over slots of |metered - position|
+    penalty: int = 0  # paid, base units
+    loss: int = 0  # paid for the feeder's losses
+
+    @property
+    def off_share(self) -> float:
+        """Energy off its position, of the energy that it metered."""
+        metered = self.import_mWh + self.export_mWh
+        return self.off_mWh / metered if metered else 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +87,7 @@ class ChainRow:
     cells: tuple[CellRow, ...]
     supply: tuple[SupplyRow, ...]
     role: str = "microgrid"
+    feeder: FeederDay | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,6 +215,14 @@ class DayReport:
         rows = asdict(self)
         return {"version": VERSION, "summary": self.summary(), **rows, "refusal": next(iter(rows["refusals"]), None)}
 
+    def text(self) -> str:
+        """The JSON form as text: the summary to be read, everything else a line a key."""
+        lines = [
+            f"{json.dumps(name)}: {json.dumps(value, indent=1 if name == 'summary' else None)}"
+            for name, value in self.document().items()
+        ]
+        return "{\n" + ",\n".join(lines) + "\n}\n"
+
     def summary(self) -> dict[str, Json]:
         """Totals, by the names that README explains."""
         latencies = self.latencies_ms
@@ -208,6 +232,7 @@ class DayReport:
             "level2_slots": self.slots_with(2),
             "level3_mWh": self.delivered_mWh(3),
             "level3_slots": self.slots_with(3),
+            **self._physics(),
             "contracts": len(self.contracts),
             "contracts_settled": sum(c.seller_state == "SETTLED" for c in self.contracts),
             "contracts_short": sum(c.short for c in self.contracts),
@@ -223,6 +248,18 @@ class DayReport:
             "audit_differences": len(self.audited.differences) if self.audited else None,
             "cost": sum(c.cost for chain in self.chains for c in chain.cells),
             "cost_without_trading": sum(c.cost_without for chain in self.chains for c in chain.cells),
+        }
+
+    def _physics(self) -> dict[str, Json]:
+        feeders = [chain.feeder for chain in self.chains if chain.feeder is not None]
+        return {
+            "violations": sum(feeder.violations for feeder in feeders),
+            "unconstrained_violations_slots": sum(len(feeder.broken_free) for feeder in feeders),
+            "repaired_slots": sum(row.repaired for feeder in feeders for row in feeder.slots),
+            "curtailed_mWh": sum(feeder.curtailed_mWh for feeder in feeders),
+            "curtailed_slots": sum(len(feeder.export_limited) for feeder in feeders),
+            "loss_mWh": sum(row.loss_mWh for feeder in feeders for row in feeder.slots),
+            "welfare_permille": share_of_best(feeders),
         }
 
 

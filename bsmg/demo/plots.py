@@ -2,24 +2,13 @@
 
 from __future__ import annotations
 
-import io
-import re
-
-import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bsmg.demo.day import ChainRow, DayReport
+from bsmg.demo.style import COLOURS, KWH, PRICE, TOKEN, day_axes, figure_of, legend, plain, svg
 
-mpl.use("svg")
-mpl.rcParams["svg.hashsalt"] = "bsmg"
-COLOURS = (
-    "#c2571a", "#1a6fb5", "#3f8f4f", "#8655a8", "#a08a1f", "#777777",
-    "#e39b6c", "#7db3dc", "#8fc79b", "#c0a3d3", "#d3c471", "#b0b0b0",
-)  # fmt: skip
-KWH = 1_000_000  # mWh
-TOKEN = 10**10  # base units
-PRICE = 10_000  # e4
+HEIGHT = 3.4
 
 
 def prices(day: DayReport) -> str:
@@ -29,8 +18,8 @@ def prices(day: DayReport) -> str:
         points = [(row.quarter / 4, row.price_e4 / PRICE if row.volume_mWh else float("nan")) for row in chain.slots]
         points += [(hour + 0.25, price) for hour, price in points[-1:]]  # the last slot is a quarter hour wide too
         axes.step(*_columns(points), where="post", color=colour, label=f"{chain.chain_id} ({chain.fleet})")
-    _legend(axes)
-    return _svg(figure)
+    legend(axes)
+    return svg(figure)
 
 
 def energy_by_level(day: DayReport) -> str:
@@ -51,8 +40,8 @@ def energy_by_level(day: DayReport) -> str:
         )
         for quarter, value in zip(quarters, values, strict=True):
             bottom[quarter] += value
-    _legend(axes)
-    return _svg(figure)
+    legend(axes)
+    return svg(figure)
 
 
 def _levels(day: DayReport) -> list[tuple[str, dict[int, int]]]:
@@ -73,8 +62,8 @@ def latency(day: DayReport) -> str:
         times = sorted(row.latency_ms)
         points = [(ms / 1_000, (i + 1) / len(times)) for i, ms in enumerate(times)]
         axes.step(*_columns(points), where="post", color=colour, label=f"{row.source} to {row.destination}, {row.port}")
-    _legend(axes)
-    return _svg(figure)
+    legend(axes)
+    return svg(figure)
 
 
 def costs(chain: ChainRow) -> str:
@@ -88,8 +77,8 @@ def costs(chain: ChainRow) -> str:
     axes.bar([x + 0.2 for x in places], with_trading, 0.4, color=COLOURS[0], label="trading")
     axes.set_xticks(list(places), names, rotation=60, ha="right")
     axes.axhline(0, color="#444444", linewidth=0.8)
-    _legend(axes)
-    return _svg(figure)
+    legend(axes)
+    return svg(figure)
 
 
 def _columns(points: list[tuple[float, float]]) -> tuple[list[float], list[float]]:
@@ -97,26 +86,10 @@ def _columns(points: list[tuple[float, float]]) -> tuple[list[float], list[float
 
 
 def _axes(y_label: str, x_label: str = "hour of the day", *, hours: bool = True) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(9, 3.4), layout="constrained")
-    axes = figure.subplots()
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.set_ylabel(y_label)
-    axes.set_xlabel(x_label)
-    axes.set_axisbelow(True)
-    axes.grid(axis="y", color="#dddddd", linewidth=0.6)
     if hours:
-        axes.xaxis.set_major_formatter(lambda hour, _: f"{int(hour):02d}:{round(hour % 1 * 60):02d}")
+        return day_axes(y_label, HEIGHT)
+    figure = figure_of(9, HEIGHT)
+    axes = figure.subplots()
+    plain(axes, y_label)
+    axes.set_xlabel(x_label)
     return figure, axes
-
-
-def _legend(axes: Axes) -> None:
-    """Above the plot, where it hides nothing."""
-    labels = axes.get_legend_handles_labels()[1]
-    if labels:
-        axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=min(len(labels), 4), fontsize=9, frameon=False)
-
-
-def _svg(figure: Figure) -> str:
-    out = io.StringIO()
-    figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
-    return re.sub(r"^.*?(?=<svg)", "", out.getvalue(), flags=re.DOTALL)

@@ -10,8 +10,8 @@ from rich.table import Table
 
 from bsmg.demo.assemble import Span
 from bsmg.demo.collect import ChainLog, packets
-from bsmg.demo.plots import KWH, PRICE
 from bsmg.demo.scene import Scene
+from bsmg.demo.style import KWH, PRICE
 
 PLAIN_LINE_EVERY = 12  # readings
 

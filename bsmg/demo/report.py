@@ -7,9 +7,10 @@ from html import escape
 
 from rich.table import Table
 
-from bsmg.demo import plots
+from bsmg.demo import grid_report, plots, slot_pages
 from bsmg.demo.day import DayReport, Refusal
-from bsmg.demo.plots import KWH, PRICE, TOKEN
+from bsmg.demo.parts import Rows, section, table
+from bsmg.demo.style import KWH, PRICE, TOKEN, hour
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #222; max-width: 62rem; margin: 2rem auto; padding: 0 1rem }
@@ -19,8 +20,7 @@ td { text-align: right } td:first-child, th { text-align: left } th { font-weigh
 svg { max-width: 100%; height: auto }
 code { background: #f4f2ee; padding: 0 .25em; overflow-wrap: anywhere } .good { color: #2c7a3f } .bad { color: #b3261e }
 """
-
-Rows = Sequence[Sequence[str]]
+STYLE += slot_pages.STYLE + "\n"
 
 
 def html(day: DayReport) -> str:
@@ -28,14 +28,16 @@ def html(day: DayReport) -> str:
     parts = [
         f"<h1>Trading day {escape(day.day)}: {day.slots} slots, {len(day.microgrids)} microgrids</h1>",
         _conserved(day),
-        _section("What happened", _table(("", ""), summary_rows(day))),
-        _section("Microgrids", _table(CHAIN_HEAD, chain_rows(day))),
-        _section("Prices of level 1", plots.prices(day)),
-        _section("Energy by level", plots.energy_by_level(day)),
-        _section("Packets", _table(PACKET_HEAD, packet_rows(day)) + plots.latency(day)),
-        _section("Supply, to the last unit", _table(SUPPLY_HEAD, supply_rows(day))),
-        *(_section(f"Cost of the day, cells of {chain.chain_id}", plots.costs(chain)) for chain in day.microgrids),
-        _section("Contracts between chains, levels 2 and 3", _table(CONTRACT_HEAD, contract_rows(day))),
+        section("What happened", table(("", ""), summary_rows(day))),
+        section("Microgrids", table(CHAIN_HEAD, chain_rows(day))),
+        section("Prices of level 1", plots.prices(day)),
+        section("Energy by level", plots.energy_by_level(day)),
+        grid_report.feeders(day),
+        *(grid_report.ranking(chain) for chain in day.microgrids),
+        section("Packets", table(PACKET_HEAD, packet_rows(day)) + plots.latency(day)),
+        section("Supply, to the last unit", table(SUPPLY_HEAD, supply_rows(day))),
+        *(section(f"Cost of the day, cells of {chain.chain_id}", plots.costs(chain)) for chain in day.microgrids),
+        section("Contracts between chains, levels 2 and 3", table(CONTRACT_HEAD, contract_rows(day))),
         *(_refusal(item) for item in day.refusals),
         _audit(day),
     ]
@@ -47,6 +49,8 @@ def tables(day: DayReport) -> Iterable[Table]:
     """The same for a terminal."""
     yield _rich("The day", ("", ""), summary_rows(day))
     yield _rich("Microgrids", CHAIN_HEAD, chain_rows(day))
+    if any(chain.feeder for chain in day.chains):
+        yield _rich("Feeders", grid_report.FEEDER_HEAD, grid_report.feeder_rows(day))
     yield _rich("Packets", PACKET_HEAD, packet_rows(day))
     yield _rich("Supply", SUPPLY_HEAD, supply_rows(day))
 
@@ -78,6 +82,7 @@ def summary_rows(day: DayReport) -> list[tuple[str, str]]:
             "tokens moved",
             ", ".join(f"{amount / TOKEN:.4f} {denom}" for denom, amount in sorted(day.tokens_moved.items())) or "none",
         ),
+        *grid_report.summary_lines(day),
         ("audit from public RPC", _audit_line(day)),
         ("supply conserved", "yes, to the last unit" if day.conserved else "NO"),
         (
@@ -169,7 +174,7 @@ def contract_rows(day: DayReport) -> list[tuple[str, ...]]:
         (
             c.contract_id[:12],
             str(c.level),
-            f"{c.quarter // 4:02d}:{c.quarter % 4 * 15:02d}",
+            hour(c.quarter),
             f"{c.seller_chain} to {c.buyer_chain}",
             f"{c.energy_mWh / KWH:.3f}",
             f"{c.lo_mWh / KWH:.3f}",
@@ -195,25 +200,15 @@ def _refusal(item: Refusal) -> str:
     said = f"code {item.code} of code space {item.codespace}: <code>{escape(item.log)}</code>"
     way = f"from {escape(item.source)} to {escape(item.target)}"
     text = f"<p>A packet {way} was offered with one bit of its proof changed. The chain refused it: {said}</p>"
-    return _section(f"A forged proof {way}", f"{text}<p>{escape(item.meaning)}</p>")
+    return section(f"A forged proof {way}", f"{text}<p>{escape(item.meaning)}</p>")
 
 
 def _audit(day: DayReport) -> str:
     if day.audited is None:
         return ""
-    counts = _table(("what", "recomputed"), [(name, str(count)) for name, count in sorted(day.audited.checked.items())])
+    counts = table(("what", "recomputed"), [(name, str(count)) for name, count in sorted(day.audited.checked.items())])
     wrong = "".join(f'<p class="bad">{escape(text)}</p>' for text in day.audited.differences)
-    return _section("The audit", f"<p>Recomputed from public RPC, with no code of the chain's.</p>{counts}{wrong}")
-
-
-def _section(title: str, body: str) -> str:
-    return f"<h2>{escape(title)}</h2>{body}"
-
-
-def _table(head: Sequence[str], rows: Rows) -> str:
-    cells = "".join(f"<th>{escape(name)}</th>" for name in head)
-    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    return f"<table><tr>{cells}</tr>{body}</table>"
+    return section("The audit", f"<p>Recomputed from public RPC, with no code of the chain's.</p>{counts}{wrong}")
 
 
 def _rich(title: str, head: Sequence[str], rows: Rows) -> Table:

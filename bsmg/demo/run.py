@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import sys
 import time
 from contextlib import suppress
@@ -263,5 +262,5 @@ async def _report(scene: Scene, options: Options, span: Span, told: Told) -> Day
 
 def _write(folder: Path, day: DayReport) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "report.json").write_text(json.dumps(day.document(), indent=1) + "\n", encoding="utf-8")
+    (folder / "report.json").write_text(day.text(), encoding="utf-8")
     (folder / "report.html").write_text(report.html(day), encoding="utf-8")

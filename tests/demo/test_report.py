@@ -22,8 +22,8 @@ from bsmg.demo.day import (
     SupplyRow,
     percentile,
 )
-from bsmg.demo.plots import COLOURS
 from bsmg.demo.report import chain_rows, html, tables
+from bsmg.demo.style import COLOURS
 
 
 def slot(number: int, volume: int) -> SlotRow:

@@ -1,0 +1,267 @@
+"""Independent physics of a day: AC power flows of what was sealed and of what no check would have held, the optimum.
+
+The schedule is the chain's (Query/Schedule). What the clearing alone would have been is worked out from the book: the
+same auction without caps and without a factor. Baselines are what is left of the schedule without the cells' orders.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from google.protobuf import json_format
+
+from bsmg.demo.feeder_day import (
+    PLACES_LOAD,
+    PLACES_V,
+    BusPower,
+    CellPower,
+    FeederDay,
+    FeederSeen,
+    FeederSlot,
+    SlotSeen,
+    State,
+)
+from cosmos_wire.protos import market
+from energy.grid.dispatch import Block, Problem
+from energy.grid.network import Network, network_of
+from energy.grid.schedule import BusEnergy
+from energy.market.clearing import BookOrder, Rules, clear, fill_mWh
+from energy.market.keys import ASK, BID
+from energy.mechanisms.book import merit
+from energy.units import MWH_PER_W, PERMILLE
+from physics.errors import DispatchError, PowerFlowError
+from physics.opf import LOSS_E4, Dispatch, Opf
+from physics.powerflow import Floats, PowerFlow, grid_of, violations
+
+SLACK = 1e-6  # p.u.: less counts as touching a limit
+MERGED = (
+    market.MECHANISM_UNIFORM_K,
+    market.MECHANISM_TRADE_REDUCTION,
+    market.MECHANISM_PAY_AS_BID,
+    market.MECHANISM_LAO,
+    market.MECHANISM_FRO,
+)
+K_OF = {market.MECHANISM_LAO: (0, 1), market.MECHANISM_FRO: (1, 1)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Studied:
+    """A slot's three schedules by bus, and what the free clearing was."""
+
+    base: dict[int, list[int]]
+    free: dict[int, list[int]]
+    open: dict[int, list[int]]
+    clearing: market.Clearing
+
+
+class Study:
+    """One feeder; models are built once and kept over the day."""
+
+    def __init__(self, seen: FeederSeen) -> None:
+        self._seen = seen
+        self._grid = grid_of(seen.feeder)
+        self._flow = PowerFlow(self._grid)
+        self._net = _network(seen)
+        self._opf = Opf()
+
+    def day(self, quarter: Callable[[int], int], done: Callable[[], None] = lambda: None) -> FeederDay:
+        """Every slot; `done` is called after each."""
+        feeder, rows = self._seen.feeder, []
+        for seen in self._seen.slots:
+            rows.append(self.slot(seen, quarter(seen.record.slot)))
+            done()
+        return FeederDay(
+            root=feeder.root_bus,
+            buses=self._grid.buses,
+            branches=tuple((branch.from_bus, branch.to_bus) for branch in feeder.branches),
+            ratings_W=tuple(branch.s_max_W for branch in feeder.branches),
+            v_min=self._grid.v_min,
+            v_max=self._grid.v_max,
+            feeder=json_format.MessageToDict(feeder, preserving_proto_field_name=True),
+            slots=tuple(rows),
+        )
+
+    def slot(self, seen: SlotSeen, quarter: int) -> FeederSlot:
+        """One slot."""
+        record, studied = seen.record, self._studied(seen)
+        sealed = {row.bus: [row.p_mWh, row.q_mvarh] for row in seen.buses}
+        free, final = self.state(studied.free), self.state(sealed)
+        asked = sum(order.quantity_mWh for order in seen.orders if order.side == market.SIDE_ASK)
+        best = self._best(seen, studied) if free.violations or seen.refused else None
+        lmps = seen.lmps_e4 or ({} if best is None else _by_bus(self._net, best))
+        return FeederSlot(
+            slot=record.slot,
+            quarter=quarter,
+            price_e4=record.clearing.price_e4,
+            volume_mWh=record.clearing.volume_mWh * record.factor_permille // PERMILLE,
+            free_price_e4=studied.clearing.price_e4,
+            free_volume_mWh=studied.clearing.volume_mWh,
+            bids=steps(seen.orders, market.SIDE_BID),
+            asks=steps(seen.orders, market.SIDE_ASK),
+            factor_permille=record.factor_permille,
+            export_permille=record.export_permille,
+            voided=record.voided,
+            refused=seen.refused,
+            caps_codes=seen.caps_codes,
+            capped=bool(record.clearing.cuts),
+            p_mWh=self._row(sealed, 0),
+            q_mvarh=self._row(sealed, 1),
+            sealed=final,
+            free=free,
+            open_violations=self.state(studied.open).violations,
+            grid_import_mWh=record.grid_import_mWh,
+            grid_export_mWh=record.grid_export_mWh,
+            curtailed_mWh=record.curtailed_mWh,
+            asked_mWh=asked,
+            loss_mWh=record.loss_mWh,
+            welfare=int(record.clearing.welfare or 0) * record.factor_permille // PERMILLE,
+            best_welfare=None if best is None else _welfare(seen, best.fills),
+            lmps_e4=tuple(lmps.get(bus, 0) for bus in self._grid.buses) if lmps else (),
+            lmps_of_chain=bool(seen.lmps_e4),
+        )
+
+    def _row(self, powers: dict[int, list[int]], at: int) -> tuple[int, ...]:
+        return tuple(powers.get(bus, (0, 0))[at] for bus in self._grid.buses)
+
+    def state(self, powers: dict[int, list[int]]) -> State:
+        """AC power flow of withdrawals [mWh, mvarh] by bus."""
+        off = sorted(powers.keys() - set(self._grid.buses))
+        if off:
+            return State(
+                v=(), loading=(), loss_mWh=0, violations=tuple(f"bus {bus} is not on the feeder" for bus in off)
+            )
+        unit = MWH_PER_W * self._grid.s_base_W
+        p, q = (np.array(self._row(powers, at), dtype=float) / unit for at in (0, 1))
+        try:
+            flow = self._flow.solve(p, q)
+        except PowerFlowError as error:
+            return State(v=(), loading=(), loss_mWh=0, violations=(str(error),))
+        most = np.maximum(np.hypot(flow.p_from, flow.q_from), np.hypot(flow.p_to, flow.q_to))
+        return State(
+            v=_rounded(flow.v, PLACES_V),
+            loading=_rounded(most / self._grid.s_max, PLACES_LOAD),
+            loss_mWh=round(flow.losses * unit),
+            violations=tuple(violations(self._grid, flow, SLACK)),
+        )
+
+    def _studied(self, seen: SlotSeen) -> Studied:
+        clearing = free_clearing(seen, self._seen.params)
+        base = baseline(seen.buses, seen.cells)
+        free, everything = ({bus: list(row) for bus, row in base.items()} for _ in range(2))
+        for order in _book(seen.orders):
+            tangent = self._seen.tan_phi.get(order.cell, 0)
+            sign = 1 if order.side == market.SIDE_BID else -1
+            fill = fill_mWh(_entry(order), clearing, PERMILLE)
+            if firm(order):
+                _add(base, order.bus, sign * order.quantity_mWh, tangent)
+                fill = order.quantity_mWh
+            _add(free, order.bus, sign * fill, tangent)
+            _add(everything, order.bus, sign * (fill if sign > 0 else order.quantity_mWh), tangent)
+        return Studied(base=base, free=free, open=everything, clearing=clearing)
+
+    def _best(self, seen: SlotSeen, studied: Studied) -> Dispatch | None:
+        """The optimal power flow of the slot's book; None when the feeder is meshed or nothing is feasible."""
+        if self._net is None or not seen.orders:
+            return None
+        base = [BusEnergy(bus=bus, base_p_mWh=p, base_q_mvarh=q) for bus, (p, q) in sorted(studied.base.items())]
+        problem = Problem(
+            net=self._net,
+            base=tuple(base),
+            blocks=tuple(self._block(order) for order in _book(seen.orders)),
+            import_e4=LOSS_E4,
+            export_e4=LOSS_E4,
+            local=True,
+        )
+        try:
+            return self._opf.solve(problem)
+        except DispatchError:
+            return None
+
+    def _block(self, order: market.Order) -> Block:
+        """An order as the programme takes it.
+
+        What is firm flows whether it trades or not: the base has it. Its block stands at the root, where it loads
+        nothing; bids and asks balance, so what the root draws depends on losses alone.
+        """
+        direction = 1 if order.side == market.SIDE_BID else -1
+        fixed = firm(order)
+        return Block(
+            bus=self._seen.feeder.root_bus if fixed else order.bus,
+            direction=direction,
+            price_e4=order.price_e4,
+            quantity_mWh=order.quantity_mWh,
+            reactive_permille=0 if fixed else direction * self._seen.tan_phi.get(order.cell, 0),
+        )
+
+
+def firm(order: market.Order) -> bool:
+    """Whether the order's energy flows whether it trades or not."""
+    return order.kind != market.ORDER_KIND_FLEXIBLE
+
+
+def baseline(buses: Iterable[BusPower], cells: Iterable[CellPower]) -> dict[int, list[int]]:
+    """What the buses withdraw without the cells' orders, [mWh, mvarh] by bus."""
+    rest = {row.bus: [row.p_mWh, row.q_mvarh] for row in buses}
+    for cell in cells:
+        _add(rest, cell.bus, cell.export_mWh - cell.import_mWh, cell.tan_phi_permille)
+    return rest
+
+
+def _add(powers: dict[int, list[int]], bus: int, p_mWh: int, tan_phi_permille: int) -> None:
+    row = powers.setdefault(bus, [0, 0])
+    row[0] += p_mWh
+    row[1] += p_mWh * tan_phi_permille // PERMILLE
+
+
+def free_clearing(seen: SlotSeen, params: market.Params) -> market.Clearing:
+    """The auction of the book without caps; other mechanisms than a merge are stood in for by the uniform auction."""
+    mechanism = params.mechanism if params.mechanism in MERGED else market.MECHANISM_UNIFORM_K
+    k_num, k_den = K_OF.get(mechanism, (params.k_num, params.k_den or 1))
+    rules = Rules(
+        mechanism=mechanism,
+        k_num=k_num,
+        k_den=k_den,
+        floor_e4=seen.record.prices.floor_e4,
+        cap_e4=seen.record.prices.cap_e4,
+    )
+    book = sorted((_entry(order) for order in seen.orders), key=merit)
+    sides = tuple(iter([entry for entry in book if entry.side == side]) for side in (BID, ASK))
+    return clear((sides[0], sides[1]), rules, {})[0]
+
+
+def _book(orders: Iterable[market.Order]) -> list[market.Order]:
+    return sorted(orders, key=lambda order: (order.side, order.seq))
+
+
+def _entry(order: market.Order) -> BookOrder:
+    return BookOrder(order.side, order.price_e4, order.seq, 0, order.bus, order.quantity_mWh)
+
+
+def steps(orders: Iterable[market.Order], side: int) -> tuple[tuple[int, int], ...]:
+    """Energy of a side by price, best price first."""
+    sums: dict[int, int] = {}
+    for order in orders:
+        if order.side == side:
+            sums[order.price_e4] = sums.get(order.price_e4, 0) + order.quantity_mWh
+    return tuple(sorted(sums.items(), reverse=side == market.SIDE_BID))
+
+
+def _welfare(seen: SlotSeen, fills: Sequence[int]) -> int:
+    rows = zip(_book(seen.orders), fills, strict=True)
+    return sum((1 if order.side == market.SIDE_BID else -1) * order.price_e4 * fill for order, fill in rows)
+
+
+def _network(seen: FeederSeen) -> Network | None:
+    buses = {bus for branch in seen.feeder.branches for bus in (branch.from_bus, branch.to_bus)}
+    return network_of(seen.feeder) if len(seen.feeder.branches) == len(buses) - 1 else None
+
+
+def _by_bus(net: Network | None, best: Dispatch) -> dict[int, int]:
+    assert net is not None  # there was an optimal power flow
+    return {bus: round(price) for bus, price in zip(net.bus, best.prices_e4.tolist(), strict=True)}
+
+
+def _rounded(values: Floats, places: int) -> tuple[float, ...]:
+    return tuple(round(value, places) for value in values.tolist())
