@@ -7,6 +7,8 @@ import logging
 from collections.abc import Callable
 
 from abci_app.application import Application
+from abci_app.ballots import Ballots, Judge
+from abci_app.judge_link import JudgeLink
 from abci_app.query_link import QueryLink
 from abci_app.server import AbciServer, Dispatch
 from abci_app.settings import Settings
@@ -22,15 +24,15 @@ from microgrid.state import open_state
 from microgrid.state_api import State
 
 LOG = logging.getLogger("abci_app")
-# Answered on the event loop's thread: they see the request alone (`info` one tuple), and on a busy machine each way to
-# the worker and back costs a block about ten milliseconds.
+# Answered on the event loop's thread: they see the request and what Commit left for them in one piece; on a busy
+# machine each way to the worker and back costs a block about ten milliseconds.
 STATELESS = frozenset({"info", "prepare_proposal", "process_proposal", "extend_vote", "verify_vote_extension"})
 
 Handle = Callable[[abci.Request], abci.Response]
 
 
-def build(state: State, operator: Operator) -> Application:
-    """The state machine over a state."""
+def build(state: State, operator: Operator, judge: Judge | None = None) -> Application:
+    """The state machine over a state; without a judge it abstains from every ballot."""
     modules = compose()
     ante = Ante(
         routes=modules.messages,
@@ -38,13 +40,14 @@ def build(state: State, operator: Operator) -> Application:
         signatures=SignatureCache(),
         refuse_redundant=modules.refuse_redundant,
     )
-    return Application(state, modules, Executor(ante), retain_blocks=operator.retain_blocks)
+    return Application(state, modules, Executor(ante), ballots=Ballots(judge), retain_blocks=operator.retain_blocks)
 
 
 async def run_app(settings: Settings, stop: asyncio.Event) -> int:
     """Serve until `stop`; 0, or 1 when the state machine died."""
     with open_state(settings.state_path, settings.operator) as state:
-        application = build(state, settings.operator)
+        judge = JudgeLink()
+        application = build(state, settings.operator, judge)
         deaths: list[str] = []
 
         def die(why: str) -> None:
@@ -61,6 +64,7 @@ async def run_app(settings: Settings, stop: asyncio.Event) -> int:
         await server.stop()
         link.close()
         await asyncio.to_thread(worker.stop)
+        await judge.stop()
         if deaths:
             LOG.error("event=died height=%d reason=%s", state.height, deaths[0])
         else:

@@ -6,21 +6,23 @@ it; a crash before that changes nothing and CometBFT replays the block.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from abci_app.wire import varint_bytes
+from abci_app.ballots import Ballots
 from cosmos_wire.protos import abci
+from energy.errors import BundleInMempool
 from ibc_core.host import BlockEnv, Store
 from microgrid import system
 from microgrid.ante import Mode
 from microgrid.block import Block, app_state
 from microgrid.errors import BrokenInvariantError
 from microgrid.events import write
-from microgrid.executor import Executor
+from microgrid.executor import Executor, Outcome, refused
 from microgrid.modules import Modules
 from microgrid.state_api import APP, IBC, Batch, Changes, State
 from microgrid.version import NAME, VERSION
+from microgrid.votes import is_bundle
 
 APP_VERSION = 1  # of the state machine, in every header
 
@@ -36,13 +38,16 @@ class Pending:
 class Application:
     """ABCI handlers over a state; calls come one at a time (the server sees to it)."""
 
-    def __init__(self, state: State, modules: Modules, executor: Executor, retain_blocks: int = 0) -> None:
-        self._state, self._modules, self._executor = state, modules, executor
+    def __init__(
+        self, state: State, modules: Modules, executor: Executor, *, ballots: Ballots, retain_blocks: int = 0
+    ) -> None:
+        self._state, self._modules, self._executor, self._ballots = state, modules, executor, ballots
         self._retain_blocks = retain_blocks  # CometBFT's own old blocks to keep, 0 = all
         self._genesis: Block | None = None  # InitChain's writes, until block 1 is durable
         self._pending: Pending | None = None
         self._durable = (state.height, state.app_hash)  # one tuple, so that no thread sees half of it
         self._check = self._fresh_check()
+        ballots.stand(state.store(APP))
         self._handlers: dict[str, Callable[..., object]] = {
             "info": self.info,
             "init_chain": self.init_chain,
@@ -97,6 +102,8 @@ class Application:
 
     def check_tx(self, request: abci.RequestCheckTx) -> abci.ResponseCheckTx:
         """The ante steps on the check state, which sees what earlier accepted transactions did to sequences."""
+        if is_bundle(request.tx):
+            return refused(Outcome(), BundleInMempool("a signed transaction is expected, got a vote bundle")).check()
         mode = Mode.RECHECK if request.type == abci.RECHECK else Mode.CHECK
         return self._executor.check(self._check.ctx, request.tx, mode).check()
 
@@ -113,19 +120,18 @@ class Application:
     # --- proposals and votes -------------------------------------------------------------------------------------
 
     def prepare_proposal(self, request: abci.RequestPrepareProposal) -> abci.ResponsePrepareProposal:
-        """Mempool order, as many as fit."""
-        honest = [tx for tx in request.txs if not is_bundle(tx)]
-        return abci.ResponsePrepareProposal(txs=fitting(honest, request.max_tx_bytes))
+        """The votes that are due, then mempool order, as many as fit."""
+        return abci.ResponsePrepareProposal(txs=self._ballots.propose(request))
 
     def process_proposal(self, request: abci.RequestProcessProposal) -> abci.ResponseProcessProposal:
-        """Reject only what no honest proposer makes: a vote bundle when none is due."""
-        malformed = any(is_bundle(tx) for tx in request.txs)
-        status = abci.ResponseProcessProposal.REJECT if malformed else abci.ResponseProcessProposal.ACCEPT
-        return abci.ResponseProcessProposal(status=status)
+        """Reject only what no honest proposer makes: votes left out, out of place, or not as they were cast."""
+        accepted = self._ballots.accepts(request)
+        kinds = abci.ResponseProcessProposal
+        return abci.ResponseProcessProposal(status=kinds.ACCEPT if accepted else kinds.REJECT)
 
-    def extend_vote(self, _request: abci.RequestExtendVote) -> abci.ResponseExtendVote:
-        """Nothing to say while no ballot is open."""
-        return abci.ResponseExtendVote()
+    def extend_vote(self, request: abci.RequestExtendVote) -> abci.ResponseExtendVote:
+        """What this node's judge has found of an open ballot; nothing when it has found nothing yet."""
+        return abci.ResponseExtendVote(vote_extension=self._ballots.extension(request.height))
 
     def verify_vote_extension(self, _request: abci.RequestVerifyVoteExtension) -> abci.ResponseVerifyVoteExtension:
         """Always accepted: a refused extension makes a vote count for nothing and can halt the chain."""
@@ -145,8 +151,13 @@ class Application:
         )
         block = Block(env, *base)
         system.write_block(block.ctx)
+        system.forget_validators(block.ctx)
+        bundles = self._ballots.deliver(block.ctx, request)
         events = block.hooks(self._modules.begin_block, "BeginBlock")
-        results = [self._executor.deliver(block.ctx, tx).result() for tx in request.txs]
+        results = [
+            (bundles[at] if at in bundles else self._executor.deliver(block.ctx, tx)).result()
+            for at, tx in enumerate(request.txs)
+        ]
         events += block.hooks(self._modules.end_block, "EndBlock")
         batch = self._state.put(self._merged(block))
         self._pending = Pending(height=request.height, batch=batch)
@@ -163,6 +174,7 @@ class Application:
         self._durable = (pending.height, pending.batch.app_hash)
         self._pending = self._genesis = None
         self._check = self._fresh_check()
+        self._ballots.stand(self._state.store(APP))
         keep_from = pending.height - self._retain_blocks if self._retain_blocks else 0
         return abci.ResponseCommit(retain_height=max(0, keep_from))
 
@@ -189,23 +201,3 @@ class Application:
     def apply_snapshot_chunk(self, _request: abci.RequestApplySnapshotChunk) -> abci.ResponseApplySnapshotChunk:
         """Never asked, for none was taken."""
         return abci.ResponseApplySnapshotChunk(result=abci.ResponseApplySnapshotChunk.ABORT)
-
-
-def is_bundle(tx: bytes) -> bool:
-    """Whether a transaction is in the place of the vote bundle: a first byte 0 is no protobuf tag."""
-    return tx[:1] == b"\x00"
-
-
-def fitting(txs: Sequence[bytes], max_tx_bytes: int) -> list[bytes]:
-    """The longest beginning whose sizes in the block's message stay within `max_tx_bytes`.
-
-    More than that panics the proposer for good (CometBFT state/execution.go), so that bytes are counted here only.
-    """
-    taken: list[bytes] = []
-    total = 0
-    for tx in txs:
-        total += 1 + varint_bytes(len(tx)) + len(tx)  # tag, length, bytes
-        if total > max_tx_bytes:
-            break
-        taken.append(tx)
-    return taken

@@ -38,6 +38,4 @@ Exists = declare("registry", 2, "Exists", "exists already")
 Unknown = declare("registry", 3, "Unknown", "unknown")
 FeederMalformed = declare("registry", 4, "FeederMalformed", "feeder malformed")
 BadId = declare("registry", 5, "BadId", "bad identity")
-NetworkCheckUnavailable = declare(
-    "registry", 6, "NetworkCheckUnavailable", "the chain checks radial feeders without contingencies only"
-)
+NetworkCheckUnavailable = declare("registry", 6, "NetworkCheckUnavailable", "this chain can't check such a feeder")

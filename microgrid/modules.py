@@ -18,6 +18,7 @@ from ibc_core.tendermint.client import TendermintClient
 from ibc_core.transfer import Transfer, TransferV2
 from ibc_core.transfer.ledger import PORT
 from ibc_core.v2.router import IbcModuleV2
+from microgrid import system
 from microgrid.ante import RefuseRedundant
 from microgrid.auth_module import AuthModule
 from microgrid.bank_module import BankModule
@@ -86,7 +87,7 @@ def compose() -> Modules:
     types: ClientTypes = {TendermintClient.type_url: TendermintClient(), FabricClient.type_url: FabricClient()}
     core = IbcCore(types, router, router_v2)
     transfer = Transfer(core)
-    registry = Registry()
+    registry = Registry(system.votes_enabled)
     market = Market(registry)
     trade = Trade(core, forwarder=TransferForwarder(transfer), around=TradeSurroundings(market))
     market.on_voided.append(trade.slot_voided)

@@ -6,13 +6,13 @@ for nothing: delivery is physics. Slots that a halt skipped are never created.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from cosmos_wire.protos import market as pb
-from energy.market import keys, mechanism, security, state
+from energy.market import ballot, keys, mechanism, security, state
 from energy.market.clearing import schedule_hash, seal_root
 from energy.market.clock import Gate, first_open, gate_ms, last_open
-from energy.market.life import RECLEAR, SECURED, SETTLED, require_step
+from energy.market.life import BALLOT, RECLEAR, SECURED, SETTLED, require_step
 from energy.records import save
 from energy.registry import Registry
 from energy.units import PERMILLE, stored
@@ -112,6 +112,7 @@ def _entry(record: pb.Slot, gate: Gate) -> pb.LiveSlot:
         seal_ms=gate_ms(record.params, record.slot, Gate.SEAL),
         height_min=record.gate_height + blocks,
         settled=record.state == SETTLED,
+        ballot_height=record.ballot.opened_height if record.state == BALLOT else 0,
     )
 
 
@@ -144,6 +145,11 @@ def _clear(ctx: Context, record: pb.Slot, _before: int) -> None:
             welfare=result.welfare,
         )
     )
+    voted = security.voted_feeder(ctx) if record.factor_permille and result.volume_mWh else None
+    if voted is not None:
+        record.state = BALLOT
+        ballot.open_ballot(ctx, record, proposal, voted)
+        return
     secured = security.judge(ctx, record.slot, proposal) if record.factor_permille else None
     if secured is not None and secured.refusal is not None:
         record.state = RECLEAR
@@ -160,6 +166,9 @@ def _announce_secured(ctx: Context, record: pb.Slot) -> None:
 def _secure(ctx: Context, record: pb.Slot, before: int) -> None:
     if before == RECLEAR:
         _announce_secured(ctx, record)
+    if before == BALLOT:
+        ballot.decide(ctx, record)
+    ballot.close(ctx, record.slot)
     served = record.clearing.volume_mWh * record.factor_permille // PERMILLE
     record.unserved_bid_mWh = record.bid_mWh - served
     record.unserved_ask_mWh = record.ask_mWh - served
@@ -179,10 +188,22 @@ def _secure(ctx: Context, record: pb.Slot, before: int) -> None:
 def _seal(ctx: Context, record: pb.Slot, before: int) -> None:
     if before != pb.SLOT_STATE_RESIDUAL:
         record.voided, record.factor_permille = True, 0
+        ballot.close(ctx, record.slot)
     security.keep_baseline(ctx, record.slot)
     record.schedule_hash = record.schedule_hash or schedule_hash([], [])
     record.root = seal_root(ctx.env.chain_id, record)
     ctx.events.emit(event("slot_sealed", slot=record.slot, root=record.root.hex(), voided=str(record.voided).lower()))
+
+
+def cast_votes(ctx: Context, ballots: Sequence[ballot.Ballot]) -> None:
+    """Count what the validators of the last commit say; a slot that they secure waits for SECURE no longer."""
+    secured = ballot.cast(ctx, ballots)
+    if secured:
+        live = state.live(ctx)
+        for record in secured:
+            at = next(at for at, entry in enumerate(live.slots) if entry.slot == record.slot)
+            live.slots[at].CopyFrom(_entry(record, Gate(record.next_gate)))
+        state.save_live(ctx, live)
 
 
 def _settle(ctx: Context, record: pb.Slot, _before: int) -> None:

@@ -7,6 +7,8 @@ mk/s/<slot>                                Slot; a summary after CLOSE, kept for
 mk/o/<slot>/<side>/<pkey>/<seq>            BookEntry, in clearing order: pkey = price of an ask, 2^32-1-price of a bid
 mk/oc/<slot>/<cell>/<seq>                  OrderRef: the cell's orders
 mk/m/<slot>/n                              attempts of MsgProposeCaps so far, decimal
+mk/c/<slot>/<i>                            Candidate of the slot's ballot, until SECURE
+mk/v/<slot>/<validator address>            BallotVote: that validator's latest, until SECURE
 mk/b/<slot>/<bus>                          Baseline that the utility cell forecast
 mk/bd/<bus>                                Baseline of the last sealed slot with a forecast, under a checked feeder
 mk/w/<slot>/<kind>                         cursor: 1 charges, 2 credits (SettleCursor); 3 prune ("1")
@@ -31,6 +33,8 @@ SLOTS = b"mk/s/"
 BOOK = b"mk/o/"
 ORDERS = b"mk/oc/"
 CUTS = b"mk/m/"
+CANDIDATES = b"mk/c/"
+VOTES = b"mk/v/"
 BASELINES = b"mk/b/"
 BASELINE_LAST = b"mk/bd/"
 WORK = b"mk/w/"
@@ -87,6 +91,26 @@ def cuts_prefix(slot: int) -> bytes:
 def attempts_key(slot: int) -> bytes:
     """Number of proposals of caps that a slot has had."""
     return cuts_prefix(slot) + b"n"
+
+
+def candidates_prefix(slot: int) -> bytes:
+    """Candidates of a slot's ballot."""
+    return CANDIDATES + u64(slot) + b"/"
+
+
+def candidate_key(slot: int, number: int) -> bytes:
+    """A candidate."""
+    return candidates_prefix(slot) + u8(number)
+
+
+def votes_prefix(slot: int) -> bytes:
+    """Votes of a slot's ballot."""
+    return VOTES + u64(slot) + b"/"
+
+
+def vote_key(slot: int, validator: bytes) -> bytes:
+    """A validator's latest vote."""
+    return votes_prefix(slot) + validator
 
 
 def baseline_prefix(slot: int) -> bytes:

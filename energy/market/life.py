@@ -1,7 +1,7 @@
 """The life of a slot as a table: state -> step -> states it may lead to. What is not in the table is illegal.
 
 Steps are the gates and the messages. Where a step may end in several states, the first is the common one: CLEAR ends in
-RECLEAR when the network check refuses the schedule (`security`); BALLOT has its lines and is not entered.
+RECLEAR when the network check refuses the schedule (`security`), in BALLOT where validators vote on it (`ballot`).
 """
 
 from __future__ import annotations

@@ -75,6 +75,7 @@ class Market:
                 ("Fill", queries.fill, query.QueryFillRequest, query.QueryFillResponse),
                 ("Statement", queries.statement, query.QueryStatementRequest, query.QueryStatementResponse),
                 ("Schedule", queries.schedule, query.QueryScheduleRequest, query.QueryScheduleResponse),
+                ("Ballot", queries.ballot_of, query.QueryBallotRequest, query.QueryBallotResponse),
                 ("Pools", queries.pools, query.QueryPoolsRequest, query.QueryPoolsResponse),
                 ("Lmps", prices.lmps, query.QueryLmpsRequest, query.QueryLmpsResponse),
             )

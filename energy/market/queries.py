@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 from cosmos_wire.errors import InvalidRequest, NotFound
 from cosmos_wire.protos import market as pb
+from cosmos_wire.protos import market_ballot as ballot_pb
 from cosmos_wire.protos import market_query as query
 from energy.errors import NoSuchOrder, WrongState
 from energy.grid.schedule import BusEnergy
-from energy.market import awards, fees, keys, security, state
+from energy.market import awards, ballot, fees, keys, security, state
 from energy.market import schedule as physical
 from energy.market.clearing import BookOrder
 from energy.records import load, u64
@@ -134,6 +135,18 @@ def pools(_registry: Registry, ctx: Context, _request: query.QueryPoolsRequest) 
         arrears=totals.arrears or "0",
         subsidy=str(state.held(ctx, state.SUBSIDY)),
     )
+
+
+def ballot_of(_registry: Registry, ctx: Context, request: query.QueryBallotRequest) -> query.QueryBallotResponse:
+    """A slot's ballot: the record for good, candidates and votes until SECURE; raises NotFound where none was held."""
+    record = state.slot_record(ctx, request.slot)
+    if not record.HasField("ballot"):
+        raise NotFound(f"no ballot was held on slot {request.slot}")
+    made = query.QueryBallotResponse(ballot=record.ballot, candidates=ballot.candidates(ctx, request.slot))
+    prefix = keys.votes_prefix(request.slot)
+    for key, raw in ctx.app.iterate(prefix):
+        made.votes.add(validator=key[len(prefix) :], vote=ballot_pb.BallotVote.FromString(raw))
+    return made
 
 
 def _order(registry: Registry, ctx: Context, record: pb.Slot, order: BookOrder) -> pb.Order:

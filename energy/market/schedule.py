@@ -10,7 +10,7 @@ Fills are those after the factor of the network check.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -128,3 +128,12 @@ def add_to(sums: Sums, order: BookOrder, energy_mWh: int, tangent_permille: int)
     if found is None:
         found = sums[order.bus] = BusSum()
     found.add(energy_mWh if order.side == keys.BID else -energy_mWh, tangent_permille)
+
+
+def summed(ctx: Context, orders: Iterable[tuple[BookOrder, int]], factor_permille: int) -> Sums:
+    """What orders draw and feed in by bus, given their whole fills: firm ones whole, others' fills under a factor."""
+    sums, tangents = Sums(), Tangents(ctx=ctx)
+    for order, fill in orders:
+        energy = fill * factor_permille // PERMILLE if order.kind == FLEXIBLE else order.quantity_mWh
+        add_to(sums, order, energy, tangents.of(order.cell))
+    return sums

@@ -38,6 +38,12 @@ def checked_feeder(ctx: Context) -> registry_pb.Feeder | None:
     return feeder if feeder is not None and feeder.mode == registry_pb.SECURITY_MODE_CHAIN else None
 
 
+def voted_feeder(ctx: Context) -> registry_pb.Feeder | None:
+    """The feeder in force when validators vote on schedules."""
+    feeder = registered.feeder(ctx)
+    return feeder if feeder is not None and feeder.mode == registry_pb.SECURITY_MODE_BALLOT else None
+
+
 def baselines(ctx: Context, slot: int) -> list[BusEnergy]:
     """What the utility cell forecast for the slot, by bus; when it said nothing, what it said last of a sealed one."""
     return _baselines(ctx, keys.baseline_prefix(slot)) or _baselines(ctx, keys.BASELINE_LAST)

@@ -15,10 +15,11 @@ from energy.errors import (
     QuantityOutOfRange,
     WelfareNotBetter,
 )
-from energy.market import keys, security, state
+from energy.market import ballot, keys, security, state
 from energy.market.clearing import Caps
 from energy.market.life import Step, require_step
 from energy.records import keys_of, load_int, save, save_int
+from energy.registry import state as registered
 from energy.units import QUANTITY_MAX_MWH, U16_MAX, require_range
 from ibc_core.host import Context, event
 
@@ -53,6 +54,8 @@ def post_forecast(ctx: Context, msg: tx.MsgPostForecast) -> tx.MsgPostForecastRe
 def propose_caps(ctx: Context, msg: tx.MsgProposeCaps) -> tx.MsgProposeCapsResponse:
     """Judge caps on buses while a slot is in RECLEAR; every well-formed try counts, the event says what came of it.
 
+    In BALLOT they become one more candidate that the validators judge.
+
     Raises NotAuthorized, UnknownSlot, AttemptsUsed, CapsMalformed, WrongState. What isn't certified or better changes
     nothing but the number of tries, and is no refusal of the message: code 14 or 15 in the event `caps_judged`.
     """
@@ -66,7 +69,8 @@ def propose_caps(ctx: Context, msg: tx.MsgProposeCaps) -> tx.MsgProposeCapsRespo
     if msg.attempt != before + 1:
         raise AttemptsUsed(f"attempt {before + 1} is the next one, got {msg.attempt}")
     save_int(ctx, keys.attempts_key(record.slot), msg.attempt)
-    code, detail = _judge(ctx, record, {(cap.bus, cap.side): cap.cap_mWh for cap in msg.caps})
+    judge = _nominate if ballot.is_open(record) else _judge
+    code, detail = judge(ctx, record, {(cap.bus, cap.side): cap.cap_mWh for cap in msg.caps})
     ctx.events.emit(event("caps_judged", slot=record.slot, attempt=msg.attempt, code=code, detail=detail))
     return tx.MsgProposeCapsResponse()
 
@@ -87,6 +91,12 @@ def _judge(ctx: Context, record: pb.Slot, caps: Caps) -> tuple[int, str]:
         return error.code, str(error)
     state.save_slot(ctx, record)
     return 0, f"welfare {welfare}"
+
+
+def _nominate(ctx: Context, record: pb.Slot, caps: Caps) -> tuple[int, str]:
+    made = ballot.add_caps(ctx, record, caps, registered.feeder(ctx))
+    state.save_slot(ctx, record)
+    return 0, f"candidate {made.number}, welfare {made.welfare}"
 
 
 def _check_buses(buses: Sequence[tx.BusBaseline]) -> None:

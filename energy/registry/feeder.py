@@ -1,22 +1,23 @@
-"""What a feeder has to be before it is kept: a tree over its buses, with sane limits."""
+"""What a feeder has to be before it is kept: a tree over its buses, or a mesh where validators vote; sane limits."""
 
 from __future__ import annotations
 
 from cosmos_wire.protos import registry as pb
 from energy.errors import FeederMalformed, NetworkCheckUnavailable
-from energy.grid.network import network_of
+from energy.grid.network import IMPEDANCE_MAX, network_of
 from energy.units import PERMILLE, U16_MAX, require_range
 
 BRANCHES_MAX = 1_000
 CONTINGENCIES_MAX = 64
+MODES = (pb.SECURITY_MODE_UNSPECIFIED, pb.SECURITY_MODE_CHAIN, pb.SECURITY_MODE_BALLOT)
 
 
-def check_feeder(feeder: pb.Feeder) -> None:
-    """Refuse a feeder that isn't radial and connected (n-1 branches), has bad limits, or asks for votes."""
-    if feeder.mode not in (pb.SECURITY_MODE_UNSPECIFIED, pb.SECURITY_MODE_CHAIN):
-        raise NetworkCheckUnavailable(f"mode has to be UNSPECIFIED or CHAIN, got {feeder.mode}")
-    if feeder.mode == pb.SECURITY_MODE_CHAIN and feeder.contingencies:
-        raise NetworkCheckUnavailable(f"mode CHAIN takes no contingencies, got {len(feeder.contingencies)}")
+def check_feeder(feeder: pb.Feeder, *, votes: bool = False) -> None:
+    """Refuse a feeder that isn't connected, isn't radial (n-1 branches) unless voted on, or has bad limits.
+
+    `votes` says whether this ledger's validators can vote; without them mode BALLOT is refused.
+    """
+    _check_mode(feeder, votes=votes)
     require_range(feeder.s_base_W, (1, 2**63), "s_base_W", FeederMalformed)
     require_range(feeder.root_bus, (0, U16_MAX), "root_bus", FeederMalformed)
     _check_voltages(feeder)
@@ -25,6 +26,26 @@ def check_feeder(feeder: pb.Feeder) -> None:
     _check_contingencies(feeder)
     if feeder.mode == pb.SECURITY_MODE_CHAIN:
         network_of(feeder)
+    if feeder.mode == pb.SECURITY_MODE_BALLOT:
+        _check_impedances(feeder)
+
+
+def _check_mode(feeder: pb.Feeder, *, votes: bool) -> None:
+    if feeder.mode not in MODES:
+        raise NetworkCheckUnavailable(f"mode has to be UNSPECIFIED, CHAIN or BALLOT, got {feeder.mode}")
+    if feeder.mode == pb.SECURITY_MODE_BALLOT and not votes:
+        raise NetworkCheckUnavailable("mode BALLOT needs vote extensions, which this chain doesn't have")
+    if feeder.mode == pb.SECURITY_MODE_CHAIN and feeder.contingencies:
+        raise NetworkCheckUnavailable(f"mode CHAIN takes no contingencies, got {len(feeder.contingencies)}")
+
+
+def _check_impedances(feeder: pb.Feeder) -> None:
+    for branch in feeder.branches:
+        pair = branch.r_pu_q30, branch.x_pu_q30
+        if max(pair) > IMPEDANCE_MAX or max(pair) == 0:
+            raise FeederMalformed(
+                f"branch {branch.from_bus}-{branch.to_bus}: r and x up to {IMPEDANCE_MAX}, one above 0, got {pair}"
+            )
 
 
 def _check_voltages(feeder: pb.Feeder) -> None:
@@ -43,7 +64,8 @@ def _check_tree(feeder: pb.Feeder) -> None:
             )
         neighbours.setdefault(branch.from_bus, []).append(branch.to_bus)
         neighbours.setdefault(branch.to_bus, []).append(branch.from_bus)
-    if len(feeder.branches) != len(neighbours) - 1:
+    meshed = feeder.mode == pb.SECURITY_MODE_BALLOT
+    if len(feeder.branches) != len(neighbours) - 1 and not meshed:
         raise FeederMalformed(
             f"{len(neighbours)} buses need {len(neighbours) - 1} branches, got {len(feeder.branches)}"
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from cosmos_wire.address import from_bech32
 from cosmos_wire.errors import InvalidPubKey, InvalidRequest, Unauthorized
 from cosmos_wire.protos import registry as pb
@@ -13,6 +15,8 @@ from energy.registry.feeder import check_feeder
 from energy.registry.identity import require_id
 from energy.units import PERMILLE, RATING_MAX_W, U16_MAX, require_range
 from ibc_core.host import Context, event
+
+Votes = Callable[[Context], bool]  # whether validators can vote on schedules
 
 PUBKEY_BYTES = 32
 TAN_PHI_MAX = 10_000
@@ -69,10 +73,10 @@ def set_status(ctx: Context, msg: tx.MsgSetStatus) -> tx.MsgSetStatusResponse:
     return tx.MsgSetStatusResponse()
 
 
-def set_feeder(ctx: Context, msg: tx.MsgSetFeeder) -> tx.MsgSetFeederResponse:
-    """Keep a feeder from the next OPEN on; with mode CHAIN every schedule is certified against it."""
+def set_feeder(votes: Votes, ctx: Context, msg: tx.MsgSetFeeder) -> tx.MsgSetFeederResponse:
+    """Keep a feeder from the next OPEN on: mode CHAIN certifies every schedule against it, BALLOT has it voted on."""
     _require_utility(ctx, msg.utility)
-    check_feeder(msg.feeder)
+    check_feeder(msg.feeder, votes=votes(ctx))
     save(ctx, state.FEEDER_NEXT, msg.feeder)
     ctx.events.emit(event("feeder_changes", branches=len(msg.feeder.branches)))
     return tx.MsgSetFeederResponse()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 from cosmos_wire.address import from_bech32
 from cosmos_wire.protos import registry as pb
@@ -28,9 +29,12 @@ class Registry:
 
     name = "registry"
 
+    def __init__(self, votes: messages.Votes = lambda _ctx: False) -> None:
+        self.votes = votes  # whether the ledger's validators can vote: without, no feeder of mode BALLOT
+
     def messages(self) -> Mapping[str, MessageRoute]:
         """Routes of the messages."""
-        route = MessageRoute
+        route, set_feeder = MessageRoute, partial(messages.set_feeder, self.votes)
         return {
             TX + "MsgRegisterCell": route(
                 messages.register_cell, tx.MsgRegisterCell, tx.MsgRegisterCellResponse, "utility"
@@ -39,7 +43,7 @@ class Registry:
                 messages.register_device, tx.MsgRegisterDevice, tx.MsgRegisterDeviceResponse, "utility"
             ),
             TX + "MsgSetStatus": route(messages.set_status, tx.MsgSetStatus, tx.MsgSetStatusResponse, "utility"),
-            TX + "MsgSetFeeder": route(messages.set_feeder, tx.MsgSetFeeder, tx.MsgSetFeederResponse, "utility"),
+            TX + "MsgSetFeeder": route(set_feeder, tx.MsgSetFeeder, tx.MsgSetFeederResponse, "utility"),
             TX + "MsgUpdateParams": route(
                 messages.update_params, tx.MsgUpdateParams, tx.MsgUpdateParamsResponse, "authority"
             ),
@@ -74,7 +78,7 @@ class Registry:
             state.add_device(ctx, device, messages.check_new_device(ctx, device))
         if "feeder" in doc:
             feeder = message_of(doc, "feeder", pb.Feeder)
-            check_feeder(feeder)
+            check_feeder(feeder, votes=self.votes(ctx))
             save(ctx, state.FEEDER, feeder)
 
     def begin_block(self, ctx: Context) -> None:

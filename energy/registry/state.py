@@ -103,6 +103,11 @@ def feeder(ctx: Context) -> pb.Feeder | None:
     return load(ctx, FEEDER, pb.Feeder)
 
 
+def is_voted_on(raw: bytes | None) -> bool:
+    """Whether a stored feeder is of mode BALLOT."""
+    return raw is not None and pb.Feeder.FromString(raw).mode == pb.SECURITY_MODE_BALLOT
+
+
 def apply_changes(ctx: Context) -> None:
     """What waits for the next OPEN comes into force: statuses of cells and devices, the feeder."""
     for key, _ in list(ctx.app.iterate(CHANGES)):

@@ -14,7 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from abci_app.application import APP_VERSION, fitting
+from abci_app.application import APP_VERSION
+from abci_app.ballots import fitting
 from abci_app.wire import varint_bytes
 from cosmos_wire.protos import abci, cmt_types
 from ibc_core.bank import balance, supply

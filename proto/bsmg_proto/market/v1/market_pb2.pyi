@@ -537,6 +537,7 @@ class Slot(google.protobuf.message.Message):
     GRID_EXPORT_MWH_FIELD_NUMBER: builtins.int
     LOSS_MWH_FIELD_NUMBER: builtins.int
     CURTAILED_MWH_FIELD_NUMBER: builtins.int
+    BALLOT_FIELD_NUMBER: builtins.int
     slot: builtins.int
     state: global___SlotState.ValueType
     next_gate: builtins.int
@@ -586,6 +587,10 @@ class Slot(google.protobuf.message.Message):
     def prices(self) -> global___FrozenPrices: ...
     @property
     def clearing(self) -> global___Clearing: ...
+    @property
+    def ballot(self) -> global___BallotRecord:
+        """where validators vote on the schedule"""
+
     def __init__(
         self,
         *,
@@ -619,11 +624,74 @@ class Slot(google.protobuf.message.Message):
         grid_export_mWh: builtins.int = ...,
         loss_mWh: builtins.int = ...,
         curtailed_mWh: builtins.int = ...,
+        ballot: global___BallotRecord | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["clearing", b"clearing", "params", b"params", "prices", b"prices"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["ask_mWh", b"ask_mWh", "balance_mWh", b"balance_mWh", "bid_mWh", b"bid_mWh", "clearing", b"clearing", "curtailed_mWh", b"curtailed_mWh", "escrow", b"escrow", "export_mWh", b"export_mWh", "export_permille", b"export_permille", "factor_permille", b"factor_permille", "gate_height", b"gate_height", "grid_export_mWh", b"grid_export_mWh", "grid_import_mWh", b"grid_import_mWh", "import_mWh", b"import_mWh", "loss_mWh", b"loss_mWh", "next_gate", b"next_gate", "next_seq", b"next_seq", "opened_ms", b"opened_ms", "orders", b"orders", "params", b"params", "prices", b"prices", "residual_mWh", b"residual_mWh", "root", b"root", "schedule_hash", b"schedule_hash", "settled_cells", b"settled_cells", "slot", b"slot", "state", b"state", "statements_root", b"statements_root", "unserved_ask_mWh", b"unserved_ask_mWh", "unserved_bid_mWh", b"unserved_bid_mWh", "voided", b"voided"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["ballot", b"ballot", "clearing", b"clearing", "params", b"params", "prices", b"prices"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["ask_mWh", b"ask_mWh", "balance_mWh", b"balance_mWh", "ballot", b"ballot", "bid_mWh", b"bid_mWh", "clearing", b"clearing", "curtailed_mWh", b"curtailed_mWh", "escrow", b"escrow", "export_mWh", b"export_mWh", "export_permille", b"export_permille", "factor_permille", b"factor_permille", "gate_height", b"gate_height", "grid_export_mWh", b"grid_export_mWh", "grid_import_mWh", b"grid_import_mWh", "import_mWh", b"import_mWh", "loss_mWh", b"loss_mWh", "next_gate", b"next_gate", "next_seq", b"next_seq", "opened_ms", b"opened_ms", "orders", b"orders", "params", b"params", "prices", b"prices", "residual_mWh", b"residual_mWh", "root", b"root", "schedule_hash", b"schedule_hash", "settled_cells", b"settled_cells", "slot", b"slot", "state", b"state", "statements_root", b"statements_root", "unserved_ask_mWh", b"unserved_ask_mWh", "unserved_bid_mWh", b"unserved_bid_mWh", "voided", b"voided"]) -> None: ...
 
 global___Slot = Slot
+
+@typing.final
+class BallotRecord(google.protobuf.message.Message):
+    """A ballot of the validators on a slot's candidates, with the last tally."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    OPENED_HEIGHT_FIELD_NUMBER: builtins.int
+    N_FIELD_NUMBER: builtins.int
+    HASH_FIELD_NUMBER: builtins.int
+    HEIGHT_FIELD_NUMBER: builtins.int
+    TOTAL_FIELD_NUMBER: builtins.int
+    TALLIES_FIELD_NUMBER: builtins.int
+    CHOSEN_FIELD_NUMBER: builtins.int
+    opened_height: builtins.int
+    n: builtins.int
+    """candidates so far"""
+    hash: builtins.bytes
+    """of all of them"""
+    height: builtins.int
+    """of the last tally"""
+    total: builtins.int
+    """voting power of its last commit, absent validators too"""
+    chosen: builtins.int
+    """absent: none was approved"""
+    @property
+    def tallies(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___CandidateTally]: ...
+    def __init__(
+        self,
+        *,
+        opened_height: builtins.int = ...,
+        n: builtins.int = ...,
+        hash: builtins.bytes = ...,
+        height: builtins.int = ...,
+        total: builtins.int = ...,
+        tallies: collections.abc.Iterable[global___CandidateTally] | None = ...,
+        chosen: builtins.int | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["_chosen", b"_chosen", "chosen", b"chosen"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_chosen", b"_chosen", "chosen", b"chosen", "hash", b"hash", "height", b"height", "n", b"n", "opened_height", b"opened_height", "tallies", b"tallies", "total", b"total"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["_chosen", b"_chosen"]) -> typing.Literal["chosen"] | None: ...
+
+global___BallotRecord = BallotRecord
+
+@typing.final
+class CandidateTally(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    YES_FIELD_NUMBER: builtins.int
+    NO_FIELD_NUMBER: builtins.int
+    yes: builtins.int
+    """voting power"""
+    no: builtins.int
+    def __init__(
+        self,
+        *,
+        yes: builtins.int = ...,
+        no: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["no", b"no", "yes", b"yes"]) -> None: ...
+
+global___CandidateTally = CandidateTally
 
 @typing.final
 class Order(google.protobuf.message.Message):
@@ -914,6 +982,7 @@ class LiveSlot(google.protobuf.message.Message):
     SEAL_MS_FIELD_NUMBER: builtins.int
     HEIGHT_MIN_FIELD_NUMBER: builtins.int
     SETTLED_FIELD_NUMBER: builtins.int
+    BALLOT_HEIGHT_FIELD_NUMBER: builtins.int
     slot: builtins.int
     next_gate: builtins.int
     """number of the gate that is due next"""
@@ -925,6 +994,8 @@ class LiveSlot(google.protobuf.message.Message):
     """least height at which that gate may fire"""
     settled: builtins.bool
     """CLOSE waits for the cursor"""
+    ballot_height: builtins.int
+    """height at which its ballot opened, while it is open"""
     def __init__(
         self,
         *,
@@ -934,8 +1005,9 @@ class LiveSlot(google.protobuf.message.Message):
         seal_ms: builtins.int = ...,
         height_min: builtins.int = ...,
         settled: builtins.bool = ...,
+        ballot_height: builtins.int = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["gate_ms", b"gate_ms", "height_min", b"height_min", "next_gate", b"next_gate", "seal_ms", b"seal_ms", "settled", b"settled", "slot", b"slot"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["ballot_height", b"ballot_height", "gate_ms", b"gate_ms", "height_min", b"height_min", "next_gate", b"next_gate", "seal_ms", b"seal_ms", "settled", b"settled", "slot", b"slot"]) -> None: ...
 
 global___LiveSlot = LiveSlot
 

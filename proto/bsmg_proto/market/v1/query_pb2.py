@@ -22,63 +22,70 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from bsmg_proto.market.v1 import ballot_pb2 as bsmg__proto_dot_market_dot_v1_dot_ballot__pb2
 from bsmg_proto.market.v1 import market_pb2 as bsmg__proto_dot_market_dot_v1_dot_market__pb2
 from cosmos.base.query.v1beta1 import pagination_pb2 as cosmos_dot_base_dot_query_dot_v1beta1_dot_pagination__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n bsmg_proto/market/v1/query.proto\x12\x0e\x62smg.market.v1\x1a!bsmg_proto/market/v1/market.proto\x1a*cosmos/base/query/v1beta1/pagination.proto\"\x14\n\x12QueryParamsRequest\"e\n\x13QueryParamsResponse\x12&\n\x06params\x18\x01 \x01(\x0b\x32\x16.bsmg.market.v1.Params\x12&\n\x04\x66\x65\x65s\x18\x02 \x01(\x0b\x32\x18.bsmg.market.v1.FeeTable\"]\n\x11QuerySlotsRequest\x12\x0c\n\x04live\x18\x01 \x01(\x08\x12:\n\npagination\x18\x02 \x01(\x0b\x32&.cosmos.base.query.v1beta1.PageRequest\"v\n\x12QuerySlotsResponse\x12#\n\x05slots\x18\x01 \x03(\x0b\x32\x14.bsmg.market.v1.Slot\x12;\n\npagination\x18\x02 \x01(\x0b\x32\'.cosmos.base.query.v1beta1.PageResponse\" \n\x10QuerySlotRequest\x12\x0c\n\x04slot\x18\x01 \x01(\x04\"7\n\x11QuerySlotResponse\x12\"\n\x04slot\x18\x01 \x01(\x0b\x32\x14.bsmg.market.v1.Slot\"\x80\x01\n\x10QueryBookRequest\x12\x0c\n\x04slot\x18\x01 \x01(\x04\x12\"\n\x04side\x18\x02 \x01(\x0e\x32\x14.bsmg.market.v1.Side\x12:\n\npagination\x18\x03 \x01(\x0b\x32&.cosmos.base.query.v1beta1.PageRequest\"w\n\x11QueryBookResponse\x12%\n\x06orders\x18\x01 \x03(\x0b\x32\x15.bsmg.market.v1.Order\x12;\n\npagination\x18\x02 \x01(\x0b\x32\'.cosmos.base.query.v1beta1.PageResponse\"0\n\x12QueryOrdersRequest\x12\x0c\n\x04\x63\x65ll\x18\x01 \x01(\t\x12\x0c\n\x04slot\x18\x02 \x01(\x04\"<\n\x13QueryOrdersResponse\x12%\n\x06orders\x18\x01 \x03(\x0b\x32\x15.bsmg.market.v1.Order\"-\n\x10QueryFillRequest\x12\x0c\n\x04slot\x18\x01 \x01(\x04\x12\x0b\n\x03seq\x18\x02 \x01(\x04\"\x7f\n\x11QueryFillResponse\x12$\n\x05order\x18\x01 \x01(\x0b\x32\x15.bsmg.market.v1.Order\x12\x10\n\x08\x66ill_mWh\x18\x02 \x01(\x04\x12\x0e\n\x06\x61mount\x18\x03 \x01(\t\x12\x0b\n\x03\x66\x65\x65\x18\x04 \x01(\t\x12\x15\n\rscheduled_mWh\x18\x05 \x01(\x04\"3\n\x15QueryStatementRequest\x12\x0c\n\x04slot\x18\x01 \x01(\x04\x12\x0c\n\x04\x63\x65ll\x18\x02 \x01(\t\"F\n\x16QueryStatementResponse\x12,\n\tstatement\x18\x01 \x01(\x0b\x32\x19.bsmg.market.v1.Statement\"\x13\n\x11QueryPoolsRequest\"\x9c\x01\n\x12QueryPoolsResponse\x12\x0e\n\x06\x65scrow\x18\x01 \x01(\t\x12\x11\n\tbalancing\x18\x02 \x01(\t\x12\x11\n\tincentive\x18\x03 \x01(\t\x12\x0c\n\x04\x66\x65\x65s\x18\x04 \x01(\t\x12\x12\n\ncollateral\x18\x05 \x01(\t\x12\x0c\n\x04owed\x18\x06 \x01(\t\x12\x0f\n\x07\x61rrears\x18\x07 \x01(\t\x12\x0f\n\x07subsidy\x18\x08 \x01(\t\"$\n\x14QueryScheduleRequest\x12\x0c\n\x04slot\x18\x01 \x01(\x04\"\xa2\x01\n\x15QueryScheduleResponse\x12*\n\x05\x62uses\x18\x01 \x03(\x0b\x32\x1b.bsmg.market.v1.BusSchedule\x12+\n\x05\x63\x65lls\x18\x02 \x03(\x0b\x32\x1c.bsmg.market.v1.CellSchedule\x12\x17\n\x0f\x66\x61\x63tor_permille\x18\x03 \x01(\r\x12\x17\n\x0f\x65xport_permille\x18\x04 \x01(\r\":\n\x0b\x42usSchedule\x12\x0b\n\x03\x62us\x18\x01 \x01(\r\x12\r\n\x05p_mWh\x18\x02 \x01(\x12\x12\x0f\n\x07q_mvarh\x18\x03 \x01(\x12\"Q\n\x0c\x43\x65llSchedule\x12\x0c\n\x04\x63\x65ll\x18\x01 \x01(\t\x12\x0b\n\x03\x62us\x18\x02 \x01(\r\x12\x12\n\nimport_mWh\x18\x03 \x01(\x04\x12\x12\n\nexport_mWh\x18\x04 \x01(\x04\" \n\x10QueryLmpsRequest\x12\x0c\n\x04slot\x18\x01 \x01(\x04\"\'\n\x06\x42usLmp\x12\x0b\n\x03\x62us\x18\x01 \x01(\r\x12\x10\n\x08price_e4\x18\x02 \x01(\x12\"a\n\x11QueryLmpsResponse\x12%\n\x05\x62uses\x18\x01 \x03(\x0b\x32\x16.bsmg.market.v1.BusLmp\x12%\n\x04head\x18\x02 \x01(\x0b\x32\x17.bsmg.market.v1.LmpHead2\xb6\x06\n\x05Query\x12Q\n\x06Params\x12\".bsmg.market.v1.QueryParamsRequest\x1a#.bsmg.market.v1.QueryParamsResponse\x12N\n\x05Slots\x12!.bsmg.market.v1.QuerySlotsRequest\x1a\".bsmg.market.v1.QuerySlotsResponse\x12K\n\x04Slot\x12 .bsmg.market.v1.QuerySlotRequest\x1a!.bsmg.market.v1.QuerySlotResponse\x12K\n\x04\x42ook\x12 .bsmg.market.v1.QueryBookRequest\x1a!.bsmg.market.v1.QueryBookResponse\x12Q\n\x06Orders\x12\".bsmg.market.v1.QueryOrdersRequest\x1a#.bsmg.market.v1.QueryOrdersResponse\x12K\n\x04\x46ill\x12 .bsmg.market.v1.QueryFillRequest\x1a!.bsmg.market.v1.QueryFillResponse\x12Z\n\tStatement\x12%.bsmg.market.v1.QueryStatementRequest\x1a&.bsmg.market.v1.QueryStatementResponse\x12N\n\x05Pools\x12!.bsmg.market.v1.QueryPoolsRequest\x1a\".bsmg.market.v1.QueryPoolsResponse\x12W\n\x08Schedule\x12$.bsmg.market.v1.QueryScheduleRequest\x1a%.bsmg.market.v1.QueryScheduleResponse\x12K\n\x04Lmps\x12 .bsmg.market.v1.QueryLmpsRequest\x1a!.bsmg.market.v1.QueryLmpsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n bsmg_proto/market/v1/query.proto\x12\x0e\x62smg.market.v1\x1a!bsmg_proto/market/v1/ballot.proto\x1a!bsmg_proto/market/v1/market.proto\x1a*cosmos/base/query/v1beta1/pagination.proto\"\x14\n\x12QueryParamsRequest\"e\n\x13QueryParamsResponse\x12&\n\x06params\x18\x01 \x01(\x0b\x32\x16.bsmg.market.v1.Params\x12&\n\x04\x66\x65\x65s\x18\x02 \x01(\x0b\x32\x18.bsmg.market.v1.FeeTable\"]\n\x11QuerySlotsRequest\x12\x0c\n\x04live\x18\x01 \x01(\x08\x12:\n\npagination\x18\x02 \x01(\x0b\x32&.cosmos.base.query.v1beta1.PageRequest\"v\n\x12QuerySlotsResponse\x12#\n\x05slots\x18\x01 \x03(\x0b\x32\x14.bsmg.market.v1.Slot\x12;\n\npagination\x18\x02 \x01(\x0b\x32\'.cosmos.base.query.v1beta1.PageResponse\" \n\x10QuerySlotRequest\x12\x0c\n\x04slot\x18\x01 \x01(\x04\"7\n\x11QuerySlotResponse\x12\"\n\x04slot\x18\x01 \x01(\x0b\x32\x14.bsmg.market.v1.Slot\"\x80\x01\n\x10QueryBookRequest\x12\x0c\n\x04slot\x18\x01 \x01(\x04\x12\"\n\x04side\x18\x02 \x01(\x0e\x32\x14.bsmg.market.v1.Side\x12:\n\npagination\x18\x03 \x01(\x0b\x32&.cosmos.base.query.v1beta1.PageRequest\"w\n\x11QueryBookResponse\x12%\n\x06orders\x18\x01 \x03(\x0b\x32\x15.bsmg.market.v1.Order\x12;\n\npagination\x18\x02 \x01(\x0b\x32\'.cosmos.base.query.v1beta1.PageResponse\"0\n\x12QueryOrdersRequest\x12\x0c\n\x04\x63\x65ll\x18\x01 \x01(\t\x12\x0c\n\x04slot\x18\x02 \x01(\x04\"<\n\x13QueryOrdersResponse\x12%\n\x06orders\x18\x01 \x03(\x0b\x32\x15.bsmg.market.v1.Order\"-\n\x10QueryFillRequest\x12\x0c\n\x04slot\x18\x01 \x01(\x04\x12\x0b\n\x03seq\x18\x02 \x01(\x04\"\x7f\n\x11QueryFillResponse\x12$\n\x05order\x18\x01 \x01(\x0b\x32\x15.bsmg.market.v1.Order\x12\x10\n\x08\x66ill_mWh\x18\x02 \x01(\x04\x12\x0e\n\x06\x61mount\x18\x03 \x01(\t\x12\x0b\n\x03\x66\x65\x65\x18\x04 \x01(\t\x12\x15\n\rscheduled_mWh\x18\x05 \x01(\x04\"3\n\x15QueryStatementRequest\x12\x0c\n\x04slot\x18\x01 \x01(\x04\x12\x0c\n\x04\x63\x65ll\x18\x02 \x01(\t\"F\n\x16QueryStatementResponse\x12,\n\tstatement\x18\x01 \x01(\x0b\x32\x19.bsmg.market.v1.Statement\"\x13\n\x11QueryPoolsRequest\"\x9c\x01\n\x12QueryPoolsResponse\x12\x0e\n\x06\x65scrow\x18\x01 \x01(\t\x12\x11\n\tbalancing\x18\x02 \x01(\t\x12\x11\n\tincentive\x18\x03 \x01(\t\x12\x0c\n\x04\x66\x65\x65s\x18\x04 \x01(\t\x12\x12\n\ncollateral\x18\x05 \x01(\t\x12\x0c\n\x04owed\x18\x06 \x01(\t\x12\x0f\n\x07\x61rrears\x18\x07 \x01(\t\x12\x0f\n\x07subsidy\x18\x08 \x01(\t\"$\n\x14QueryScheduleRequest\x12\x0c\n\x04slot\x18\x01 \x01(\x04\"\xa2\x01\n\x15QueryScheduleResponse\x12*\n\x05\x62uses\x18\x01 \x03(\x0b\x32\x1b.bsmg.market.v1.BusSchedule\x12+\n\x05\x63\x65lls\x18\x02 \x03(\x0b\x32\x1c.bsmg.market.v1.CellSchedule\x12\x17\n\x0f\x66\x61\x63tor_permille\x18\x03 \x01(\r\x12\x17\n\x0f\x65xport_permille\x18\x04 \x01(\r\":\n\x0b\x42usSchedule\x12\x0b\n\x03\x62us\x18\x01 \x01(\r\x12\r\n\x05p_mWh\x18\x02 \x01(\x12\x12\x0f\n\x07q_mvarh\x18\x03 \x01(\x12\"Q\n\x0c\x43\x65llSchedule\x12\x0c\n\x04\x63\x65ll\x18\x01 \x01(\t\x12\x0b\n\x03\x62us\x18\x02 \x01(\r\x12\x12\n\nimport_mWh\x18\x03 \x01(\x04\x12\x12\n\nexport_mWh\x18\x04 \x01(\x04\" \n\x10QueryLmpsRequest\x12\x0c\n\x04slot\x18\x01 \x01(\x04\"\'\n\x06\x42usLmp\x12\x0b\n\x03\x62us\x18\x01 \x01(\r\x12\x10\n\x08price_e4\x18\x02 \x01(\x12\"a\n\x11QueryLmpsResponse\x12%\n\x05\x62uses\x18\x01 \x03(\x0b\x32\x16.bsmg.market.v1.BusLmp\x12%\n\x04head\x18\x02 \x01(\x0b\x32\x17.bsmg.market.v1.LmpHead\"\"\n\x12QueryBallotRequest\x12\x0c\n\x04slot\x18\x01 \x01(\x04\"\xa0\x01\n\x13QueryBallotResponse\x12,\n\x06\x62\x61llot\x18\x01 \x01(\x0b\x32\x1c.bsmg.market.v1.BallotRecord\x12-\n\ncandidates\x18\x02 \x03(\x0b\x32\x19.bsmg.market.v1.Candidate\x12,\n\x05votes\x18\x03 \x03(\x0b\x32\x1d.bsmg.market.v1.ValidatorVote\"L\n\rValidatorVote\x12\x11\n\tvalidator\x18\x01 \x01(\x0c\x12(\n\x04vote\x18\x02 \x01(\x0b\x32\x1a.bsmg.market.v1.BallotVote2\x89\x07\n\x05Query\x12Q\n\x06Params\x12\".bsmg.market.v1.QueryParamsRequest\x1a#.bsmg.market.v1.QueryParamsResponse\x12N\n\x05Slots\x12!.bsmg.market.v1.QuerySlotsRequest\x1a\".bsmg.market.v1.QuerySlotsResponse\x12K\n\x04Slot\x12 .bsmg.market.v1.QuerySlotRequest\x1a!.bsmg.market.v1.QuerySlotResponse\x12K\n\x04\x42ook\x12 .bsmg.market.v1.QueryBookRequest\x1a!.bsmg.market.v1.QueryBookResponse\x12Q\n\x06Orders\x12\".bsmg.market.v1.QueryOrdersRequest\x1a#.bsmg.market.v1.QueryOrdersResponse\x12K\n\x04\x46ill\x12 .bsmg.market.v1.QueryFillRequest\x1a!.bsmg.market.v1.QueryFillResponse\x12Z\n\tStatement\x12%.bsmg.market.v1.QueryStatementRequest\x1a&.bsmg.market.v1.QueryStatementResponse\x12N\n\x05Pools\x12!.bsmg.market.v1.QueryPoolsRequest\x1a\".bsmg.market.v1.QueryPoolsResponse\x12W\n\x08Schedule\x12$.bsmg.market.v1.QueryScheduleRequest\x1a%.bsmg.market.v1.QueryScheduleResponse\x12K\n\x04Lmps\x12 .bsmg.market.v1.QueryLmpsRequest\x1a!.bsmg.market.v1.QueryLmpsResponse\x12Q\n\x06\x42\x61llot\x12\".bsmg.market.v1.QueryBallotRequest\x1a#.bsmg.market.v1.QueryBallotResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'bsmg_proto.market.v1.query_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_QUERYPARAMSREQUEST']._serialized_start=131
-  _globals['_QUERYPARAMSREQUEST']._serialized_end=151
-  _globals['_QUERYPARAMSRESPONSE']._serialized_start=153
-  _globals['_QUERYPARAMSRESPONSE']._serialized_end=254
-  _globals['_QUERYSLOTSREQUEST']._serialized_start=256
-  _globals['_QUERYSLOTSREQUEST']._serialized_end=349
-  _globals['_QUERYSLOTSRESPONSE']._serialized_start=351
-  _globals['_QUERYSLOTSRESPONSE']._serialized_end=469
-  _globals['_QUERYSLOTREQUEST']._serialized_start=471
-  _globals['_QUERYSLOTREQUEST']._serialized_end=503
-  _globals['_QUERYSLOTRESPONSE']._serialized_start=505
-  _globals['_QUERYSLOTRESPONSE']._serialized_end=560
-  _globals['_QUERYBOOKREQUEST']._serialized_start=563
-  _globals['_QUERYBOOKREQUEST']._serialized_end=691
-  _globals['_QUERYBOOKRESPONSE']._serialized_start=693
-  _globals['_QUERYBOOKRESPONSE']._serialized_end=812
-  _globals['_QUERYORDERSREQUEST']._serialized_start=814
-  _globals['_QUERYORDERSREQUEST']._serialized_end=862
-  _globals['_QUERYORDERSRESPONSE']._serialized_start=864
-  _globals['_QUERYORDERSRESPONSE']._serialized_end=924
-  _globals['_QUERYFILLREQUEST']._serialized_start=926
-  _globals['_QUERYFILLREQUEST']._serialized_end=971
-  _globals['_QUERYFILLRESPONSE']._serialized_start=973
-  _globals['_QUERYFILLRESPONSE']._serialized_end=1100
-  _globals['_QUERYSTATEMENTREQUEST']._serialized_start=1102
-  _globals['_QUERYSTATEMENTREQUEST']._serialized_end=1153
-  _globals['_QUERYSTATEMENTRESPONSE']._serialized_start=1155
-  _globals['_QUERYSTATEMENTRESPONSE']._serialized_end=1225
-  _globals['_QUERYPOOLSREQUEST']._serialized_start=1227
-  _globals['_QUERYPOOLSREQUEST']._serialized_end=1246
-  _globals['_QUERYPOOLSRESPONSE']._serialized_start=1249
-  _globals['_QUERYPOOLSRESPONSE']._serialized_end=1405
-  _globals['_QUERYSCHEDULEREQUEST']._serialized_start=1407
-  _globals['_QUERYSCHEDULEREQUEST']._serialized_end=1443
-  _globals['_QUERYSCHEDULERESPONSE']._serialized_start=1446
-  _globals['_QUERYSCHEDULERESPONSE']._serialized_end=1608
-  _globals['_BUSSCHEDULE']._serialized_start=1610
-  _globals['_BUSSCHEDULE']._serialized_end=1668
-  _globals['_CELLSCHEDULE']._serialized_start=1670
-  _globals['_CELLSCHEDULE']._serialized_end=1751
-  _globals['_QUERYLMPSREQUEST']._serialized_start=1753
-  _globals['_QUERYLMPSREQUEST']._serialized_end=1785
-  _globals['_BUSLMP']._serialized_start=1787
-  _globals['_BUSLMP']._serialized_end=1826
-  _globals['_QUERYLMPSRESPONSE']._serialized_start=1828
-  _globals['_QUERYLMPSRESPONSE']._serialized_end=1925
-  _globals['_QUERY']._serialized_start=1928
-  _globals['_QUERY']._serialized_end=2750
+  _globals['_QUERYPARAMSREQUEST']._serialized_start=166
+  _globals['_QUERYPARAMSREQUEST']._serialized_end=186
+  _globals['_QUERYPARAMSRESPONSE']._serialized_start=188
+  _globals['_QUERYPARAMSRESPONSE']._serialized_end=289
+  _globals['_QUERYSLOTSREQUEST']._serialized_start=291
+  _globals['_QUERYSLOTSREQUEST']._serialized_end=384
+  _globals['_QUERYSLOTSRESPONSE']._serialized_start=386
+  _globals['_QUERYSLOTSRESPONSE']._serialized_end=504
+  _globals['_QUERYSLOTREQUEST']._serialized_start=506
+  _globals['_QUERYSLOTREQUEST']._serialized_end=538
+  _globals['_QUERYSLOTRESPONSE']._serialized_start=540
+  _globals['_QUERYSLOTRESPONSE']._serialized_end=595
+  _globals['_QUERYBOOKREQUEST']._serialized_start=598
+  _globals['_QUERYBOOKREQUEST']._serialized_end=726
+  _globals['_QUERYBOOKRESPONSE']._serialized_start=728
+  _globals['_QUERYBOOKRESPONSE']._serialized_end=847
+  _globals['_QUERYORDERSREQUEST']._serialized_start=849
+  _globals['_QUERYORDERSREQUEST']._serialized_end=897
+  _globals['_QUERYORDERSRESPONSE']._serialized_start=899
+  _globals['_QUERYORDERSRESPONSE']._serialized_end=959
+  _globals['_QUERYFILLREQUEST']._serialized_start=961
+  _globals['_QUERYFILLREQUEST']._serialized_end=1006
+  _globals['_QUERYFILLRESPONSE']._serialized_start=1008
+  _globals['_QUERYFILLRESPONSE']._serialized_end=1135
+  _globals['_QUERYSTATEMENTREQUEST']._serialized_start=1137
+  _globals['_QUERYSTATEMENTREQUEST']._serialized_end=1188
+  _globals['_QUERYSTATEMENTRESPONSE']._serialized_start=1190
+  _globals['_QUERYSTATEMENTRESPONSE']._serialized_end=1260
+  _globals['_QUERYPOOLSREQUEST']._serialized_start=1262
+  _globals['_QUERYPOOLSREQUEST']._serialized_end=1281
+  _globals['_QUERYPOOLSRESPONSE']._serialized_start=1284
+  _globals['_QUERYPOOLSRESPONSE']._serialized_end=1440
+  _globals['_QUERYSCHEDULEREQUEST']._serialized_start=1442
+  _globals['_QUERYSCHEDULEREQUEST']._serialized_end=1478
+  _globals['_QUERYSCHEDULERESPONSE']._serialized_start=1481
+  _globals['_QUERYSCHEDULERESPONSE']._serialized_end=1643
+  _globals['_BUSSCHEDULE']._serialized_start=1645
+  _globals['_BUSSCHEDULE']._serialized_end=1703
+  _globals['_CELLSCHEDULE']._serialized_start=1705
+  _globals['_CELLSCHEDULE']._serialized_end=1786
+  _globals['_QUERYLMPSREQUEST']._serialized_start=1788
+  _globals['_QUERYLMPSREQUEST']._serialized_end=1820
+  _globals['_BUSLMP']._serialized_start=1822
+  _globals['_BUSLMP']._serialized_end=1861
+  _globals['_QUERYLMPSRESPONSE']._serialized_start=1863
+  _globals['_QUERYLMPSRESPONSE']._serialized_end=1960
+  _globals['_QUERYBALLOTREQUEST']._serialized_start=1962
+  _globals['_QUERYBALLOTREQUEST']._serialized_end=1996
+  _globals['_QUERYBALLOTRESPONSE']._serialized_start=1999
+  _globals['_QUERYBALLOTRESPONSE']._serialized_end=2159
+  _globals['_VALIDATORVOTE']._serialized_start=2161
+  _globals['_VALIDATORVOTE']._serialized_end=2237
+  _globals['_QUERY']._serialized_start=2240
+  _globals['_QUERY']._serialized_end=3145
 # @@protoc_insertion_point(module_scope)

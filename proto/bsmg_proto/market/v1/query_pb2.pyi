@@ -3,6 +3,7 @@
 isort:skip_file
 """
 
+import bsmg_proto.market.v1.ballot_pb2
 import bsmg_proto.market.v1.market_pb2
 import builtins
 import collections.abc
@@ -482,3 +483,66 @@ class QueryLmpsResponse(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["buses", b"buses", "head", b"head"]) -> None: ...
 
 global___QueryLmpsResponse = QueryLmpsResponse
+
+@typing.final
+class QueryBallotRequest(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    SLOT_FIELD_NUMBER: builtins.int
+    slot: builtins.int
+    def __init__(
+        self,
+        *,
+        slot: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["slot", b"slot"]) -> None: ...
+
+global___QueryBallotRequest = QueryBallotRequest
+
+@typing.final
+class QueryBallotResponse(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    BALLOT_FIELD_NUMBER: builtins.int
+    CANDIDATES_FIELD_NUMBER: builtins.int
+    VOTES_FIELD_NUMBER: builtins.int
+    @property
+    def ballot(self) -> bsmg_proto.market.v1.market_pb2.BallotRecord: ...
+    @property
+    def candidates(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[bsmg_proto.market.v1.ballot_pb2.Candidate]:
+        """candidates and votes until SECURE, the record for good"""
+
+    @property
+    def votes(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___ValidatorVote]: ...
+    def __init__(
+        self,
+        *,
+        ballot: bsmg_proto.market.v1.market_pb2.BallotRecord | None = ...,
+        candidates: collections.abc.Iterable[bsmg_proto.market.v1.ballot_pb2.Candidate] | None = ...,
+        votes: collections.abc.Iterable[global___ValidatorVote] | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["ballot", b"ballot"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["ballot", b"ballot", "candidates", b"candidates", "votes", b"votes"]) -> None: ...
+
+global___QueryBallotResponse = QueryBallotResponse
+
+@typing.final
+class ValidatorVote(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    VALIDATOR_FIELD_NUMBER: builtins.int
+    VOTE_FIELD_NUMBER: builtins.int
+    validator: builtins.bytes
+    """consensus address"""
+    @property
+    def vote(self) -> bsmg_proto.market.v1.ballot_pb2.BallotVote: ...
+    def __init__(
+        self,
+        *,
+        validator: builtins.bytes = ...,
+        vote: bsmg_proto.market.v1.ballot_pb2.BallotVote | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["vote", b"vote"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["validator", b"validator", "vote", b"vote"]) -> None: ...
+
+global___ValidatorVote = ValidatorVote
