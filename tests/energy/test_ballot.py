@@ -13,7 +13,7 @@ from cosmos_wire.protos import market as pb
 from cosmos_wire.protos import market_query as query
 from cosmos_wire.protos import market_tx as tx
 from cosmos_wire.protos import registry as registry_pb
-from cosmos_wire.protos import registry_tx
+from cosmos_wire.protos import registry_query, registry_tx
 from energy.market import ballot, keys, state
 from energy.market.ballot import Ballot, Vote
 from energy.market.gates import cast_votes
@@ -350,7 +350,10 @@ def test_an_island_and_a_branch_without_impedance_are_refused() -> None:
 
 
 def test_sixty_four_contingencies_are_taken() -> None:
-    VotingChain().deliver(registry_tx.MsgSetFeeder(utility=UTILITY, feeder=ring(contingencies=tuple([0] * 64))))
+    feeder, chain = ring(contingencies=tuple([0] * 64)), VotingChain()
+    chain.deliver(registry_tx.MsgSetFeeder(utility=UTILITY, feeder=feeder))
+    chain.block()
+    assert chain.query(registry_query.QueryFeederRequest()).feeder == feeder
 
 
 def test_judges_are_asked_about_every_candidate_under_the_feeder_in_force() -> None:
