@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from cosmos_wire.protos import market as pb
-from energy.market import keys, state
+from energy.market import keys, state, terms
 from energy.market.clearing import BookOrder, own_price_e4
 from energy.market.settlement import Filled
 from energy.mechanisms.book import Award
@@ -38,6 +39,18 @@ def _row(award: Award) -> pb.OrderAward:
 
 def filled(ctx: Context, record: pb.Slot, orders: Sequence[BookOrder]) -> list[Filled]:
     """A cell's orders of a slot with what they got, after the factor of the network check."""
+    return [_less_carried(ctx, record, got) for got in _filled(ctx, record, orders)]
+
+
+def _less_carried(ctx: Context, record: pb.Slot, got: Filled) -> Filled:
+    """What moved on to a later slot took its escrow along."""
+    carried = terms.shift_of(ctx, record, got.order).carried_mWh
+    if not carried:
+        return got
+    return replace(got, escrow=got.escrow - state.escrow_of(record.prices, got.order._replace(quantity_mWh=carried)))
+
+
+def _filled(ctx: Context, record: pb.Slot, orders: Sequence[BookOrder]) -> list[Filled]:
     if not record.clearing.explicit:
         return [_by_margin(record, order) for order in orders]
     rows: dict[int, pb.OrderAward] = {}

@@ -14,7 +14,7 @@ Source: slot protocol 2.2; equations of the concept paper, section 2.2 of the sp
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import NamedTuple
@@ -66,13 +66,15 @@ class Match:
 Caps = Mapping[tuple[int, int], int]  # (bus, side) -> mWh
 
 
-def read_side(store: Store, slot: int, side: int) -> Iterator[BookOrder]:
-    """The orders of a side in clearing order, read as they are asked for."""
+def read_side(store: Store, slot: int, side: int, dropped: Collection[int] = ()) -> Iterator[BookOrder]:
+    """The orders of a side in clearing order without those dropped, read as they are asked for."""
     prefix = keys.book_prefix(slot, side)
     skip = len(prefix)
     for key, raw in store.iterate(prefix):
         entry = pb.BookEntry.FromString(raw)
         price_e4, seq = keys.price_seq_of(key[skip:], side)
+        if dropped and seq in dropped:
+            continue
         yield BookOrder(side, price_e4, seq, entry.cell, entry.bus, entry.quantity_mWh, entry.kind)
 
 
@@ -233,6 +235,8 @@ def seal_root(chain_id: str, record: pb.Slot) -> bytes:
 def fill_mWh(order: BookOrder, clearing: pb.Clearing, factor_permille: int) -> int:
     """What an order of the book gets: 0 beyond a marginal order, the stored part at it, else all; then the factor."""
     marginal = clearing.bid if order.side == keys.BID else clearing.ask
+    if clearing.dropped and order.seq in clearing.dropped:
+        return 0
     got = _kept(order, marginal.price_e4, marginal.seq, marginal.part_mWh) if clearing.volume_mWh else 0
     for cut in clearing.cuts:
         if (cut.bus, cut.side) == (order.bus, order.side):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from cosmos_wire.protos import market as pb
-from energy.market import ballot, keys, mechanism, security, state
+from energy.market import ballot, keys, mechanism, security, shift, state
 from energy.market.clearing import schedule_hash, seal_root
 from energy.market.clock import Gate, first_open, gate_ms, last_open
 from energy.market.life import BALLOT, RECLEAR, SECURED, SETTLED, require_step
@@ -169,6 +169,7 @@ def _secure(ctx: Context, record: pb.Slot, before: int) -> None:
     if before == BALLOT:
         ballot.decide(ctx, record)
     ballot.close(ctx, record.slot)
+    shift.release(ctx, record)
     served = record.clearing.volume_mWh * record.factor_permille // PERMILLE
     record.unserved_bid_mWh = record.bid_mWh - served
     record.unserved_ask_mWh = record.ask_mWh - served
@@ -189,6 +190,7 @@ def _seal(ctx: Context, record: pb.Slot, before: int) -> None:
     if before != pb.SLOT_STATE_RESIDUAL:
         record.voided, record.factor_permille = True, 0
         ballot.close(ctx, record.slot)
+        shift.release(ctx, record)
     security.keep_baseline(ctx, record.slot)
     record.schedule_hash = record.schedule_hash or schedule_hash([], [])
     record.root = seal_root(ctx.env.chain_id, record)

@@ -19,6 +19,13 @@ mk/l/<slot>/<bus>                          certified marginal price of a bus, pr
 mk/lh/<slot>                               LmpHead: gap and tau of the slot's certified prices
 mk/owed/<cell>                             1: the balancing account owes this cell
 mk/pools                                   PoolTotals
+mk/mf/<slot>/<seq>                         MinFill of an order that has one
+mk/sh/<slot>/<cell>/<seq>                  Shift of a bid whose unserved part moves on
+mk/sk/<cell>                               number of such bids that the cell has alive, decimal
+mk/sw/<slot>                               where moving them stands: tail of the last mk/sh/<slot>/ key, "" before it
+mk/sq/<slot>/<cell>/<number>               Waiting: what waits for the slot to take orders
+mk/sn                                      last number given, decimal
+mk/cm/<slot>/<cell>/<seq>                  Commit: a sealed order
 """
 
 from __future__ import annotations
@@ -45,6 +52,13 @@ LMPS = b"mk/l/"
 LMP_HEADS = b"mk/lh/"
 OWED = b"mk/owed/"
 POOLS = b"mk/pools"
+MINIMUMS = b"mk/mf/"
+SHIFTS = b"mk/sh/"
+SHIFTING = b"mk/sk/"
+SHIFT_WORK = b"mk/sw/"
+WAITING = b"mk/sq/"
+WAITING_LAST = b"mk/sn"
+COMMITS = b"mk/cm/"
 
 BID, ASK = 1, 2
 CHARGES, CREDITS, PRUNE = 1, 2, 3
@@ -171,3 +185,53 @@ def lmp_head_key(slot: int) -> bytes:
 def owed_key(cell: int) -> bytes:
     """Marks a cell that is owed money."""
     return OWED + u32(cell)
+
+
+def minimums_prefix(slot: int) -> bytes:
+    """Least fills of a slot's orders."""
+    return MINIMUMS + u64(slot) + b"/"
+
+
+def minimum_key(slot: int, seq: int) -> bytes:
+    """Least fill of an order."""
+    return minimums_prefix(slot) + u64(seq)
+
+
+def shifts_prefix(slot: int) -> bytes:
+    """Bids of a slot whose unserved part moves on."""
+    return SHIFTS + u64(slot) + b"/"
+
+
+def shift_key(slot: int, cell: int, seq: int) -> bytes:
+    """How an order's unserved part moves on."""
+    return shifts_prefix(slot) + u32(cell) + b"/" + u64(seq)
+
+
+def shifting_key(cell: int) -> bytes:
+    """How many bids of a cell move on."""
+    return SHIFTING + u32(cell)
+
+
+def shift_work_key(slot: int) -> bytes:
+    """Where moving a slot's bids stands."""
+    return SHIFT_WORK + u64(slot)
+
+
+def waiting_key(slot: int, cell: int, number: int) -> bytes:
+    """What waits for a slot."""
+    return WAITING + u64(slot) + b"/" + u32(cell) + b"/" + u64(number)
+
+
+def commits_prefix(slot: int, cell: int) -> bytes:
+    """Sealed orders of a cell in a slot."""
+    return COMMITS + u64(slot) + b"/" + u32(cell) + b"/"
+
+
+def commit_key(slot: int, cell: int, seq: int) -> bytes:
+    """A sealed order."""
+    return commits_prefix(slot, cell) + u64(seq)
+
+
+def slot_cell_number(tail: bytes) -> tuple[int, int, int]:
+    """Slot, cell and last number of a key's tail `<slot>/<cell>/<number>`."""
+    return int.from_bytes(tail[:8], "big"), int.from_bytes(tail[9:13], "big"), int.from_bytes(tail[14:22], "big")

@@ -10,14 +10,14 @@ or the pool: bids are binding, so the market clears at prices that pay for thems
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 
 from cosmos_wire.protos import market as pb
 from energy.errors import MechanismLimit, SubsidyNotFunded
-from energy.market import awards, fees, keys, state
-from energy.market.clearing import Caps, Trade, capped, clear, read_side, schedule_hash
+from energy.market import awards, fees, keys, minimum, state, terms
+from energy.market.clearing import BookOrder, Caps, Trade, capped, clear, fill_mWh, read_side, schedule_hash
 from energy.mechanisms.book import Book, Outcome, Terms
 from energy.mechanisms.catalogue import CATALOGUE
 from energy.mechanisms.fees import NO_FEES
@@ -25,7 +25,7 @@ from energy.mechanisms.uniform import uniform
 from energy.mechanisms.vickrey import ORDERS_MAX
 from energy.records import u16, u64
 from energy.registry import state as registered
-from energy.units import parse_amount, require_range, stored
+from energy.units import PERMILLE, parse_amount, require_range, stored
 from ibc_core.host import Context, event
 
 NAMES: Mapping[int, str] = {
@@ -97,14 +97,37 @@ def run(ctx: Context, record: pb.Slot, caps: Caps) -> None:
     adopt(ctx, record, propose(ctx, record, caps))
 
 
-def propose(ctx: Context, record: pb.Slot, caps: Caps) -> Proposal:
-    """Work out a clearing without a change of state."""
+def propose(ctx: Context, record: pb.Slot, caps: Caps, factor_permille: int = PERMILLE) -> Proposal:
+    """Work out a clearing without a change of state; minimum fills hold at the factor."""
+    found = terms.minimums(ctx, record)
+    if not found:
+        return _propose(ctx, record, caps, ())
+    least = {seq: kept.min_fill_mWh for seq, kept in found.items()}
+    orders = {seq: state.book_order(ctx, record.slot, kept.cell, seq) for seq, kept in found.items()}
+
+    def fills_of(proposal: Proposal) -> Callable[[int], int]:
+        return lambda seq: _fill_of(proposal, orders[seq], factor_permille)
+
+    return minimum.cleared(lambda dropped: _propose(ctx, record, caps, dropped), fills_of, least)
+
+
+def _fill_of(proposal: Proposal, order: BookOrder | None, factor_permille: int) -> int:
+    assert order is not None  # an order and its terms are written and removed together
+    if proposal.outcome is None:
+        return fill_mWh(order, proposal.clearing, factor_permille)
+    awards_of = proposal.outcome.bids if order.side == keys.BID else proposal.outcome.asks
+    got = next((award.fill_mWh for award in awards_of if award.order.seq == order.seq), 0)
+    return got * factor_permille // PERMILLE
+
+
+def _propose(ctx: Context, record: pb.Slot, caps: Caps, dropped: minimum.Dropped) -> Proposal:
     if fees.find(ctx, record.slot) is None and record.params.mechanism in MERGED:
-        sides = read_side(ctx.app, record.slot, keys.BID), read_side(ctx.app, record.slot, keys.ASK)
-        merged, hashed = clear(sides, state.rules_of(record), caps)
+        buyers, sellers = (read_side(ctx.app, record.slot, side, dropped) for side in (keys.BID, keys.ASK))
+        merged, hashed = clear((buyers, sellers), state.rules_of(record), caps)
+        merged.dropped.extend(dropped)
         return Proposal(clearing=merged, schedule_hash=hashed)
     cuts: list[pb.Cut] = []
-    book = _book(ctx, record.slot, caps, cuts)
+    book = _book(ctx, record.slot, (caps, cuts), dropped)
     mechanism, outcome = _outcome(ctx, record, book, _terms(ctx, record, book))
     result = pb.Clearing(
         price_e4=outcome.price_e4,
@@ -114,6 +137,7 @@ def propose(ctx: Context, record: pb.Slot, caps: Caps) -> Proposal:
         explicit=True,
         grid_fees=str(outcome.fees),
         subsidy=str(max(0, -outcome.surplus)),
+        dropped=dropped,
     )
     result.mechanism = pb.Mechanism.ValueType(mechanism)
     bids, asks = ([Trade(award.order, award.fill_mWh) for award in side] for side in (outcome.bids, outcome.asks))
@@ -137,8 +161,9 @@ def adopt(ctx: Context, record: pb.Slot, proposal: Proposal) -> None:
         ctx.events.emit(event("mechanism_fallback", slot=record.slot, subsidy_max=record.params.subsidy_max))
 
 
-def _book(ctx: Context, slot: int, caps: Caps, cuts: list[pb.Cut]) -> Book:
-    bids, asks = (list(capped(read_side(ctx.app, slot, side), caps, cuts)) for side in (keys.BID, keys.ASK))
+def _book(ctx: Context, slot: int, limits: tuple[Caps, list[pb.Cut]], dropped: minimum.Dropped) -> Book:
+    sides = (read_side(ctx.app, slot, side, dropped) for side in (keys.BID, keys.ASK))
+    bids, asks = (list(capped(side, *limits)) for side in sides)
     return Book(bids=bids, asks=asks)
 
 

@@ -10,7 +10,20 @@ from cosmos_wire.protos import market as pb
 from cosmos_wire.protos import market_query as query
 from cosmos_wire.protos import market_tx as tx
 from energy.genesis import message_of
-from energy.market import accounts, fees, keys, mechanism, orders, prices, queries, state, utility
+from energy.market import (
+    accounts,
+    amend,
+    fees,
+    keys,
+    mechanism,
+    orders,
+    prices,
+    queries,
+    reveal,
+    shift,
+    state,
+    utility,
+)
 from energy.market.gates import run_gates
 from energy.market.life import Step, require_step
 from energy.market.params import check_params
@@ -42,6 +55,10 @@ class Market:
         """Routes of the messages."""
         place = partial(orders.place_order, self.registry)
         cancel = partial(orders.cancel_order, self.registry)
+        amended = partial(amend.amend_order, self.registry)
+        unwait = partial(shift.cancel_waiting, self.registry)
+        commit = partial(reveal.commit_order, self.registry)
+        revealed = partial(reveal.reveal_order, self.registry)
         deposit = partial(accounts.deposit, self.registry)
         withdraw = partial(accounts.withdraw, self.registry)
         route = MessageRoute
@@ -51,6 +68,10 @@ class Market:
             ),
             TX + "MsgPlaceOrder": route(place, tx.MsgPlaceOrder, tx.MsgPlaceOrderResponse, "cell"),
             TX + "MsgCancelOrder": route(cancel, tx.MsgCancelOrder, tx.MsgCancelOrderResponse, "cell"),
+            TX + "MsgAmendOrder": route(amended, tx.MsgAmendOrder, tx.MsgAmendOrderResponse, "cell"),
+            TX + "MsgCancelWaiting": route(unwait, tx.MsgCancelWaiting, tx.MsgCancelWaitingResponse, "cell"),
+            TX + "MsgCommitOrder": route(commit, tx.MsgCommitOrder, tx.MsgCommitOrderResponse, "cell"),
+            TX + "MsgRevealOrder": route(revealed, tx.MsgRevealOrder, tx.MsgRevealOrderResponse, "cell"),
             TX + "MsgProposeCaps": route(utility.propose_caps, tx.MsgProposeCaps, tx.MsgProposeCapsResponse, "utility"),
             TX + "MsgPostOptimality": route(
                 prices.post_optimality, tx.MsgPostOptimality, tx.MsgPostOptimalityResponse, "utility"
@@ -76,6 +97,8 @@ class Market:
                 ("Statement", queries.statement, query.QueryStatementRequest, query.QueryStatementResponse),
                 ("Schedule", queries.schedule, query.QueryScheduleRequest, query.QueryScheduleResponse),
                 ("Ballot", queries.ballot_of, query.QueryBallotRequest, query.QueryBallotResponse),
+                ("Waiting", queries.waiting, query.QueryWaitingRequest, query.QueryWaitingResponse),
+                ("Commits", queries.commits, query.QueryCommitsRequest, query.QueryCommitsResponse),
                 ("Pools", queries.pools, query.QueryPoolsRequest, query.QueryPoolsResponse),
                 ("Lmps", prices.lmps, query.QueryLmpsRequest, query.QueryLmpsResponse),
             )

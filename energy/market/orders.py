@@ -18,10 +18,10 @@ from energy.errors import (
     ScoreTooLow,
     TooManyOrders,
 )
-from energy.market import keys, state
+from energy.market import keys, sealed, state, terms
 from energy.market.clearing import BookOrder
 from energy.market.life import Step, require_step
-from energy.records import save
+from energy.records import keys_of, load_or_new, save
 from energy.registry import Registry
 from energy.units import PERMILLE, QUANTITY_MAX_MWH, amount_of, require_range, slot_energy_mWh, stored
 from ibc_core.host import Context, event
@@ -31,32 +31,67 @@ def place_order(registry: Registry, ctx: Context, msg: tx.MsgPlaceOrder) -> tx.M
     """Add an order to a slot's book; raises what section 7 of the slot protocol lists."""
     record = state.slot_record(ctx, msg.slot)
     require_step(record, Step.PLACE)
-    cell = _trader(registry, ctx, msg.cell)
-    order = BookOrder(msg.side, msg.price_e4, record.next_seq, cell.number, cell.bus, msg.quantity_mWh, msg.kind)
+    sealed.require_open(record, "placed")
+    cell, seq = trader(registry, ctx, msg.cell), record.next_seq
+    escrow = admit(ctx, record, cell, msg, seq)
+    record.next_seq += 1
+    state.save_slot(ctx, record)
+    return tx.MsgPlaceOrderResponse(seq=seq, escrow=str(escrow))
+
+
+def admit(ctx: Context, record: pb.Slot, cell: registry_pb.Cell, msg: tx.MsgPlaceOrder, seq: int) -> int:
+    """Check an order and put it into the book under a sequence; returns its escrow. The caller saves the record."""
+    order = BookOrder(msg.side, msg.price_e4, seq, cell.number, cell.bus, msg.quantity_mWh, msg.kind)
     _check_threshold(record, msg)
-    escrow = _check_order(ctx, record, cell, order)
-    state.move(ctx, from_bech32(msg.cell), state.ESCROW, escrow)
-    _write(ctx, record, order, msg.min_score_permille)
+    terms.check_terms(ctx, record, cell.number, msg)
+    escrow = check_order(ctx, record, cell, order)
+    entry = pb.BookEntry(
+        cell=order.cell, bus=order.bus, quantity_mWh=order.quantity_mWh, min_score_permille=msg.min_score_permille
+    )
+    entry.kind = pb.OrderKind.ValueType(order.kind)
+    put_in(ctx, record, msg.cell, (order, entry, (msg.min_fill_mWh, msg.valid_to)))
     _emit(ctx, "order_placed", record, msg.cell, order)
-    return tx.MsgPlaceOrderResponse(seq=order.seq, escrow=str(escrow))
+    return escrow
 
 
 def cancel_order(registry: Registry, ctx: Context, msg: tx.MsgCancelOrder) -> tx.MsgCancelOrderResponse:
     """Take an order back while the slot is BIDDING; its whole escrow returns."""
     record = state.slot_record(ctx, msg.slot)
     require_step(record, Step.CANCEL)
+    sealed.require_open(record, "cancelled")
     cell = registry.cell_at(ctx, msg.cell)
     order = state.book_order(ctx, msg.slot, cell.number, msg.seq) if cell is not None else None
     if order is None:
         raise NoSuchOrder(f"{msg.cell} has no order {msg.seq} in slot {msg.slot}")
-    refund = state.escrow_of(record.prices, order)
-    ctx.app.delete(keys.book_key(record.slot, order.side, order.price_e4, order.seq))
+    take_out(ctx, record, msg.cell, order)
+    state.save_slot(ctx, record)
+    _emit(ctx, "order_cancelled", record, msg.cell, order)
+    return tx.MsgCancelOrderResponse(refund=str(state.escrow_of(record.prices, order)))
+
+
+Kept = tuple[BookOrder, pb.BookEntry, tuple[int, int]]  # an order, its value in the book, its terms
+
+
+def put_in(ctx: Context, record: pb.Slot, owner: str, kept: Kept) -> None:
+    """Write an order that has been checked, count it in the record, and take its escrow."""
+    order, entry, extra = kept
+    state.move(ctx, from_bech32(owner), state.ESCROW, state.escrow_of(record.prices, order))
+    save(ctx, keys.book_key(record.slot, order.side, order.price_e4, order.seq), entry)
+    ref = pb.OrderRef(side=pb.Side.ValueType(order.side), price_e4=order.price_e4)
+    save(ctx, keys.order_key(record.slot, order.cell, order.seq), ref)
+    terms.keep(ctx, record, order, extra)
+    _count(record, order, 1)
+
+
+def take_out(ctx: Context, record: pb.Slot, owner: str, order: BookOrder) -> tuple[pb.BookEntry, tuple[int, int]]:
+    """Remove an order, return its escrow; gives what the book had of it and its terms."""
+    key = keys.book_key(record.slot, order.side, order.price_e4, order.seq)
+    entry = load_or_new(ctx, key, pb.BookEntry)
+    ctx.app.delete(key)
     ctx.app.delete(keys.order_key(record.slot, order.cell, order.seq))
     _count(record, order, -1)
-    state.save_slot(ctx, record)
-    state.move(ctx, state.ESCROW, from_bech32(msg.cell), refund)
-    _emit(ctx, "order_cancelled", record, msg.cell, order)
-    return tx.MsgCancelOrderResponse(refund=str(refund))
+    state.move(ctx, state.ESCROW, from_bech32(owner), state.escrow_of(record.prices, order))
+    return entry, terms.forget(ctx, record, order)
 
 
 def collateral_required(params: pb.Params, cell: registry_pb.Cell) -> int:
@@ -65,7 +100,8 @@ def collateral_required(params: pb.Params, cell: registry_pb.Cell) -> int:
     return amount_of(params.up_e4 + pen_e4, slot_energy_mWh(cell.max_import_W)) * params.max_live_slots
 
 
-def _trader(registry: Registry, ctx: Context, address: str) -> registry_pb.Cell:
+def trader(registry: Registry, ctx: Context, address: str) -> registry_pb.Cell:
+    """The cell of an account that may place orders; raises NotAuthorized, CellNotActive."""
     cell = registry.cell_at(ctx, address)
     if cell is None:
         raise NotAuthorized(f"orders are placed by registered cells, {address} is none")
@@ -76,7 +112,8 @@ def _trader(registry: Registry, ctx: Context, address: str) -> registry_pb.Cell:
     return cell
 
 
-def _check_order(ctx: Context, record: pb.Slot, cell: registry_pb.Cell, order: BookOrder) -> int:
+def check_order(ctx: Context, record: pb.Slot, cell: registry_pb.Cell, order: BookOrder) -> int:
+    """The escrow that an order needs; raises what makes it no order of this slot."""
     if order.side not in (keys.BID, keys.ASK):
         raise InvalidRequest(f"side has to be SIDE_BID or SIDE_ASK, got {order.side}")
     band = record.prices.floor_e4, record.prices.cap_e4
@@ -84,7 +121,7 @@ def _check_order(ctx: Context, record: pb.Slot, cell: registry_pb.Cell, order: B
     _check_kind(order, record.prices.cap_e4)
     require_range(order.quantity_mWh, (1, QUANTITY_MAX_MWH), "quantity_mWh", QuantityOutOfRange)
     _check_cell_total(ctx, record, cell, order)
-    _check_standing(record.params, cell, order.side)
+    check_standing(record.params, cell, order.side)
     escrow = state.escrow_of(record.prices, order)
     held = state.held(ctx, from_bech32(cell.address))
     if held < escrow:
@@ -106,10 +143,7 @@ def _check_kind(order: BookOrder, cap_e4: int) -> None:
 
 def _check_cell_total(ctx: Context, record: pb.Slot, cell: registry_pb.Cell, order: BookOrder) -> None:
     others = state.orders_of(ctx, record.slot, cell.number)
-    if len(others) >= record.params.max_orders_per_cell:
-        raise TooManyOrders(f"a cell has at most {record.params.max_orders_per_cell} orders a slot, has {len(others)}")
-    if record.orders >= record.params.max_orders_per_slot:
-        raise TooManyOrders(f"a slot has at most {record.params.max_orders_per_slot} orders, has {record.orders}")
+    check_room(ctx, record, cell.number, len(others))
     rating_W = cell.max_import_W if order.side == keys.BID else cell.max_export_W
     total = order.quantity_mWh + sum(other.quantity_mWh for other in others if other.side == order.side)
     if total > slot_energy_mWh(rating_W):
@@ -118,7 +152,20 @@ def _check_cell_total(ctx: Context, record: pb.Slot, cell: registry_pb.Cell, ord
         )
 
 
-def _check_standing(params: pb.Params, cell: registry_pb.Cell, side: int) -> None:
+def check_room(ctx: Context, record: pb.Slot, cell: int, open_orders: int) -> None:
+    """One more order, sealed ones counted; raises TooManyOrders."""
+    own = open_orders
+    if record.commits:
+        own += len(keys_of(ctx.app, keys.commits_prefix(record.slot, cell), record.params.max_orders_per_cell))
+    if own >= record.params.max_orders_per_cell:
+        raise TooManyOrders(f"a cell has at most {record.params.max_orders_per_cell} orders a slot, has {own}")
+    total = record.orders + record.commits
+    if total >= record.params.max_orders_per_slot:
+        raise TooManyOrders(f"a slot has at most {record.params.max_orders_per_slot} orders, has {total}")
+
+
+def check_standing(params: pb.Params, cell: registry_pb.Cell, side: int) -> None:
+    """Readings, score and collateral that orders need; raises CellNotActive, ScoreTooLow, InsufficientCollateral."""
     if cell.missed >= params.missed_before_suspension:
         raise CellNotActive(f"{cell.id} missed the readings of {cell.missed} slots in a row; a reading lifts this")
     if side == keys.ASK and cell.score_permille < params.min_score_permille:
@@ -135,19 +182,6 @@ def _check_threshold(record: pb.Slot, msg: tx.MsgPlaceOrder) -> None:
     if msg.min_score_permille and not heard:
         name = pb.Mechanism.Name(record.params.mechanism)
         raise InvalidRequest(f"min_score_permille is for bids of the greedy match, this is side {msg.side} of {name}")
-
-
-def _write(ctx: Context, record: pb.Slot, order: BookOrder, min_score_permille: int) -> None:
-    entry = pb.BookEntry(
-        cell=order.cell, bus=order.bus, quantity_mWh=order.quantity_mWh, min_score_permille=min_score_permille
-    )
-    entry.kind = pb.OrderKind.ValueType(order.kind)
-    save(ctx, keys.book_key(record.slot, order.side, order.price_e4, order.seq), entry)
-    ref = pb.OrderRef(side=pb.Side.ValueType(order.side), price_e4=order.price_e4)
-    save(ctx, keys.order_key(record.slot, order.cell, order.seq), ref)
-    record.next_seq += 1
-    _count(record, order, 1)
-    state.save_slot(ctx, record)
 
 
 def _count(record: pb.Slot, order: BookOrder, sign: int) -> None:

@@ -106,6 +106,10 @@ def _check_counts(params: pb.Params) -> None:
     parse_amount(params.balancing_min, "balancing_min")
     parse_amount(params.lmp_tau or "0", "lmp_tau")
     require_range(params.lmp_tau_permille, (0, PERMILLE), "lmp_tau_permille")
+    for name in ("commit_permille", "unrevealed_permille"):
+        require_range(getattr(params, name), (0, PERMILLE), name)
+    if params.sealed:
+        require_range(params.commit_permille, (1, PERMILLE - 1), "commit_permille of sealed bids")
 
 
 def _check_names(params: pb.Params) -> None:

@@ -10,9 +10,10 @@ from cosmos_wire.protos import market_ballot as ballot_pb
 from cosmos_wire.protos import market_query as query
 from energy.errors import NoSuchOrder, WrongState
 from energy.grid.schedule import BusEnergy
-from energy.market import awards, ballot, fees, keys, security, state
+from energy.market import awards, ballot, fees, keys, security, state, terms
 from energy.market import schedule as physical
 from energy.market.clearing import BookOrder
+from energy.market.shift import waiting_of
 from energy.records import load, u64
 from energy.registry import Registry
 from energy.units import PERMILLE
@@ -134,6 +135,7 @@ def pools(_registry: Registry, ctx: Context, _request: query.QueryPoolsRequest) 
         owed=totals.owed or "0",
         arrears=totals.arrears or "0",
         subsidy=str(state.held(ctx, state.SUBSIDY)),
+        waiting=str(state.held(ctx, state.WAITING)),
     )
 
 
@@ -149,6 +151,23 @@ def ballot_of(_registry: Registry, ctx: Context, request: query.QueryBallotReque
     return made
 
 
+def waiting(registry: Registry, ctx: Context, request: query.QueryWaitingRequest) -> query.QueryWaitingResponse:
+    """What a cell's bids have left for slots that don't take orders yet."""
+    cell, answer = registry.find_cell(ctx, request.cell), query.QueryWaitingResponse()
+    for (slot, _, number), waits in waiting_of(ctx, cell.number):
+        answer.orders.add(number=number, slot=slot, order=waits)
+    return answer
+
+
+def commits(registry: Registry, ctx: Context, request: query.QueryCommitsRequest) -> query.QueryCommitsResponse:
+    """A cell's sealed orders in a slot that are not revealed yet."""
+    cell, answer = registry.find_cell(ctx, request.cell), query.QueryCommitsResponse()
+    prefix = keys.commits_prefix(request.slot, cell.number)
+    for key, raw in ctx.app.iterate(prefix):
+        answer.orders.add(seq=int.from_bytes(key[len(prefix) :], "big"), commit=pb.Commit.FromString(raw))
+    return answer
+
+
 def _order(registry: Registry, ctx: Context, record: pb.Slot, order: BookOrder) -> pb.Order:
     result = pb.Order(
         slot=record.slot,
@@ -158,7 +177,11 @@ def _order(registry: Registry, ctx: Context, record: pb.Slot, order: BookOrder) 
         quantity_mWh=order.quantity_mWh,
         bus=order.bus,
         escrow=str(state.escrow_of(record.prices, order)),
+        min_fill_mWh=terms.min_fill_of(ctx, record, order),
+        dropped=order.seq in record.clearing.dropped,
     )
+    shift = terms.shift_of(ctx, record, order)
+    result.valid_to, result.carried_mWh = shift.valid_to, shift.carried_mWh
     result.side = pb.SIDE_BID if order.side == keys.BID else pb.SIDE_ASK
     result.kind = pb.OrderKind.ValueType(order.kind)
     return result

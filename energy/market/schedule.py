@@ -55,7 +55,7 @@ def whole_fills(
         orders = read_side(store, slot, side)
         if awarded is not None:
             yield from ((order, awarded.get(order.seq, 0)) for order in orders)
-        elif clearing.cuts:
+        elif clearing.cuts or clearing.dropped:
             yield from ((order, fill_mWh(order, clearing, PERMILLE)) for order in orders)
         else:
             yield from _by_margin(orders, clearing, side)

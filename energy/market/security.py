@@ -98,7 +98,7 @@ def fills(ctx: Context, slot: int, proposal: Proposal) -> Iterator[tuple[BookOrd
             fill = fill_mWh(order, proposal.clearing, PERMILLE)
             if fill:
                 yield order, fill
-            elif not proposal.clearing.cuts:
+            elif not (proposal.clearing.cuts or proposal.clearing.dropped):
                 break  # in book order the first that gets nothing is followed by nobody who gets something
 
 

@@ -19,6 +19,7 @@ INCENTIVE_NAME = "market/incentive"
 FEES_NAME = "market/fees"
 COLLATERAL_NAME = "market/collateral"
 SUBSIDY_NAME = "market/subsidy"  # exists where parameters allow subsidies
+WAITING_NAME = "market/waiting"  # exists once something waits for a slot to open
 POOL_NAMES = (ESCROW_NAME, BALANCING_NAME, INCENTIVE_NAME, FEES_NAME, COLLATERAL_NAME)
 
 ESCROW = bank.module_address(ESCROW_NAME)
@@ -26,6 +27,7 @@ BALANCING = bank.module_address(BALANCING_NAME)
 INCENTIVE = bank.module_address(INCENTIVE_NAME)
 FEES = bank.module_address(FEES_NAME)
 SUBSIDY = bank.module_address(SUBSIDY_NAME)
+WAITING = bank.module_address(WAITING_NAME)
 COLLATERAL = bank.module_address(COLLATERAL_NAME)
 
 FIXED_K: Mapping[int, tuple[int, int]] = {pb.MECHANISM_LAO: (0, 1), pb.MECHANISM_FRO: (1, 1)}
@@ -75,9 +77,11 @@ def pool_totals(ctx: Context) -> pb.PoolTotals:
     return load_or_new(ctx, keys.POOLS, pb.PoolTotals)
 
 
-def add_totals(ctx: Context, *, owed: int = 0, arrears: int = 0, collateral: int = 0) -> None:
+def add_totals(ctx: Context, *, owed: int = 0, arrears: int = 0, collateral: int = 0, waiting: int = 0) -> None:
     """Change the sums; base units, negative to lower them."""
     totals = pool_totals(ctx)
+    if waiting:
+        totals.waiting = str(stored(totals.waiting) + waiting)
     totals.owed = str(stored(totals.owed) + owed)
     totals.arrears = str(stored(totals.arrears) + arrears)
     totals.collateral = str(stored(totals.collateral) + collateral)

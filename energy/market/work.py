@@ -9,7 +9,7 @@ from cosmos_wire.address import from_bech32
 from cosmos_wire.merkle import grown, root_of_peaks
 from cosmos_wire.protos import market as pb
 from cosmos_wire.protos import registry as registry_pb
-from energy.market import keys, state
+from energy.market import keys, reveal, shift, state
 from energy.market.awards import filled
 from energy.market.clock import Gate
 from energy.market.life import Step, require_step
@@ -27,6 +27,8 @@ def run_work(ctx: Context, registry: Registry) -> None:
     """Use up this block's units: what is owed and slots to settle first, then pruning."""
     params = state.params(ctx)
     left = params.settle_units - _pay_owed(ctx, registry, params.settle_units)
+    # Commits and bids that move on leave a slot's escrow before it is settled: nothing of them is left when units are.
+    left = shift.run(ctx, registry, reveal.run(ctx, registry, left))
     jobs = [(int.from_bytes(key[len(keys.WORK) : -2], "big"), key[-1]) for key, _ in ctx.app.iterate(keys.WORK)]
     for slot, kind in jobs:
         if left > 0 and kind != keys.PRUNE:
@@ -348,6 +350,8 @@ def prune(ctx: Context, slot: int, units: int) -> int:
         keys.book_prefix(slot, keys.ASK),
         keys.orders_prefix(slot),
         keys.cuts_prefix(slot),
+        keys.minimums_prefix(slot),
+        keys.shifts_prefix(slot),
         keys.awards_prefix(slot),
         keys.baseline_prefix(slot),
         keys.lmps_prefix(slot),

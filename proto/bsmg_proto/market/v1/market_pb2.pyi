@@ -209,6 +209,9 @@ class Params(google.protobuf.message.Message):
     SUBSIDY_MAX_FIELD_NUMBER: builtins.int
     LMP_TAU_FIELD_NUMBER: builtins.int
     LMP_TAU_PERMILLE_FIELD_NUMBER: builtins.int
+    SEALED_FIELD_NUMBER: builtins.int
+    COMMIT_PERMILLE_FIELD_NUMBER: builtins.int
+    UNREVEALED_PERMILLE_FIELD_NUMBER: builtins.int
     slot_ms: builtins.int
     window_min_ms: builtins.int
     max_live_slots: builtins.int
@@ -249,6 +252,12 @@ class Params(google.protobuf.message.Message):
     """marginal prices are certified up to this gap, base units"""
     lmp_tau_permille: builtins.int
     """and this share of what was traded"""
+    sealed: builtins.bool
+    """orders come by commit and reveal only"""
+    commit_permille: builtins.int
+    """share of the time from BID to CLEAR that takes commits, the rest reveals; 0: none"""
+    unrevealed_permille: builtins.int
+    """of its escrow, that a commit without a reveal loses to the incentive pool"""
     @property
     def gates(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Gate]: ...
     def __init__(
@@ -287,8 +296,11 @@ class Params(google.protobuf.message.Message):
         subsidy_max: builtins.str = ...,
         lmp_tau: builtins.str = ...,
         lmp_tau_permille: builtins.int = ...,
+        sealed: builtins.bool = ...,
+        commit_permille: builtins.int = ...,
+        unrevealed_permille: builtins.int = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["alpha_permille", b"alpha_permille", "authority", b"authority", "balancing_min", b"balancing_min", "cap_e4", b"cap_e4", "denom", b"denom", "down_e4", b"down_e4", "e_max_permille", b"e_max_permille", "fee_e4", b"fee_e4", "first_slot", b"first_slot", "floor_e4", b"floor_e4", "gates", b"gates", "k_den", b"k_den", "k_num", b"k_num", "lmp_tau", b"lmp_tau", "lmp_tau_permille", b"lmp_tau_permille", "margin_permille", b"margin_permille", "max_live_slots", b"max_live_slots", "max_orders_per_cell", b"max_orders_per_cell", "max_orders_per_slot", b"max_orders_per_slot", "max_reclear", b"max_reclear", "mechanism", b"mechanism", "min_score_permille", b"min_score_permille", "missed_before_suspension", b"missed_before_suspension", "penalty_permille", b"penalty_permille", "prune_units", b"prune_units", "settle_units", b"settle_units", "slot_ms", b"slot_ms", "subsidy_max", b"subsidy_max", "tariff_e4", b"tariff_e4", "tol_permille", b"tol_permille", "up_e4", b"up_e4", "utility", b"utility", "window_min_ms", b"window_min_ms"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["alpha_permille", b"alpha_permille", "authority", b"authority", "balancing_min", b"balancing_min", "cap_e4", b"cap_e4", "commit_permille", b"commit_permille", "denom", b"denom", "down_e4", b"down_e4", "e_max_permille", b"e_max_permille", "fee_e4", b"fee_e4", "first_slot", b"first_slot", "floor_e4", b"floor_e4", "gates", b"gates", "k_den", b"k_den", "k_num", b"k_num", "lmp_tau", b"lmp_tau", "lmp_tau_permille", b"lmp_tau_permille", "margin_permille", b"margin_permille", "max_live_slots", b"max_live_slots", "max_orders_per_cell", b"max_orders_per_cell", "max_orders_per_slot", b"max_orders_per_slot", "max_reclear", b"max_reclear", "mechanism", b"mechanism", "min_score_permille", b"min_score_permille", "missed_before_suspension", b"missed_before_suspension", "penalty_permille", b"penalty_permille", "prune_units", b"prune_units", "sealed", b"sealed", "settle_units", b"settle_units", "slot_ms", b"slot_ms", "subsidy_max", b"subsidy_max", "tariff_e4", b"tariff_e4", "tol_permille", b"tol_permille", "unrevealed_permille", b"unrevealed_permille", "up_e4", b"up_e4", "utility", b"utility", "window_min_ms", b"window_min_ms"]) -> None: ...
 
 global___Params = Params
 
@@ -367,6 +379,7 @@ class Clearing(google.protobuf.message.Message):
     EXPLICIT_FIELD_NUMBER: builtins.int
     GRID_FEES_FIELD_NUMBER: builtins.int
     SUBSIDY_FIELD_NUMBER: builtins.int
+    DROPPED_FIELD_NUMBER: builtins.int
     price_e4: builtins.int
     volume_mWh: builtins.int
     welfare: builtins.str
@@ -393,6 +406,10 @@ class Clearing(google.protobuf.message.Message):
     def ask(self) -> global___Marginal: ...
     @property
     def cuts(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Cut]: ...
+    @property
+    def dropped(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
+        """orders with a minimum fill that could not have it: sequences, ascending"""
+
     def __init__(
         self,
         *,
@@ -410,9 +427,10 @@ class Clearing(google.protobuf.message.Message):
         explicit: builtins.bool = ...,
         grid_fees: builtins.str = ...,
         subsidy: builtins.str = ...,
+        dropped: collections.abc.Iterable[builtins.int] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["ask", b"ask", "bid", b"bid"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["ask", b"ask", "ask_price_e4", b"ask_price_e4", "bid", b"bid", "bid_price_e4", b"bid_price_e4", "cuts", b"cuts", "explicit", b"explicit", "grid_fees", b"grid_fees", "lower_e4", b"lower_e4", "mechanism", b"mechanism", "price_e4", b"price_e4", "subsidy", b"subsidy", "upper_e4", b"upper_e4", "volume_mWh", b"volume_mWh", "welfare", b"welfare"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["ask", b"ask", "ask_price_e4", b"ask_price_e4", "bid", b"bid", "bid_price_e4", b"bid_price_e4", "cuts", b"cuts", "dropped", b"dropped", "explicit", b"explicit", "grid_fees", b"grid_fees", "lower_e4", b"lower_e4", "mechanism", b"mechanism", "price_e4", b"price_e4", "subsidy", b"subsidy", "upper_e4", b"upper_e4", "volume_mWh", b"volume_mWh", "welfare", b"welfare"]) -> None: ...
 
 global___Clearing = Clearing
 
@@ -538,6 +556,10 @@ class Slot(google.protobuf.message.Message):
     LOSS_MWH_FIELD_NUMBER: builtins.int
     CURTAILED_MWH_FIELD_NUMBER: builtins.int
     BALLOT_FIELD_NUMBER: builtins.int
+    MINIMUMS_FIELD_NUMBER: builtins.int
+    SHIFTABLE_FIELD_NUMBER: builtins.int
+    COMMITS_FIELD_NUMBER: builtins.int
+    REVEAL_BLOCKS_FIELD_NUMBER: builtins.int
     slot: builtins.int
     state: global___SlotState.ValueType
     next_gate: builtins.int
@@ -579,6 +601,14 @@ class Slot(google.protobuf.message.Message):
     """of the feeder at the metered energies, set at SETTLE"""
     curtailed_mWh: builtins.int
     """asked, neither sold nor let out"""
+    minimums: builtins.int
+    """orders with a minimum fill"""
+    shiftable: builtins.int
+    """bids whose unserved part moves to a later slot"""
+    commits: builtins.int
+    """sealed orders not revealed yet"""
+    reveal_blocks: builtins.int
+    """blocks in which reveals were taken, counted up to 2"""
     @property
     def params(self) -> global___Params:
         """frozen at OPEN"""
@@ -625,9 +655,13 @@ class Slot(google.protobuf.message.Message):
         loss_mWh: builtins.int = ...,
         curtailed_mWh: builtins.int = ...,
         ballot: global___BallotRecord | None = ...,
+        minimums: builtins.int = ...,
+        shiftable: builtins.int = ...,
+        commits: builtins.int = ...,
+        reveal_blocks: builtins.int = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["ballot", b"ballot", "clearing", b"clearing", "params", b"params", "prices", b"prices"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["ask_mWh", b"ask_mWh", "balance_mWh", b"balance_mWh", "ballot", b"ballot", "bid_mWh", b"bid_mWh", "clearing", b"clearing", "curtailed_mWh", b"curtailed_mWh", "escrow", b"escrow", "export_mWh", b"export_mWh", "export_permille", b"export_permille", "factor_permille", b"factor_permille", "gate_height", b"gate_height", "grid_export_mWh", b"grid_export_mWh", "grid_import_mWh", b"grid_import_mWh", "import_mWh", b"import_mWh", "loss_mWh", b"loss_mWh", "next_gate", b"next_gate", "next_seq", b"next_seq", "opened_ms", b"opened_ms", "orders", b"orders", "params", b"params", "prices", b"prices", "residual_mWh", b"residual_mWh", "root", b"root", "schedule_hash", b"schedule_hash", "settled_cells", b"settled_cells", "slot", b"slot", "state", b"state", "statements_root", b"statements_root", "unserved_ask_mWh", b"unserved_ask_mWh", "unserved_bid_mWh", b"unserved_bid_mWh", "voided", b"voided"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["ask_mWh", b"ask_mWh", "balance_mWh", b"balance_mWh", "ballot", b"ballot", "bid_mWh", b"bid_mWh", "clearing", b"clearing", "commits", b"commits", "curtailed_mWh", b"curtailed_mWh", "escrow", b"escrow", "export_mWh", b"export_mWh", "export_permille", b"export_permille", "factor_permille", b"factor_permille", "gate_height", b"gate_height", "grid_export_mWh", b"grid_export_mWh", "grid_import_mWh", b"grid_import_mWh", "import_mWh", b"import_mWh", "loss_mWh", b"loss_mWh", "minimums", b"minimums", "next_gate", b"next_gate", "next_seq", b"next_seq", "opened_ms", b"opened_ms", "orders", b"orders", "params", b"params", "prices", b"prices", "residual_mWh", b"residual_mWh", "reveal_blocks", b"reveal_blocks", "root", b"root", "schedule_hash", b"schedule_hash", "settled_cells", b"settled_cells", "shiftable", b"shiftable", "slot", b"slot", "state", b"state", "statements_root", b"statements_root", "unserved_ask_mWh", b"unserved_ask_mWh", "unserved_bid_mWh", b"unserved_bid_mWh", "voided", b"voided"]) -> None: ...
 
 global___Slot = Slot
 
@@ -706,6 +740,10 @@ class Order(google.protobuf.message.Message):
     BUS_FIELD_NUMBER: builtins.int
     ESCROW_FIELD_NUMBER: builtins.int
     KIND_FIELD_NUMBER: builtins.int
+    MIN_FILL_MWH_FIELD_NUMBER: builtins.int
+    VALID_TO_FIELD_NUMBER: builtins.int
+    CARRIED_MWH_FIELD_NUMBER: builtins.int
+    DROPPED_FIELD_NUMBER: builtins.int
     slot: builtins.int
     seq: builtins.int
     cell: builtins.str
@@ -715,6 +753,13 @@ class Order(google.protobuf.message.Message):
     bus: builtins.int
     escrow: builtins.str
     kind: global___OrderKind.ValueType
+    min_fill_mWh: builtins.int
+    valid_to: builtins.int
+    """last slot that the unserved part moves to; 0: this one only"""
+    carried_mWh: builtins.int
+    """moved to a later slot; its escrow went with it"""
+    dropped: builtins.bool
+    """could not have its minimum"""
     def __init__(
         self,
         *,
@@ -727,8 +772,12 @@ class Order(google.protobuf.message.Message):
         bus: builtins.int = ...,
         escrow: builtins.str = ...,
         kind: global___OrderKind.ValueType = ...,
+        min_fill_mWh: builtins.int = ...,
+        valid_to: builtins.int = ...,
+        carried_mWh: builtins.int = ...,
+        dropped: builtins.bool = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["bus", b"bus", "cell", b"cell", "escrow", b"escrow", "kind", b"kind", "price_e4", b"price_e4", "quantity_mWh", b"quantity_mWh", "seq", b"seq", "side", b"side", "slot", b"slot"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["bus", b"bus", "carried_mWh", b"carried_mWh", "cell", b"cell", "dropped", b"dropped", "escrow", b"escrow", "kind", b"kind", "min_fill_mWh", b"min_fill_mWh", "price_e4", b"price_e4", "quantity_mWh", b"quantity_mWh", "seq", b"seq", "side", b"side", "slot", b"slot", "valid_to", b"valid_to"]) -> None: ...
 
 global___Order = Order
 
@@ -1099,18 +1148,116 @@ class PoolTotals(google.protobuf.message.Message):
     OWED_FIELD_NUMBER: builtins.int
     ARREARS_FIELD_NUMBER: builtins.int
     COLLATERAL_FIELD_NUMBER: builtins.int
+    WAITING_FIELD_NUMBER: builtins.int
     owed: builtins.str
     """credits that the balancing account could not pay yet"""
     arrears: builtins.str
     """charges that cells could not pay yet"""
     collateral: builtins.str
+    waiting: builtins.str
+    """escrow of what waits for a slot to open"""
     def __init__(
         self,
         *,
         owed: builtins.str = ...,
         arrears: builtins.str = ...,
         collateral: builtins.str = ...,
+        waiting: builtins.str = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["arrears", b"arrears", "collateral", b"collateral", "owed", b"owed"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["arrears", b"arrears", "collateral", b"collateral", "owed", b"owed", "waiting", b"waiting"]) -> None: ...
 
 global___PoolTotals = PoolTotals
+
+@typing.final
+class MinFill(google.protobuf.message.Message):
+    """An order's least fill; by slot and sequence."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CELL_FIELD_NUMBER: builtins.int
+    MIN_FILL_MWH_FIELD_NUMBER: builtins.int
+    cell: builtins.int
+    min_fill_mWh: builtins.int
+    def __init__(
+        self,
+        *,
+        cell: builtins.int = ...,
+        min_fill_mWh: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["cell", b"cell", "min_fill_mWh", b"min_fill_mWh"]) -> None: ...
+
+global___MinFill = MinFill
+
+@typing.final
+class Shift(google.protobuf.message.Message):
+    """What moves on of a bid; by slot, cell and sequence."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    VALID_TO_FIELD_NUMBER: builtins.int
+    CARRIED_MWH_FIELD_NUMBER: builtins.int
+    valid_to: builtins.int
+    carried_mWh: builtins.int
+    def __init__(
+        self,
+        *,
+        valid_to: builtins.int = ...,
+        carried_mWh: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["carried_mWh", b"carried_mWh", "valid_to", b"valid_to"]) -> None: ...
+
+global___Shift = Shift
+
+@typing.final
+class Waiting(google.protobuf.message.Message):
+    """What waits for a slot to take orders; by slot, cell and number."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    PRICE_E4_FIELD_NUMBER: builtins.int
+    QUANTITY_MWH_FIELD_NUMBER: builtins.int
+    VALID_TO_FIELD_NUMBER: builtins.int
+    ESCROW_FIELD_NUMBER: builtins.int
+    FROM_SLOT_FIELD_NUMBER: builtins.int
+    MIN_FILL_MWH_FIELD_NUMBER: builtins.int
+    price_e4: builtins.int
+    quantity_mWh: builtins.int
+    valid_to: builtins.int
+    escrow: builtins.str
+    from_slot: builtins.int
+    """that it came from"""
+    min_fill_mWh: builtins.int
+    def __init__(
+        self,
+        *,
+        price_e4: builtins.int = ...,
+        quantity_mWh: builtins.int = ...,
+        valid_to: builtins.int = ...,
+        escrow: builtins.str = ...,
+        from_slot: builtins.int = ...,
+        min_fill_mWh: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["escrow", b"escrow", "from_slot", b"from_slot", "min_fill_mWh", b"min_fill_mWh", "price_e4", b"price_e4", "quantity_mWh", b"quantity_mWh", "valid_to", b"valid_to"]) -> None: ...
+
+global___Waiting = Waiting
+
+@typing.final
+class Commit(google.protobuf.message.Message):
+    """A sealed order; by slot, cell and sequence."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    HASH_FIELD_NUMBER: builtins.int
+    ESCROW_FIELD_NUMBER: builtins.int
+    hash: builtins.bytes
+    """energy/market/reveal.py"""
+    escrow: builtins.str
+    def __init__(
+        self,
+        *,
+        hash: builtins.bytes = ...,
+        escrow: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["escrow", b"escrow", "hash", b"hash"]) -> None: ...
+
+global___Commit = Commit

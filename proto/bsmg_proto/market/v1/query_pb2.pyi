@@ -309,6 +309,7 @@ class QueryPoolsResponse(google.protobuf.message.Message):
     OWED_FIELD_NUMBER: builtins.int
     ARREARS_FIELD_NUMBER: builtins.int
     SUBSIDY_FIELD_NUMBER: builtins.int
+    WAITING_FIELD_NUMBER: builtins.int
     escrow: builtins.str
     balancing: builtins.str
     incentive: builtins.str
@@ -317,6 +318,7 @@ class QueryPoolsResponse(google.protobuf.message.Message):
     owed: builtins.str
     arrears: builtins.str
     subsidy: builtins.str
+    waiting: builtins.str
     def __init__(
         self,
         *,
@@ -328,10 +330,120 @@ class QueryPoolsResponse(google.protobuf.message.Message):
         owed: builtins.str = ...,
         arrears: builtins.str = ...,
         subsidy: builtins.str = ...,
+        waiting: builtins.str = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["arrears", b"arrears", "balancing", b"balancing", "collateral", b"collateral", "escrow", b"escrow", "fees", b"fees", "incentive", b"incentive", "owed", b"owed", "subsidy", b"subsidy"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["arrears", b"arrears", "balancing", b"balancing", "collateral", b"collateral", "escrow", b"escrow", "fees", b"fees", "incentive", b"incentive", "owed", b"owed", "subsidy", b"subsidy", "waiting", b"waiting"]) -> None: ...
 
 global___QueryPoolsResponse = QueryPoolsResponse
+
+@typing.final
+class QueryWaitingRequest(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CELL_FIELD_NUMBER: builtins.int
+    cell: builtins.str
+    def __init__(
+        self,
+        *,
+        cell: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["cell", b"cell"]) -> None: ...
+
+global___QueryWaitingRequest = QueryWaitingRequest
+
+@typing.final
+class WaitingOrder(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    NUMBER_FIELD_NUMBER: builtins.int
+    SLOT_FIELD_NUMBER: builtins.int
+    ORDER_FIELD_NUMBER: builtins.int
+    number: builtins.int
+    slot: builtins.int
+    """that it waits for"""
+    @property
+    def order(self) -> bsmg_proto.market.v1.market_pb2.Waiting: ...
+    def __init__(
+        self,
+        *,
+        number: builtins.int = ...,
+        slot: builtins.int = ...,
+        order: bsmg_proto.market.v1.market_pb2.Waiting | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["order", b"order"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["number", b"number", "order", b"order", "slot", b"slot"]) -> None: ...
+
+global___WaitingOrder = WaitingOrder
+
+@typing.final
+class QueryWaitingResponse(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ORDERS_FIELD_NUMBER: builtins.int
+    @property
+    def orders(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___WaitingOrder]: ...
+    def __init__(
+        self,
+        *,
+        orders: collections.abc.Iterable[global___WaitingOrder] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["orders", b"orders"]) -> None: ...
+
+global___QueryWaitingResponse = QueryWaitingResponse
+
+@typing.final
+class QueryCommitsRequest(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CELL_FIELD_NUMBER: builtins.int
+    SLOT_FIELD_NUMBER: builtins.int
+    cell: builtins.str
+    slot: builtins.int
+    def __init__(
+        self,
+        *,
+        cell: builtins.str = ...,
+        slot: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["cell", b"cell", "slot", b"slot"]) -> None: ...
+
+global___QueryCommitsRequest = QueryCommitsRequest
+
+@typing.final
+class SealedOrder(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    SEQ_FIELD_NUMBER: builtins.int
+    COMMIT_FIELD_NUMBER: builtins.int
+    seq: builtins.int
+    @property
+    def commit(self) -> bsmg_proto.market.v1.market_pb2.Commit: ...
+    def __init__(
+        self,
+        *,
+        seq: builtins.int = ...,
+        commit: bsmg_proto.market.v1.market_pb2.Commit | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["commit", b"commit"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["commit", b"commit", "seq", b"seq"]) -> None: ...
+
+global___SealedOrder = SealedOrder
+
+@typing.final
+class QueryCommitsResponse(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ORDERS_FIELD_NUMBER: builtins.int
+    @property
+    def orders(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___SealedOrder]: ...
+    def __init__(
+        self,
+        *,
+        orders: collections.abc.Iterable[global___SealedOrder] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["orders", b"orders"]) -> None: ...
+
+global___QueryCommitsResponse = QueryCommitsResponse
 
 @typing.final
 class QueryScheduleRequest(google.protobuf.message.Message):

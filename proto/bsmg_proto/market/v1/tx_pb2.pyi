@@ -86,6 +86,8 @@ class MsgPlaceOrder(google.protobuf.message.Message):
     QUANTITY_MWH_FIELD_NUMBER: builtins.int
     MIN_SCORE_PERMILLE_FIELD_NUMBER: builtins.int
     KIND_FIELD_NUMBER: builtins.int
+    MIN_FILL_MWH_FIELD_NUMBER: builtins.int
+    VALID_TO_FIELD_NUMBER: builtins.int
     cell: builtins.str
     slot: builtins.int
     side: bsmg_proto.market.v1.market_pb2.Side.ValueType
@@ -94,6 +96,10 @@ class MsgPlaceOrder(google.protobuf.message.Message):
     min_score_permille: builtins.int
     """a bid's least score of its sellers; greedy match only"""
     kind: bsmg_proto.market.v1.market_pb2.OrderKind.ValueType
+    min_fill_mWh: builtins.int
+    """filled at least so much or not at all"""
+    valid_to: builtins.int
+    """last slot that a bid's unserved part moves to"""
     def __init__(
         self,
         *,
@@ -104,8 +110,10 @@ class MsgPlaceOrder(google.protobuf.message.Message):
         quantity_mWh: builtins.int = ...,
         min_score_permille: builtins.int = ...,
         kind: bsmg_proto.market.v1.market_pb2.OrderKind.ValueType = ...,
+        min_fill_mWh: builtins.int = ...,
+        valid_to: builtins.int = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["cell", b"cell", "kind", b"kind", "min_score_permille", b"min_score_permille", "price_e4", b"price_e4", "quantity_mWh", b"quantity_mWh", "side", b"side", "slot", b"slot"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["cell", b"cell", "kind", b"kind", "min_fill_mWh", b"min_fill_mWh", "min_score_permille", b"min_score_permille", "price_e4", b"price_e4", "quantity_mWh", b"quantity_mWh", "side", b"side", "slot", b"slot", "valid_to", b"valid_to"]) -> None: ...
 
 global___MsgPlaceOrder = MsgPlaceOrder
 
@@ -481,3 +489,173 @@ class VoteBundle(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["entries", b"entries", "height", b"height", "round", b"round"]) -> None: ...
 
 global___VoteBundle = VoteBundle
+
+@typing.final
+class MsgAmendOrder(google.protobuf.message.Message):
+    """Less energy at the same price keeps the order's sequence, anything else is a new order in its place."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CELL_FIELD_NUMBER: builtins.int
+    SLOT_FIELD_NUMBER: builtins.int
+    SEQ_FIELD_NUMBER: builtins.int
+    PRICE_E4_FIELD_NUMBER: builtins.int
+    QUANTITY_MWH_FIELD_NUMBER: builtins.int
+    cell: builtins.str
+    slot: builtins.int
+    seq: builtins.int
+    price_e4: builtins.int
+    quantity_mWh: builtins.int
+    def __init__(
+        self,
+        *,
+        cell: builtins.str = ...,
+        slot: builtins.int = ...,
+        seq: builtins.int = ...,
+        price_e4: builtins.int = ...,
+        quantity_mWh: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["cell", b"cell", "price_e4", b"price_e4", "quantity_mWh", b"quantity_mWh", "seq", b"seq", "slot", b"slot"]) -> None: ...
+
+global___MsgAmendOrder = MsgAmendOrder
+
+@typing.final
+class MsgAmendOrderResponse(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    SEQ_FIELD_NUMBER: builtins.int
+    ESCROW_FIELD_NUMBER: builtins.int
+    seq: builtins.int
+    escrow: builtins.str
+    def __init__(
+        self,
+        *,
+        seq: builtins.int = ...,
+        escrow: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["escrow", b"escrow", "seq", b"seq"]) -> None: ...
+
+global___MsgAmendOrderResponse = MsgAmendOrderResponse
+
+@typing.final
+class MsgCancelWaiting(google.protobuf.message.Message):
+    """Takes back what waits for a slot to take orders."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CELL_FIELD_NUMBER: builtins.int
+    NUMBER_FIELD_NUMBER: builtins.int
+    cell: builtins.str
+    number: builtins.int
+    def __init__(
+        self,
+        *,
+        cell: builtins.str = ...,
+        number: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["cell", b"cell", "number", b"number"]) -> None: ...
+
+global___MsgCancelWaiting = MsgCancelWaiting
+
+@typing.final
+class MsgCancelWaitingResponse(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    REFUND_FIELD_NUMBER: builtins.int
+    refund: builtins.str
+    def __init__(
+        self,
+        *,
+        refund: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["refund", b"refund"]) -> None: ...
+
+global___MsgCancelWaitingResponse = MsgCancelWaitingResponse
+
+@typing.final
+class MsgCommitOrder(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CELL_FIELD_NUMBER: builtins.int
+    SLOT_FIELD_NUMBER: builtins.int
+    HASH_FIELD_NUMBER: builtins.int
+    ESCROW_FIELD_NUMBER: builtins.int
+    cell: builtins.str
+    slot: builtins.int
+    hash: builtins.bytes
+    escrow: builtins.str
+    """at least what the order will need"""
+    def __init__(
+        self,
+        *,
+        cell: builtins.str = ...,
+        slot: builtins.int = ...,
+        hash: builtins.bytes = ...,
+        escrow: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["cell", b"cell", "escrow", b"escrow", "hash", b"hash", "slot", b"slot"]) -> None: ...
+
+global___MsgCommitOrder = MsgCommitOrder
+
+@typing.final
+class MsgCommitOrderResponse(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    SEQ_FIELD_NUMBER: builtins.int
+    seq: builtins.int
+    def __init__(
+        self,
+        *,
+        seq: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["seq", b"seq"]) -> None: ...
+
+global___MsgCommitOrderResponse = MsgCommitOrderResponse
+
+@typing.final
+class MsgRevealOrder(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CELL_FIELD_NUMBER: builtins.int
+    SEQ_FIELD_NUMBER: builtins.int
+    SALT_FIELD_NUMBER: builtins.int
+    ORDER_FIELD_NUMBER: builtins.int
+    cell: builtins.str
+    seq: builtins.int
+    """of the commit; the order keeps it"""
+    salt: builtins.bytes
+    """16 to 64 bytes"""
+    @property
+    def order(self) -> global___MsgPlaceOrder:
+        """of the same cell"""
+
+    def __init__(
+        self,
+        *,
+        cell: builtins.str = ...,
+        seq: builtins.int = ...,
+        salt: builtins.bytes = ...,
+        order: global___MsgPlaceOrder | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["order", b"order"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["cell", b"cell", "order", b"order", "salt", b"salt", "seq", b"seq"]) -> None: ...
+
+global___MsgRevealOrder = MsgRevealOrder
+
+@typing.final
+class MsgRevealOrderResponse(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ESCROW_FIELD_NUMBER: builtins.int
+    REFUND_FIELD_NUMBER: builtins.int
+    escrow: builtins.str
+    refund: builtins.str
+    def __init__(
+        self,
+        *,
+        escrow: builtins.str = ...,
+        refund: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["escrow", b"escrow", "refund", b"refund"]) -> None: ...
+
+global___MsgRevealOrderResponse = MsgRevealOrderResponse
