@@ -34,12 +34,14 @@ REVEAL_BLOCKS_MIN = 2
 
 def commit_hash(chain_id: str, order: tx.MsgPlaceOrder, salt: bytes) -> bytes:
     """What a cell commits to; raises InvalidRequest for what no order can be."""
-    for name, top in (("side", 255), ("price_e4", U32_MAX), ("min_score_permille", U16_MAX)):
+    for name, top in (("side", 255), ("kind", 255), ("price_e4", U32_MAX), ("min_score_permille", U16_MAX)):
         require_range(getattr(order, name), (0, top), name)
     require_range(len(salt), SALT_BYTES, "bytes of salt")
     chain = chain_id.encode()
     head = DOMAIN + u16(len(chain)) + chain + from_bech32(order.cell) + u64(order.slot) + u8(order.side)
-    body = u32(order.price_e4) + u64(order.quantity_mWh) + u8(order.kind) + u64(order.min_fill_mWh) + u64(order.valid_to)
+    body = (
+        u32(order.price_e4) + u64(order.quantity_mWh) + u8(order.kind) + u64(order.min_fill_mWh) + u64(order.valid_to)
+    )
     return sha256(head + body + u16(order.min_score_permille) + u8(len(salt)) + salt).digest()
 
 
