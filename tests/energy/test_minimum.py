@@ -13,17 +13,18 @@ from cosmos_wire.protos import market as pb
 from cosmos_wire.protos import market_query as query
 from energy.market import keys, minimum, state, terms
 from energy.market.certificate import check_uniform
-from energy.market.clearing import BookOrder, clear, fill_mWh
+from energy.market.clearing import BookOrder, Caps, clear, fill_mWh
 from tests.energy.chain import ASK, BID, Chain, address
 from tests.energy.test_amend import bidding
 from tests.energy.test_clearing import books, fills, rules, sides
 
 Least = dict[int, int]
+NO_CAPS: Caps = {}
 
 
-def cleared(book: list[BookOrder], least: Least) -> pb.Clearing:
+def cleared(book: list[BookOrder], least: Least, caps: Caps = NO_CAPS) -> pb.Clearing:
     def once(dropped: tuple[int, ...]) -> pb.Clearing:
-        found, _ = clear(sides([o for o in book if o.seq not in dropped]), rules(), {})
+        found, _ = clear(sides([o for o in book if o.seq not in dropped]), rules(), caps)
         found.dropped.extend(dropped)
         return found
 
@@ -58,30 +59,31 @@ def test_nobody_gets_less_than_its_minimum_and_c1_holds_without_the_dropped(
         assert found == clear(sides(book), rules(), {})[0]
 
 
-@settings(max_examples=150, deadline=None)
-@given(made=books_with_minimums())
-def test_what_is_dropped_is_what_the_rule_says(made: tuple[list[BookOrder], Least]) -> None:
+@settings(max_examples=250, deadline=None)
+@given(
+    made=books_with_minimums(),
+    caps=st.dictionaries(st.tuples(st.integers(1, 3), st.sampled_from([BID, ASK])), st.integers(0, 12), max_size=4),
+)
+def test_what_is_dropped_is_what_the_rule_says(made: tuple[list[BookOrder], Least], caps: Caps) -> None:
     """Pass by pass, worked out on lists: the largest shortfall goes, the later one of equals."""
     book, least = made
     gone: list[int] = []
     for _ in range(minimum.PASSES + 1):
-        found = {
-            trade.order.seq: trade.fill_mWh
-            for trade in fills([o for o in book if o.seq not in gone], _plain(book, gone))
-        }
-        short = sorted(
-            (wanted - found.get(seq, 0), seq) for seq, wanted in least.items() if 0 < found.get(seq, 0) < wanted
-        )
+        left = [order for order in book if order.seq not in gone]
+        got = {order.seq: fill for order, fill in fills(left, _plain(book, gone, caps))}
+        short = sorted((wanted - got.get(seq, 0), seq) for seq, wanted in least.items() if 0 < got.get(seq, 0) < wanted)
         if not short:
             break
         gone.append(short[-1][1])
     else:
         gone = list(least)
-    assert list(cleared(book, least).dropped) == sorted(gone)
+    found = cleared(book, least, caps)
+    assert list(found.dropped) == sorted(gone)
+    assert all(fill == 0 or fill >= least.get(order.seq, 0) for order, fill in fills(book, found))
 
 
-def _plain(book: list[BookOrder], gone: list[int]) -> pb.Clearing:
-    return clear(sides([o for o in book if o.seq not in gone]), rules(), {})[0]
+def _plain(book: list[BookOrder], gone: list[int], caps: Caps = NO_CAPS) -> pb.Clearing:
+    return clear(sides([o for o in book if o.seq not in gone]), rules(), caps)[0]
 
 
 def test_the_rule_is_no_optimum_and_says_so() -> None:

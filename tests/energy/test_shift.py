@@ -11,7 +11,7 @@ from cosmos_wire.protos import market as pb
 from cosmos_wire.protos import market_query as query
 from cosmos_wire.protos import market_tx as tx
 from energy.market import keys, state
-from tests.energy.chain import ASK, BID, RICH, Chain, address
+from tests.energy.chain import ASK, BID, RICH, UTILITY, Chain, address
 from tests.energy.test_amend import bidding
 
 
@@ -84,6 +84,18 @@ def test_what_cannot_enter_waits_or_ends(monkeypatch: pytest.MonkeyPatch) -> Non
     assert waiting(chain, 1) == []
     assert [item["refund"] for item in chain.events_of("order_ended")] == [str(900_000 * (60_000 + 200 + 40_000))]
     assert chain.balance((1).to_bytes(20, "big")) == RICH
+    check_books(chain)
+
+
+def test_a_lower_cap_of_the_next_slot_is_the_price() -> None:
+    chain, slot = bidding(slot_ms=16_000)
+    placed = chain.deliver(shiftable(chain, (1, slot, 60_000, 900_000), slot + 1))
+    chain.until(slot + 1, pb.SLOT_STATE_FORECAST)
+    chain.deliver(tx.MsgPostForecast(utility=UTILITY, slot=slot + 1, floor_e4=20_000, cap_e4=55_000))
+    chain.until(slot + 1, pb.SLOT_STATE_BIDDING)
+    (moved,) = chain.query(query.QueryOrdersRequest(cell=address(1), slot=slot + 1)).orders
+    assert (moved.price_e4, int(placed.escrow) - int(moved.escrow)) == (55_000, 900_000 * 5_000)
+    assert chain.balance((1).to_bytes(20, "big")) == RICH - int(moved.escrow)
     check_books(chain)
 
 
