@@ -3,6 +3,7 @@
 Genesis DOCUMENT      once: writes the first state, tick 1
 Submit BODY           a TxBody of the creator's; tried on the image, then put under `inbox/`
 Tick ARGS             the writer's: executes waiting transactions as a block
+Look ARGS             the writer's, evaluated before a Tick: remembers what waits; answers what is not there
 Attest ARGS           endorsed and never submitted: what light clients elsewhere believe
 Approve RECORD        an administrator's yes to the next membership
 Adopt RECORD          writes the next membership when enough organisations approved it
@@ -15,13 +16,13 @@ Refusals answer status 400 and `codespace/code: log`; a process without image an
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from itertools import islice
 from threading import Lock
 
 from cosmos_wire.errors import BsmgError, ChainError, ToolError
 from cosmos_wire.protos import fabric_microgrid
-from fabric_adapter.microgrid import app_log, layout, membership
+from fabric_adapter.microgrid import app_log, inbox, layout, membership
 from fabric_adapter.microgrid.errors import (
     AlreadyFounded,
     InvalidCall,
@@ -31,7 +32,8 @@ from fabric_adapter.microgrid.errors import (
 )
 from fabric_adapter.microgrid.genesis import read_genesis
 from fabric_adapter.microgrid.image import Image, Proposed, State, state_of, store_of
-from fabric_adapter.microgrid.machine import InboxTx, Machine, Made, Waiting
+from fabric_adapter.microgrid.inbox import InboxTx, Seen
+from fabric_adapter.microgrid.machine import Machine, Made, taken
 from fabric_adapter.microgrid.queries import answer
 from fabric_adapter.stub import FAILED, REFUSED, Response, Stub
 from fabric_wire import strict
@@ -47,7 +49,6 @@ TickArgs = fabric_microgrid.TickArgs
 NAMESPACE = "microgrid"  # the name under which the chaincode has to be defined: attestations carry it
 CLOCK_SKEW_NS = 30 * 10**9  # a tick's time may be this far from the endorser's clock
 LISTED_MAX = 10_000  # a Tick executes as many as it may, from the first on
-READ_TOGETHER = 100  # keys of the inbox
 SCAN_PAIRS = 50_000  # of one range query: below every limit that a peer has for one
 WRITERS = (Role.PEER, Role.ADMIN)
 Clock = Callable[[], int]  # ns since 1970
@@ -64,11 +65,13 @@ class MicrogridChaincode:
         self._clock = clock
         self._machine = Machine()
         self._image = Image()
+        self._seen = Seen()
         self._loading = Lock()
         self._functions: Mapping[bytes, tuple[Callable[..., bytes], int]] = {
             b"Genesis": (self.genesis, 1),
             b"Submit": (self.submit, 1),
             b"Tick": (self.tick, 1),
+            b"Look": (self.look, 1),
             b"Attest": (self.attest, 1),
             b"Approve": (self.approve, 1),
             b"Adopt": (self.adopt, 1),
@@ -119,11 +122,11 @@ class MicrogridChaincode:
 
     def submit(self, stub: Stub, body: bytes) -> bytes:
         """Try the transaction and let it wait."""
-        tx = InboxTx(body=body, creator=stub.creator)
+        ticket, tx = layout.ticket(stub.timestamp_ns, stub.tx_id), taken(body, stub.creator)
         outcome = self._tried(tx, stub.timestamp_ns)
         if outcome.code:
             raise RefusedTxError(f"{outcome.codespace}/{outcome.code}: {outcome.log}")
-        stub.put_state(layout.inbox_key(stub.tx_id), strict.write(tx))
+        stub.put_state(layout.inbox_key(ticket), strict.write(tx))
         return b""
 
     def _tried(self, tx: InboxTx, time_ns: int) -> Outcome:
@@ -145,22 +148,28 @@ class MicrogridChaincode:
 
     def tick(self, stub: Stub, data: bytes) -> bytes:
         """Execute what waits."""
-        args = strict.read(TickArgs, data, InvalidCall)
-        if len(args.tx_ids) > LISTED_MAX or len(set(args.tx_ids)) != len(args.tx_ids):
-            raise InvalidCall(f"expected at most {LISTED_MAX} transactions, each once, got {len(args.tx_ids)}")
-        last = layout.read_tick(stub.get_state(records.TICK))
-        membership.creator(stub, membership.in_force(stub, last.membership_version), *WRITERS)
+        args, last = _tick_args(data), _last_for_writer(stub)
         self._require_next(last, args.height, stub.timestamp_ns)
         state = self._image.at(last)
         if state is None:
             raise NoImageError(f"another state than that of tick {last.height}")
         version = membership.newest(stub, last)
         record = TickRecord(height=args.height, time_ns=stub.timestamp_ns, membership_version=version)
-        made = self._machine.tick(state, record, _waiting(stub, args))
+        listed = self._seen.all(last.state_hash, args.tickets) if args.seen else inbox.read(stub, args.tickets)
+        made = self._machine.tick(state, record, listed)
         _write(stub, made)
         found = Proposed(parent=state, record=made.record, changes=made.changes, buckets=made.buckets)
         self._image.propose(found)
         return b""
+
+    def look(self, stub: Stub, data: bytes) -> bytes:
+        """Remember what waits behind the last tick; answers the listed tickets that are not there, joined."""
+        args, last = _tick_args(data), _last_for_writer(stub)  # the tick first: what is there later was there then
+        if args.height != last.height + 1:
+            raise WrongTickHeight(f"expected height {last.height + 1}, got {args.height}")
+        found = inbox.look(stub, args.tickets)
+        self._seen.keep(last.state_hash, found)
+        return b"".join(ticket for ticket in args.tickets if ticket not in found)
 
     def _require_next(self, last: TickRecord, height: int, time_ns: int) -> None:
         if height != last.height + 1:
@@ -209,14 +218,20 @@ class MicrogridChaincode:
         return found
 
 
-def _waiting(stub: Stub, args: TickArgs) -> Iterator[Waiting]:
-    """Of the listed transactions those that are there; read in parts, because a Tick may end before the list does."""
-    keys = {layout.inbox_key(tx_id): tx_id for tx_id in args.tx_ids}
-    left = iter(keys)
-    while part := list(islice(left, READ_TOGETHER)):
-        for key, found in zip(part, stub.get_states(part), strict=True):
-            if found is not None:
-                yield Waiting(tx_id=keys[key], data=strict.read(InboxTx, found))
+def _tick_args(data: bytes) -> TickArgs:
+    args = strict.read(TickArgs, data, InvalidCall)
+    if len(args.tickets) > LISTED_MAX or len(set(args.tickets)) != len(args.tickets):
+        raise InvalidCall(f"expected at most {LISTED_MAX} transactions, each once, got {len(args.tickets)}")
+    if wrong := next((each for each in args.tickets if len(each) != layout.TICKET_BYTES), b""):
+        raise InvalidCall(f"ticket: expected {layout.TICKET_BYTES} bytes, got {len(wrong)}")
+    return args
+
+
+def _last_for_writer(stub: Stub) -> TickRecord:
+    """The ledger's last tick; raises NotWriter unless the creator may write the next one."""
+    last = layout.read_tick(stub.get_state(records.TICK))
+    membership.creator(stub, membership.in_force(stub, last.membership_version), *WRITERS)
+    return last
 
 
 def _write(stub: Stub, made: Made) -> None:

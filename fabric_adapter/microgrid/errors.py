@@ -13,6 +13,8 @@ AlreadyFounded = declare("chaincode", 7, "AlreadyFounded", "the microgrid has it
 InvalidGenesis = declare("chaincode", 8, "InvalidGenesis", "genesis document can't be taken")
 NotApproved = declare("chaincode", 9, "NotApproved", "too few organisations approved the membership")
 
+NotSeen = declare("chaincode", 10, "NotSeen", "a transaction was not looked at since the last tick")
+
 
 class NoImageError(ToolError):
     """The process has no state to work on: somebody has to evaluate `Load` on its peer."""

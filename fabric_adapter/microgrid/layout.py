@@ -4,7 +4,8 @@
 |---|---|
 | `ibc/<hex>` | state of the IBC module, which light clients have attested; hex keeps the order of the keys |
 | `app/delta/<height>`, `app/base/<bucket>` | state of the other modules (`app_log`) |
-| `inbox/<transaction id>` | InboxTx that waits for a Tick, or that one has executed (`executed`) |
+| `inbox/<time>/<transaction id>` | InboxTx that waits for a Tick, or that one has executed (`executed`); time of the
+  proposal in ns, 16 hex digits, so that those that came together lie together (`inbox`) |
 | `tick` | TickRecord of the last one |
 | `membership/<version, 16 hex digits>` | Membership |
 | `approval/<version>/<MSP id>` | an organisation's yes to the next Membership |
@@ -27,6 +28,7 @@ GENESIS, INBOX, EVENT = "genesis", "inbox", "tick"
 KEY_BYTES_MAX = 240  # of a state key: in hex and with its prefix it stays below LMDB's 511
 FIRST_HASH = bytes(32)  # before the first state
 TX_ID = re.compile(r"[0-9a-f]{64}")
+TIME_BYTES, TICKET_BYTES = 8, 40
 
 
 def state_key(store: str, key: bytes) -> str:
@@ -39,11 +41,31 @@ def bounds(store: str) -> tuple[str, str]:
     return f"{store}/", f"{store}0"  # 0 follows the slash
 
 
-def inbox_key(tx_id: str) -> str:
-    """Ledger key of a transaction that waits; raises InvalidCall for what is no identifier."""
+def ticket(time_ns: int, tx_id: str) -> bytes:
+    """Of a transaction in the inbox: time of its proposal and identifier; raises InvalidCall for what is none."""
     if not TX_ID.fullmatch(tx_id):
         raise InvalidCall(f"transaction id: expected 64 hex digits, got {tx_id[:80]!r}")
-    return f"{INBOX}/{tx_id}"
+    if not 0 <= time_ns < 1 << 63:
+        raise InvalidCall(f"time of the proposal: expected 0 to 2^63 - 1 ns, got {time_ns}")
+    return time_ns.to_bytes(TIME_BYTES, "big") + bytes.fromhex(tx_id)
+
+
+def tx_id_of(ticket: bytes) -> str:
+    """The transaction's identifier."""
+    return ticket[TIME_BYTES:].hex()
+
+
+def inbox_key(ticket: bytes) -> str:
+    """Ledger key of a transaction that waits; raises InvalidCall for what is no ticket."""
+    if len(ticket) != TICKET_BYTES:
+        raise InvalidCall(f"ticket: expected {TICKET_BYTES} bytes, got {len(ticket)}")
+    return f"{INBOX}/{ticket[:TIME_BYTES].hex()}/{ticket[TIME_BYTES:].hex()}"
+
+
+def ticket_of(key: str) -> bytes:
+    """Out of a ledger key of the inbox."""
+    _, time, tx_id = key.split("/")
+    return bytes.fromhex(time + tx_id)
 
 
 def read_tick(data: bytes | None) -> TickRecord:

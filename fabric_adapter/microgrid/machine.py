@@ -13,6 +13,7 @@ from cosmos_wire.public_keys import SECP256R1, SimpleKey
 from fabric_adapter.microgrid import app_log, executed, layout
 from fabric_adapter.microgrid.errors import InvalidGenesis
 from fabric_adapter.microgrid.image import State
+from fabric_adapter.microgrid.inbox import InboxTx, Waiting
 from fabric_wire import p256
 from fabric_wire.x509 import read_identity
 from ibc_core.errors import RedundantTx
@@ -40,7 +41,6 @@ PACKET_RESPONSES = {
 PACKET_MARK = b"/ibc.core.channel."
 UPDATED = f"/{client_tx.MsgUpdateClientResponse.DESCRIPTOR.full_name}"
 
-InboxTx = fabric_microgrid.InboxTx
 TickEvent = fabric_microgrid.TickEvent
 
 TX_GAS_MAX = 60_000_000  # a client update and 50 packets take 2.4 million
@@ -49,14 +49,6 @@ DUE_PART_NS = 100_000_000  # how long fired gates are good for dry runs
 TICK_TXS_MAX = 1_000  # when one of these is used up, the other transactions wait for the next Tick
 TICK_GAS_MAX = 300_000_000
 TICK_OUTPUT_BYTES_MAX = 3 << 19  # with a last transaction and the hooks well below the 4 MiB of one signed message
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Waiting:
-    """A transaction out of the inbox."""
-
-    tx_id: str
-    data: InboxTx
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,8 +66,8 @@ class Made:
 class Work:
     """What a Tick has executed so far."""
 
-    tx_ids: list[str] = field(default_factory=list)
-    removed: list[str] = field(default_factory=list)  # whose inbox keys go
+    tickets: list[bytes] = field(default_factory=list)
+    removed: list[bytes] = field(default_factory=list)  # whose inbox keys go
     results: list[abci.ExecTxResult] = field(default_factory=list)
     gas: int = 0
     output_bytes: int = 0
@@ -84,7 +76,7 @@ class Work:
     def is_full(self) -> bool:
         """Whether the next transaction has to wait."""
         return (
-            len(self.tx_ids) >= TICK_TXS_MAX or self.gas >= TICK_GAS_MAX or self.output_bytes >= TICK_OUTPUT_BYTES_MAX
+            len(self.tickets) >= TICK_TXS_MAX or self.gas >= TICK_GAS_MAX or self.output_bytes >= TICK_OUTPUT_BYTES_MAX
         )
 
 
@@ -141,7 +133,7 @@ class Machine:
         return Due(state_hash=state.record.state_hash, part=time_ns // DUE_PART_NS, block=fired)
 
     def _tried(self, ctx: Context, tx: InboxTx) -> Outcome:
-        outcome, _ = self._executor.run_for(ctx, tx.body, signer_of(tx.creator))  # writes stay in its layer
+        outcome, _ = self._executor.run_for(ctx, tx.body, signer_of(tx.key))  # writes stay in its layer
         if repeated := _repeated(outcome):
             return refused(outcome, RedundantTx(f"all {repeated} packets were relayed already"))
         return outcome
@@ -155,24 +147,24 @@ class Machine:
         work = Work()
         known = executed.known(state.stores[APP])
         for item in waiting:
-            if item.tx_id in known:
+            if item.ticket in known:
                 continue
             self._execute(block.ctx, item, work)
             if work.is_full:
                 break
         events += block.hooks(self.modules.end_block, "EndBlock")
-        work.removed = executed.settle(block.app, record.height, work.tx_ids)
+        work.removed = executed.settle(block.app, record.height, work.tickets)
         return _made(state, record, block, work, events)
 
     def _execute(self, ctx: Context, item: Waiting, work: Work) -> None:
-        outcome, layer = self._executor.run_for(ctx, item.data.body, signer_of(item.data.creator))
+        outcome, layer = self._executor.run_for(ctx, item.data.body, signer_of(item.data.key))
         if layer is not None:
             work.output_bytes += layer.size
             layer.flush()
         result = outcome.result()
         work.gas += outcome.gas_used
         work.output_bytes += result.ByteSize()
-        work.tx_ids.append(item.tx_id)
+        work.tickets.append(item.ticket)
         work.results.append(result)
 
 
@@ -212,9 +204,9 @@ def _made(state: State | None, record: TickRecord, block: Block, work: Work, eve
     written = (
         *app_log.writes(record.height, changes[APP], buckets, block.app),
         *layout.single_keys(changes),
-        *((layout.inbox_key(tx_id), None) for tx_id in work.removed),
+        *((layout.inbox_key(ticket), None) for ticket in work.removed),
     )
-    event = TickEvent(record=whole, tx_ids=work.tx_ids, results=results)
+    event = TickEvent(record=whole, tx_ids=map(layout.tx_id_of, work.tickets), results=results)
     return Made(record=whole, changes=changes, buckets=buckets, written=written, event=event)
 
 
@@ -225,11 +217,15 @@ def _params() -> cmt_params.ConsensusParams:
     return made
 
 
-def signer_of(creator: bytes) -> Authenticated:
-    """Who signs: the key of the creator's certificate; raises what a wrong identity raises."""
-    key = SimpleKey(SECP256R1, p256.compress(read_identity(creator).certificate.key))
+def taken(body: bytes, creator: bytes) -> InboxTx:
+    """A transaction as it lies in the inbox; raises what a wrong identity raises."""
+    return InboxTx(body=body, key=p256.compress(read_identity(creator).certificate.key))
+
+
+def signer_of(key: bytes) -> Authenticated:
+    """Who signs, by the key of the creator's certificate."""
     return Authenticated(
-        key=key,
+        key=SimpleKey(SECP256R1, key),
         gas_limit=TX_GAS_MAX,
         output_bytes_max=TX_OUTPUT_BYTES_MAX,
         key_bytes_max=layout.KEY_BYTES_MAX,

@@ -6,7 +6,7 @@
 | `places` | height | number of the Fabric block, its header's hash, hash of the state |
 | `txs` | transaction id, 32 bytes | height 8, place 4 |
 | `terms` | term, height, place | nothing (fabric_adapter.node.terms) |
-| `inbox` | number of the Fabric block 8, place 4 | transaction id 32, InboxTx |
+| `inbox` | number of the Fabric block 8, place 4 | ticket 40, InboxTx |
 | `waiting` | transaction id | key in `inbox` |
 | `meta` | `link` | number of the next Fabric block, hash of the header before it |
 
@@ -28,6 +28,7 @@ import lmdb
 
 from cosmos_wire.protos import fabric_microgrid, node_service
 from fabric_adapter.deliver import Link
+from fabric_adapter.microgrid.layout import TICKET_BYTES, TIME_BYTES
 from fabric_adapter.node.ledger_block import DamagedBlockError, LedgerBlock, Tick, inbox_writes
 from fabric_adapter.node.shown import tx_of
 from fabric_adapter.node.terms import HOOKS, WHERE, Bounds, Where, terms
@@ -102,14 +103,14 @@ class Index:
         data = self._get("txs", tx_id)
         return None if data is None else WHERE.unpack(data)
 
-    def waiting(self, count: int) -> list[str]:
-        """Identifiers of the transactions that wait for a tick, in the ledger's order."""
-        found: list[str] = []
+    def waiting(self, count: int) -> list[bytes]:
+        """Tickets of the transactions that wait for a tick, in the ledger's order."""
+        found: list[bytes] = []
         with self._env.begin() as txn, txn.cursor(self._tables["inbox"]) as cursor:
             for value in cursor.iternext(keys=False, values=True):
                 if len(found) >= count:
                     break
-                found.append(bytes(value)[:HASH_BYTES].hex())
+                found.append(bytes(value)[:TICKET_BYTES])
         return found
 
     def find(self, bounds: Bounds) -> set[Where]:
@@ -134,9 +135,9 @@ class Index:
         """Take a block, all or nothing. The same block may come again after `rewind`."""
         with self._writing() as work:
             for tx in block.txs:
-                for tx_id, value in inbox_writes(tx.writes):
+                for ticket, value in inbox_writes(tx.writes):
                     if value is not None:
-                        work.wait(block.number, tx.place, tx_id, value)
+                        work.wait(block.number, tx.place, ticket + value)
             for tick in ticks:
                 work.tick(block, tick)
             work.put("meta", b"link", _NUMBER.pack(block.link.number) + block.link.previous_hash)
@@ -174,11 +175,11 @@ class _Work:
     def delete(self, table: str, key: bytes) -> None:
         self._txn.delete(key, db=self._tables[table])
 
-    def wait(self, block: int, place: int, tx_id: str, value: bytes) -> None:
-        """A transaction was taken into the inbox."""
-        key, name = WHERE.pack(block, place), bytes.fromhex(tx_id)
-        self.put("inbox", key, name + value)
-        self.put("waiting", name, key)
+    def wait(self, block: int, place: int, waiting: bytes) -> None:
+        """A transaction was taken into the inbox: ticket and InboxTx."""
+        key = WHERE.pack(block, place)
+        self.put("inbox", key, waiting)
+        self.put("waiting", waiting[TIME_BYTES:TICKET_BYTES], key)
 
     def tick(self, block: LedgerBlock, tick: Tick) -> None:
         """A tick with the transactions that it executed; one that comes again finds most of them executed already."""
@@ -205,7 +206,7 @@ class _Work:
         found = self._taken(tx_id)
         if found is None:
             raise DamagedBlockError(f"tick {height}: expected transaction {tx_id} in the inbox, got none")
-        return tx_of(InboxTx.FromString(found[HASH_BYTES:]))
+        return tx_of(InboxTx.FromString(found[TICKET_BYTES:]))
 
     def _taken(self, tx_id: str) -> bytes | None:
         """Out of the inbox, if it is in it."""

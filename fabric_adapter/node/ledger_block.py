@@ -25,6 +25,7 @@ from fabric_wire.protos import (
 from ibc_core.fabric import records
 from microgrid.state_api import APP, IBC, STORES, Changes
 
+INBOX = f"{layout.INBOX}/"
 TickEvent = fabric_microgrid.TickEvent
 TickRecord = fabric_client.TickRecord
 Writes = Sequence[tuple[str, bytes | None]]
@@ -144,9 +145,8 @@ def state_changes(writes: Writes) -> Changes:
     return made
 
 
-def inbox_writes(writes: Writes) -> Iterator[tuple[str, bytes | None]]:
-    """(transaction id, InboxTx bytes or None when it was taken out)."""
+def inbox_writes(writes: Writes) -> Iterator[tuple[bytes, bytes | None]]:
+    """(ticket, InboxTx bytes or None when it was taken out)."""
     for key, value in writes:
-        store, _, tx_id = key.partition("/")
-        if store == layout.INBOX:
-            yield tx_id, value
+        if key.startswith(INBOX):
+            yield layout.ticket_of(key), value

@@ -18,7 +18,9 @@ import grpc
 from cosmos_wire.protos import fabric_microgrid
 from fabric_adapter.errors import FabricError, code_name
 from fabric_adapter.gateway import VALID, Gateway
-from fabric_adapter.microgrid.errors import WrongTickHeight
+from fabric_adapter.microgrid import layout
+from fabric_adapter.microgrid.errors import NotSeen, WrongTickHeight
+from fabric_adapter.microgrid.layout import TICKET_BYTES
 from fabric_adapter.microgrid.machine import TICK_TXS_MAX
 from fabric_adapter.node.follower import Follower
 from fabric_adapter.node.replica import TickHead
@@ -28,12 +30,16 @@ from fabric_adapter.stub import FAILED
 from fabric_wire import strict
 from fabric_wire.protos import transaction
 
+TickArgs = fabric_microgrid.TickArgs
 LOG = logging.getLogger("fabric_adapter.node")
 NO_IMAGE = "image not loaded"
+UNSEEN = f"{NotSeen.codespace}/{NotSeen.code}: "
 BEHIND = f"{WrongTickHeight.codespace}/{WrongTickHeight.code}: "
-TICK, LOAD = b"Tick", b"Load"
+TICK, LOOK, LOAD = b"Tick", b"Look", b"Load"
 LOST_S = 3.0  # a Tick that is in no block after so long is proposed again
 PAUSES_S = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+LOOKED_MIN = 8  # so many transactions are worth a question to each organisation before the Tick
+LOOK_S, BLIND_S = 2.0, 10.0  # how long the answers are waited for, and not asked for again when they didn't come
 STEP_BACK = 0.1  # of the interval: how much later than the first writer an acting one proposes
 ASIDE_S, SUSPECTED_TIMES = 60.0, 3  # how often a transaction alone breaks an endorser until it is put aside
 NS = 1_000_000_000
@@ -57,8 +63,9 @@ class Writer:
         self._head: TickHead | None = None
         self._seen_s = 0.0
         self._limit = TICK_TXS_MAX
-        self._suspected: list[str] = []
-        self._aside: dict[str, float] = {}  # transactions that broke a Tick, and when they are tried again
+        self._suspected: list[bytes] = []
+        self._aside: dict[bytes, float] = {}  # transactions that broke a Tick, and when they are tried again
+        self._blind_until_s = 0.0
         self._tries = 0
         self._pending = ""
         self._verdict: int = VALID
@@ -100,8 +107,8 @@ class Writer:
 
     async def _write(self, head: TickHead) -> None:
         """One attempt; whatever came of it shows in the replica's head."""
-        waiting = self._waiting()
-        args = strict.write(fabric_microgrid.TickArgs(height=head.height + 1, tx_ids=waiting))
+        listed = await self._looked_at(TickArgs(height=head.height + 1, tickets=self._waiting()))
+        args, waiting = strict.write(listed), list(listed.tickets)
         options = Options(timestamp_ns=max(time.time_ns(), head.time_ns + 1))
         rung = self._follower.bell.rung
         try:
@@ -114,12 +121,32 @@ class Writer:
         self._limit = min(2 * self._limit, TICK_TXS_MAX)
         await self._settled(head)
 
-    def _waiting(self) -> list[str]:
+    def _waiting(self) -> list[bytes]:
         """What the next Tick lists: the first of those that wait, but for what is put aside."""
         now = time.monotonic()
-        self._aside = {tx_id: until for tx_id, until in self._aside.items() if until > now}
+        self._aside = {ticket: until for ticket, until in self._aside.items() if until > now}
         found = self._follower.replica.index.waiting(self._limit + len(self._aside))
-        return [tx_id for tx_id in found if tx_id not in self._aside][: self._limit]
+        return [ticket for ticket in found if ticket not in self._aside][: self._limit]
+
+    async def _looked_at(self, args: TickArgs) -> TickArgs:
+        """The Tick's arguments once every organisation has looked at what it lists; as they are when one has not.
+
+        What one of them has not on its ledger yet waits for the next Tick.
+        """
+        if len(args.tickets) < LOOKED_MIN or time.monotonic() < self._blind_until_s:
+            return args
+        data = strict.write(args)
+        asked = (self._gateway.evaluate(self._chaincode, [LOOK, data], Options(organizations=(o,))) for o in self._orgs)
+        try:
+            async with asyncio.timeout(LOOK_S):
+                answers = await asyncio.gather(*asked)
+        except (FabricError, TimeoutError) as error:
+            if BEHIND not in str(error):
+                self._blind_until_s = time.monotonic() + BLIND_S
+                self._trouble.met(f"looking at what waits: {error!r}")
+            return args
+        missing = {answer[at : at + TICKET_BYTES] for answer in answers for at in range(0, len(answer), TICKET_BYTES)}
+        return TickArgs(height=args.height, tickets=[each for each in args.tickets if each not in missing], seen=True)
 
     async def _settled(self, head: TickHead) -> None:
         """Wait until there is a newer tick, this or another front's, or ours turned out invalid or lost."""
@@ -137,9 +164,12 @@ class Writer:
             self._trouble.met(f"tick {head.height + 1}: expected it to be valid, got {said}")
         await self._pause(self._follower.bell.rung)
 
-    async def _failed(self, error: FabricError, rung: int, listed: Sequence[str]) -> None:
+    async def _failed(self, error: FabricError, rung: int, listed: Sequence[bytes]) -> None:
         if NO_IMAGE in str(error):
             await self._load()
+            return
+        if UNSEEN in str(error):  # by a process that was started in between, or a peer behind the same gateway
+            self._blind_until_s = time.monotonic() + BLIND_S
             return
         before = self._follower.replica.head
         await self._pause(rung)
@@ -149,7 +179,7 @@ class Writer:
         if listed and _is_too_much(error):
             self._narrow(listed, error)
 
-    def _narrow(self, listed: Sequence[str], error: FabricError) -> None:
+    def _narrow(self, listed: Sequence[bytes], error: FabricError) -> None:
         """What endorsers can't execute must not stop the clock: fewer transactions, and not the one that it is."""
         self._limit = max(1, len(listed) // 2)
         if len(listed) > 1 or error.refusal is None:  # an endorser that is only slow breaks over nothing
@@ -157,7 +187,7 @@ class Writer:
         self._suspected = [*self._suspected, listed[0]] if self._suspected[-1:] == [listed[0]] else [listed[0]]
         if len(self._suspected) >= SUSPECTED_TIMES:
             self._aside[listed[0]] = time.monotonic() + ASIDE_S
-            LOG.warning("event=aside tx=%s retry_s=%s", listed[0], ASIDE_S)
+            LOG.warning("event=aside tx=%s retry_s=%s", layout.tx_id_of(listed[0]), ASIDE_S)
 
     async def _pause(self, rung: int) -> None:
         pause = PAUSES_S[min(self._tries, len(PAUSES_S) - 1)]

@@ -293,7 +293,7 @@ def with_write(action: transaction.ChaincodeActionPayload, key: str, value: byte
         ("app/base/003", b"\x08\x02", "log: expected {"),  # one whose turn it is not
         ("app/delta/0000000000000001", None, "log: expected {"),  # changes that a start needs
         ("app/delta/0000000000000002", b"\x08\x02", "state: expected "),
-        (f"inbox/{'0' * 64}", None, "removed unexecuted: expected []"),
+        (f"inbox/{'0' * 16}/{'0' * 64}", None, "removed unexecuted: expected []"),
     ],
 )
 def test_a_tick_that_the_organisations_made_up(record, key, value, expected):

@@ -17,6 +17,7 @@ from cosmos_wire.tx import body_of
 from fabric_adapter.embedded.serve import load_network
 from fabric_adapter.errors import EndorseError
 from fabric_adapter.gateway import Committed, Endorsed, Gateway, Patience
+from fabric_adapter.microgrid import layout
 from fabric_adapter.network import lifecycle
 from fabric_adapter.network.document import connect
 from fabric_adapter.network.plan import Home, read_plan
@@ -44,6 +45,7 @@ class Live:
         self.members, self.gateways = members, gateways
         self.user, self.admin = gateways[1, "user"], gateways[1, "admin"]
         self.height = 0
+        self.tickets: dict[str, bytes] = {}
 
     def text(self, who: Gateway) -> str:
         return to_bech32(address(who.identity.serialized))
@@ -69,7 +71,10 @@ class Live:
             self.height = int(found)
 
     async def submit(self, who: Gateway, *messages: Message) -> str:
-        return (await who.transact(NAME, [b"Submit", body_of(messages)])).tx_id
+        options = Options(timestamp_ns=time.time_ns())
+        done = await who.transact(NAME, [b"Submit", body_of(messages)], options)
+        self.tickets[done.tx_id] = layout.ticket(options.timestamp_ns or 0, done.tx_id)
+        return done.tx_id
 
     async def tick(self, *tx_ids: str, writer: Gateway | None = None) -> Committed:
         ready = await self.ready_tick(*tx_ids, writer=writer)
@@ -78,7 +83,7 @@ class Live:
         return done
 
     async def ready_tick(self, *tx_ids: str, writer: Gateway | None = None) -> Endorsed:
-        args = strict.write(TickArgs(height=self.height + 1, tx_ids=tx_ids))
+        args = strict.write(TickArgs(height=self.height + 1, tickets=[self.tickets[each] for each in tx_ids]))
         return await (writer or self.admin).endorse(NAME, [b"Tick", args])
 
     async def balance(self, of: Gateway, by: Gateway) -> int:

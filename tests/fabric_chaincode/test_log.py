@@ -144,7 +144,10 @@ def test_every_identifier_goes_once_and_the_oldest_first(monkeypatch):
     chance, store = random.Random(7), MemoryStore()
     noted, removed = [], []
     for height in range(1, 200):
-        ids = [f"{height:032x}{number:032x}" for number in range(chance.choice((0, 0, 3, 40, 100)))]
+        ids = [
+            height.to_bytes(20, "big") + number.to_bytes(20, "big")
+            for number in range(chance.choice((0, 0, 3, 40, 100)))
+        ]
         noted += ids
         gone = executed.settle(store, height, ids)
         removed += gone

@@ -6,6 +6,7 @@ import pytest
 
 from cosmos_wire.tx import body_of
 from fabric_adapter.microgrid.chaincode import MicrogridChaincode
+from fabric_adapter.microgrid.layout import ticket
 from fabric_adapter.stub import FAILED, OK, REFUSED
 from fabric_wire import strict
 from fabric_wire.protos import Timestamp, chaincode_shim, common, proposal
@@ -66,7 +67,7 @@ async def test_a_tick_over_a_stream(cast, signed_by):
             assert (await peer.respond(tx_id, "Submit", body_of([send(cast.alice, cast.bob)]))).status == OK
         signed_by(cast.writer)
         before = len(peer.asked)
-        args = strict.write(TickArgs(height=2, tx_ids=sent))
+        args = strict.write(TickArgs(height=2, tickets=[ticket(NOW_NS, tx_id) for tx_id in sent]))
         assert (await peer.respond("a" * 64, "Tick", args)).status == OK
         kinds = [message.type for message in peer.asked[before:]]
         assert kinds.count(Type.DEL_STATE) == 5

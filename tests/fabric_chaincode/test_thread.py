@@ -11,7 +11,7 @@ from tests.fabric_chaincode.world import send
 def test_a_transfer_waits_for_the_tick_and_is_executed(net, cast):
     tx_id = net.submit(cast.alice, send(cast.alice, cast.bob, 5))
     before = net.balance(cast.bob)
-    assert list(net.pairs("inbox/", "inbox0")) == [f"inbox/{tx_id}"]
+    assert list(net.pairs("inbox/", "inbox0")) == [net.inbox_key(tx_id)]
     event = net.tick(tx_id)
     assert list(event.tx_ids) == [tx_id]
     assert event.results.tx_results[0].code == 0, event.results.tx_results[0].log

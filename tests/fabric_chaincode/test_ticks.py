@@ -48,7 +48,7 @@ def test_transactions_run_in_the_order_of_the_list(net, cast):
 
 def test_an_absent_transaction_is_passed_over(net, cast):
     known = net.submit(cast.alice, send(cast.alice, cast.bob))
-    event = net.tick("0" * 64, known, "f" * 64)
+    event = net.tick("0" * 80, known, "f" * 80)
     assert list(event.tx_ids) == [known]
     assert codes(event) == [0]
 
@@ -100,7 +100,7 @@ def test_lists_that_are_none(net, cast):
     net.now_ns += SECOND_NS
     for tx_ids, said in (
         ([sent, sent], "each once, got 2"),
-        (["x"], "transaction id: expected 64 hex digits, got 'x'"),
+        (["aa"], "ticket: expected 40 bytes, got 1"),
         ([f"{n:064x}" for n in range(10_001)], "expected at most 10000 transactions, each once, got 10001"),
     ):
         with refused(f"chaincode/2: .*{said}"):
@@ -161,7 +161,7 @@ def test_a_tick_comes_once(net, cast):
     net.now_ns += SECOND_NS
     with refused("chaincode/5: expected height 3, got 2"):
         net.endorse(cast.writer, b"Tick", args)
-    again = strict.write(TickArgs(height=3, tx_ids=[sent]))
+    again = strict.write(TickArgs(height=3, tickets=[net.tickets[sent]]))
     net.transact(cast.writer, b"Tick", again)
     assert list(net.last_event().tx_ids) == []
     assert net.balance(cast.bob) == held + 3
@@ -240,7 +240,7 @@ def test_a_submit_reads_nothing_and_writes_one_key(net, cast):
     ready = net.endorse(cast.alice, b"Submit", body_of([send(cast.alice, cast.bob)]))
     (own,) = read_action(ready.payload).sets
     assert own.reads == ()
-    assert [write.key for write in own.writes] == [f"inbox/{ready.accepted.tx_id}"]
+    assert [write.key for write in own.writes] == [net.inbox_key(ready.accepted.tx_id)]
 
 
 def test_submits_run_beside_a_tick(net, cast):

@@ -26,6 +26,7 @@ from fabric_adapter.embedded.endorser import ANYBODY, Ready, Wanted
 from fabric_adapter.embedded.ledger import Ledger
 from fabric_adapter.embedded.network import Network, Node
 from fabric_adapter.embedded.orderer import BatchRules
+from fabric_adapter.microgrid import layout
 from fabric_adapter.microgrid.chaincode import MicrogridChaincode
 from fabric_wire import strict
 from fabric_wire.msp import Msp
@@ -164,6 +165,7 @@ class Grid:
         self.now_ns = START_S * SECOND_NS
         self.ahead_ns = 0  # of the proposer's clock
         self._count = 0
+        self.tickets: dict[str, bytes] = {}
         self._runner = asyncio.Runner()
         self.open()
 
@@ -210,7 +212,9 @@ class Grid:
         signed = sign_proposal(who.node.secret, build_proposal(self.asked(who, *args)))
         endorsers = self.ledger.endorsers
         wanted = Wanted(organisations=tuple(organisations or self.programs))
-        return endorsers.endorse(endorsers.accept(signed, self.now_ns), wanted)
+        accepted = endorsers.accept(signed, self.now_ns)
+        self.tickets[accepted.tx_id] = layout.ticket(accepted.asked.time_ns, accepted.tx_id)
+        return endorsers.endorse(accepted, wanted)
 
     def order(self, *signed: tuple[Member, Ready]) -> list[Place]:
         """Order endorsed transactions together; where each stands."""
@@ -247,8 +251,12 @@ class Grid:
     def submit(self, who: Member, *messages: Message, memo: str = "") -> str:
         return self.transact(who, b"Submit", body_of(messages, memo=memo))
 
-    def tick_args(self, *tx_ids: str, height: int = 0) -> bytes:
-        return strict.write(TickArgs(height=height or self.record.height + 1, tx_ids=tx_ids))
+    def inbox_key(self, tx_id: str) -> str:
+        return layout.inbox_key(self.tickets[tx_id])
+
+    def tick_args(self, *tx_ids: str, height: int = 0, seen: bool = False) -> bytes:
+        tickets = [self.tickets.get(tx_id) or bytes.fromhex(tx_id) for tx_id in tx_ids]
+        return strict.write(TickArgs(height=height or self.record.height + 1, tickets=tickets, seen=seen))
 
     def tick(self, *tx_ids: str, step_ns: int = SECOND_NS) -> TickEvent:
         self.now_ns += step_ns

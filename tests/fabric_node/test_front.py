@@ -27,6 +27,7 @@ from cosmos_wire.protos import (
 )
 from fabric_adapter.deliver import WrongBlockError
 from fabric_adapter.microgrid.chaincode import MicrogridChaincode
+from fabric_adapter.microgrid.layout import tx_id_of
 from fabric_adapter.node import writer
 from fabric_adapter.node.front import run
 from fabric_adapter.stub import FAILED, Response, Stub
@@ -337,7 +338,7 @@ class Brittle(MicrogridChaincode):
     broken: ClassVar[set[str]] = set()
 
     def invoke(self, stub: Stub) -> Response:
-        if stub.args[0] == b"Tick" and self.broken & set(TickArgs.FromString(stub.args[1]).tx_ids):
+        if stub.args[0] == b"Tick" and self.broken & set(map(tx_id_of, TickArgs.FromString(stub.args[1]).tickets)):
             return Response(status=FAILED, message="the chaincode broke")
         return super().invoke(stub)
 
@@ -379,3 +380,45 @@ async def test_genesis_may_come_later(tmp_path):
         assert (status.height, status.chain_id) == (0, "")
         await net.found()
         assert await front.height_above(2) > 2
+
+
+class Looking(MicrogridChaincode):
+    """Notes who called what; `spoils` looks: refuses them, or forgets what it saw."""
+
+    calls: ClassVar[list[tuple[bytes, bool, int]]] = []  # function, whether its transactions were seen, status
+    spoils: ClassVar[str] = ""
+
+    def invoke(self, stub: Stub) -> Response:
+        name = stub.args[0]
+        if name == b"Look" and self.spoils == "refuses":
+            return Response(status=FAILED, message="no range today")
+        answer = super().invoke(stub)
+        if name == b"Look" and self.spoils == "forgets":
+            self._seen.keep(b"another", {})
+        if name in (b"Look", b"Tick"):
+            args = TickArgs.FromString(stub.args[1])
+            if args.tickets:
+                self.calls.append((name, args.seen, answer.status))
+        return answer
+
+
+@pytest.mark.parametrize(
+    ("spoils", "expected"),
+    [
+        ("", [(b"Look", False, 200), (b"Look", False, 200), (b"Tick", True, 200), (b"Tick", True, 200)]),
+        ("refuses", [(b"Tick", False, 200), (b"Tick", False, 200)]),
+        ("forgets", [*[(b"Look", False, 200)] * 2, (b"Tick", True, 400), *[(b"Tick", False, 200)] * 2]),
+    ],
+)
+async def test_every_organisation_looks_before_a_tick_of_many(tmp_path, monkeypatch, spoils, expected):
+    """One that can't stops nothing: the Tick reads its transactions then."""
+    monkeypatch.setattr(Looking, "spoils", spoils)
+    monkeypatch.setattr(Looking, "calls", [])
+    async with world(tmp_path, make=Looking) as net:
+        await net.found()
+        ids = [await net.pay() for _ in range(writer.LOOKED_MIN)]
+        async with net.front() as front:
+            blocks = [await block_of(front, tx_id) for tx_id in ids]
+            assert len({block.height for block in blocks}) == 1
+            assert await front.balance(net.bob) == RICH + len(ids)
+    assert sorted(Looking.calls) == sorted(expected)

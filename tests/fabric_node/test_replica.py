@@ -11,7 +11,7 @@ import pytest
 
 from cosmos_wire.protos import abci, fabric_client, fabric_microgrid, node_service, tx
 from fabric_adapter.deliver import Link, WrongBlockError
-from fabric_adapter.microgrid import app_log
+from fabric_adapter.microgrid import app_log, layout
 from fabric_adapter.microgrid.layout import FIRST_HASH, chained_hash, inbox_key, state_key
 from fabric_adapter.node.index import Index
 from fabric_adapter.node.ledger_block import DamagedBlockError, LedgerBlock, LedgerTx, read_block
@@ -26,6 +26,7 @@ from tests.fabric_embedded.world import make_org
 
 OPTIONS = StoreOptions(map_size=64 << 20, sync=False, versions_kept=100)
 CREATOR = make_org("Org1MSP").node("client").identity
+KEY = b"\x02" + bytes(32)
 STATE = fabric_client.TickRecord
 SECOND_NS = 10**9
 
@@ -38,9 +39,13 @@ def tx_id(number: int) -> str:
     return f"{number:064x}"
 
 
+def ticket(number: int) -> bytes:
+    return layout.ticket(number * SECOND_NS, tx_id(number))
+
+
 def waiting(number: int) -> bytes:
     body = tx.TxBody(memo=str(number)).SerializeToString()
-    return fabric_microgrid.InboxTx(body=body, creator=CREATOR).SerializeToString()
+    return fabric_microgrid.InboxTx(body=body, key=KEY).SerializeToString()
 
 
 class Story:
@@ -62,7 +67,7 @@ class Story:
 
     def submit(self) -> LedgerTx:
         self.txs += 1
-        writes = [(inbox_key(tx_id(self.txs)), waiting(self.txs))]
+        writes = [(inbox_key(ticket(self.txs)), waiting(self.txs))]
         return LedgerTx(tx_id=tx_id(self.txs), place=0, creator=CREATOR, writes=writes, event=None)
 
     def tick(self, *executed: int) -> LedgerTx:
@@ -80,7 +85,7 @@ class Story:
         writes = [
             *app_log.writes(self.height, height, app_log.EMPTY, MemoryStore()),
             *state[1:],
-            *((inbox_key(tx_id(number)), None) for number in executed),
+            *((inbox_key(ticket(number)), None) for number in executed),
             (TICK, record.SerializeToString()),
         ]
         return LedgerTx(
@@ -158,10 +163,10 @@ def test_blocks_transactions_and_what_waits(tmp_path: Path) -> None:
     told = story()
     with opened(tmp_path) as replica:
         feed(replica, told.blocks[:6])
-        assert replica.index.waiting(100) == [tx_id(4), tx_id(5), tx_id(6)]
-        assert replica.index.waiting(2) == [tx_id(4), tx_id(5)]
+        assert replica.index.waiting(100) == [ticket(4), ticket(5), ticket(6)]
+        assert replica.index.waiting(2) == [ticket(4), ticket(5)]
         feed(replica, told.blocks)
-        assert replica.index.waiting(100) == [tx_id(7), tx_id(8)]
+        assert replica.index.waiting(100) == [ticket(7), ticket(8)]
         found = node_service.BlockResponse.FromString(replica.index.record(2) or b"")
         assert [(item.hash, item.result.gas_used) for item in found.txs] == [(tx_id(1), 1), (tx_id(2), 2)]
         assert [event.type for event in found.hook_events] == ["hook"]

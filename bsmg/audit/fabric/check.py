@@ -174,8 +174,8 @@ class Follower:
     def _submit(self, item: LedgerTx, place: str) -> None:
         """One write: the body and whose it is."""
         self.findings.count(TICKS)
-        waits = fabric_microgrid.InboxTx(body=item.args[1], creator=item.creator)
-        expected = {f"inbox/{item.tx_id}": waits.SerializeToString(deterministic=True)}
+        waits = fabric_microgrid.InboxTx(body=item.args[1], key=key_of(identity(item.creator)[1]))
+        expected = {f"inbox/{item.time_ns:016x}/{item.tx_id}": waits.SerializeToString(deterministic=True)}
         if self.findings.equal(TICKS, f"{place} writes", expected, dict(self._own(item))):
             self.waiting[item.tx_id] = waits
 
@@ -195,7 +195,7 @@ class Follower:
         executed = [self.waiting.pop(tx_id, None) for tx_id in found.tx_ids]
         self.findings.equal(TICKS, f"{place} not submitted", 0, executed.count(None))
         self.executed.update(found.tx_ids)
-        removed = {key.removeprefix("inbox/") for key in self._own(item) if key.startswith("inbox/")}
+        removed = {key.rpartition("/")[2] for key in self._own(item) if key.startswith("inbox/")}
         self.findings.equal(TICKS, f"{place} removed unexecuted", [], sorted(removed - self.executed))
         self.executed -= removed
         if kept.height in self.told:
@@ -275,7 +275,7 @@ class Follower:
             if waited is not None:
                 raw = tx.TxRaw.FromString(item.raw)
                 findings.equal(TICKS, f"{name} body", waited.body.hex(), raw.body_bytes.hex())
-                findings.equal(TICKS, f"{name} signer", address_of(waited.creator), signer_of(raw))
+                findings.equal(TICKS, f"{name} signer", address_of(waited.key), signer_of(raw))
 
     def end(self) -> None:
         """The ledger was read as far as the front's blocks go."""
@@ -309,10 +309,9 @@ def plain(event: Json) -> tuple[str, tuple[tuple[str, str], ...]]:
     return event.type, tuple(event.attributes)
 
 
-def address_of(creator: bytes) -> str:
+def address_of(key: bytes) -> str:
     """Account of a member: ADR-028 on its certificate's key."""
-    key = public_keys.SimpleKey(public_keys.SECP256R1, key_of(identity(creator)[1]))
-    return to_bech32(public_keys.address(key))
+    return to_bech32(public_keys.address(public_keys.SimpleKey(public_keys.SECP256R1, key)))
 
 
 def signer_of(raw: tx.TxRaw) -> str:

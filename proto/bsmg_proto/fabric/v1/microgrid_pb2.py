@@ -26,7 +26,7 @@ from bsmg_proto.fabric.v1 import fabric_pb2 as bsmg__proto_dot_fabric_dot_v1_dot
 from tendermint.abci import types_pb2 as tendermint_dot_abci_dot_types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$bsmg_proto/fabric/v1/microgrid.proto\x12\x0e\x62smg.fabric.v1\x1a!bsmg_proto/fabric/v1/fabric.proto\x1a\x1btendermint/abci/types.proto\"(\n\x07InboxTx\x12\x0c\n\x04\x62ody\x18\x01 \x01(\x0c\x12\x0f\n\x07\x63reator\x18\x02 \x01(\x0c\"*\n\x08TickArgs\x12\x0e\n\x06height\x18\x01 \x01(\x04\x12\x0e\n\x06tx_ids\x18\x02 \x03(\t\"\x80\x01\n\tTickEvent\x12*\n\x06record\x18\x01 \x01(\x0b\x32\x1a.bsmg.fabric.v1.TickRecord\x12\x0e\n\x06tx_ids\x18\x02 \x03(\t\x12\x37\n\x07results\x18\x03 \x01(\x0b\x32&.tendermint.abci.ResponseFinalizeBlock\"L\n\x0cStoreChanges\x12\x0e\n\x06height\x18\x01 \x01(\x04\x12,\n\x07\x63hanges\x18\x02 \x03(\x0b\x32\x1b.bsmg.fabric.v1.StoreChange\")\n\x0bStoreChange\x12\x0b\n\x03key\x18\x01 \x01(\x0c\x12\r\n\x05value\x18\x02 \x01(\x0c\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$bsmg_proto/fabric/v1/microgrid.proto\x12\x0e\x62smg.fabric.v1\x1a!bsmg_proto/fabric/v1/fabric.proto\x1a\x1btendermint/abci/types.proto\"*\n\x07InboxTx\x12\x0c\n\x04\x62ody\x18\x01 \x01(\x0c\x12\x0b\n\x03key\x18\x03 \x01(\x0cJ\x04\x08\x02\x10\x03\"?\n\x08TickArgs\x12\x0e\n\x06height\x18\x01 \x01(\x04\x12\x0f\n\x07tickets\x18\x03 \x03(\x0c\x12\x0c\n\x04seen\x18\x04 \x01(\x08J\x04\x08\x02\x10\x03\"\x80\x01\n\tTickEvent\x12*\n\x06record\x18\x01 \x01(\x0b\x32\x1a.bsmg.fabric.v1.TickRecord\x12\x0e\n\x06tx_ids\x18\x02 \x03(\t\x12\x37\n\x07results\x18\x03 \x01(\x0b\x32&.tendermint.abci.ResponseFinalizeBlock\"L\n\x0cStoreChanges\x12\x0e\n\x06height\x18\x01 \x01(\x04\x12,\n\x07\x63hanges\x18\x02 \x03(\x0b\x32\x1b.bsmg.fabric.v1.StoreChange\")\n\x0bStoreChange\x12\x0b\n\x03key\x18\x01 \x01(\x0c\x12\r\n\x05value\x18\x02 \x01(\x0c\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,13 +34,13 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'bsmg_proto.fabric.v1.microg
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_INBOXTX']._serialized_start=120
-  _globals['_INBOXTX']._serialized_end=160
-  _globals['_TICKARGS']._serialized_start=162
-  _globals['_TICKARGS']._serialized_end=204
-  _globals['_TICKEVENT']._serialized_start=207
-  _globals['_TICKEVENT']._serialized_end=335
-  _globals['_STORECHANGES']._serialized_start=337
-  _globals['_STORECHANGES']._serialized_end=413
-  _globals['_STORECHANGE']._serialized_start=415
-  _globals['_STORECHANGE']._serialized_end=456
+  _globals['_INBOXTX']._serialized_end=162
+  _globals['_TICKARGS']._serialized_start=164
+  _globals['_TICKARGS']._serialized_end=227
+  _globals['_TICKEVENT']._serialized_start=230
+  _globals['_TICKEVENT']._serialized_end=358
+  _globals['_STORECHANGES']._serialized_start=360
+  _globals['_STORECHANGES']._serialized_end=436
+  _globals['_STORECHANGE']._serialized_start=438
+  _globals['_STORECHANGE']._serialized_end=479
 # @@protoc_insertion_point(module_scope)

@@ -16,47 +16,51 @@ DESCRIPTOR: google.protobuf.descriptor.FileDescriptor
 
 @typing.final
 class InboxTx(google.protobuf.message.Message):
-    """Value under `inbox/<transaction id>`: a transaction that waits for the next Tick."""
+    """Value under `inbox/<time>/<transaction id>`: a transaction that waits for the next Tick."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     BODY_FIELD_NUMBER: builtins.int
-    CREATOR_FIELD_NUMBER: builtins.int
+    KEY_FIELD_NUMBER: builtins.int
     body: builtins.bytes
     """cosmos.tx.v1beta1.TxBody"""
-    creator: builtins.bytes
-    """msp.SerializedIdentity; the one signer is the address of its key"""
+    key: builtins.bytes
+    """of the creator's certificate, P-256, 33 bytes; the one signer is its address"""
     def __init__(
         self,
         *,
         body: builtins.bytes = ...,
-        creator: builtins.bytes = ...,
+        key: builtins.bytes = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["body", b"body", "creator", b"creator"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["body", b"body", "key", b"key"]) -> None: ...
 
 global___InboxTx = InboxTx
 
 @typing.final
 class TickArgs(google.protobuf.message.Message):
-    """Second argument of `Tick`."""
+    """Argument of `Tick` and of `Look`."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     HEIGHT_FIELD_NUMBER: builtins.int
-    TX_IDS_FIELD_NUMBER: builtins.int
+    TICKETS_FIELD_NUMBER: builtins.int
+    SEEN_FIELD_NUMBER: builtins.int
     height: builtins.int
     """the one that this Tick makes: the last one plus 1"""
+    seen: builtins.bool
+    """every endorser has looked at the tickets since the last Tick: nothing of them is read"""
     @property
-    def tx_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """in the order of execution"""
+    def tickets(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.bytes]:
+        """in the order of execution; time of the proposal (ns, 8 bytes), transaction id (32)"""
 
     def __init__(
         self,
         *,
         height: builtins.int = ...,
-        tx_ids: collections.abc.Iterable[builtins.str] | None = ...,
+        tickets: collections.abc.Iterable[builtins.bytes] | None = ...,
+        seen: builtins.bool = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["height", b"height", "tx_ids", b"tx_ids"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["height", b"height", "seen", b"seen", "tickets", b"tickets"]) -> None: ...
 
 global___TickArgs = TickArgs
 
