@@ -47,8 +47,3 @@ def forecast_mWh(profiles: Profiles, cell: CellSpec, quarter: int) -> int:
 
 def _season(asset: Asset) -> int:
     return QUARTERS_PER_DAY if asset.profile.startswith("PV") else 2
-
-
-def tie_line_mWh(nets_mWh: list[int], contracted_mWh: int) -> int:
-    """Energy that leaves a microgrid on its tie line: what was sold, as far as the microgrid has it to give."""
-    return min(contracted_mWh, max(0, -sum(nets_mWh)))

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from hashlib import sha256
 from typing import Any
 
 from bsmg.client.feed import Head
 from cosmos_wire.ed25519 import public_key, verify
-from cosmos_wire.protos import Message, market, market_tx, meter_tx, trade, trade_packet, trade_query, trade_tx
+from cosmos_wire.protos import market, market_tx, meter_tx
 from energy.meter.reading import sign_bytes
 from utility_cell.agents.cell import CellAgent, CellIdentity
 from utility_cell.agents.run import DEFAULT_DAY
-from utility_cell.agents.utility import UtilityAgent, UtilitySetup
+from utility_cell.agents.utility import UtilityAgent
 from utility_cell.agents.view import MarketView
 from utility_cell.fleet import load_fleet
 from utility_cell.profiles import first_quarter, load_profiles
@@ -42,35 +41,8 @@ def cell(index: int = 0) -> CellAgent:
     return CellAgent(spec=FLEET.cells[index], identity=identity, calendar=CALENDAR, profiles=PROFILES, seed=1)
 
 
-class FakeChain:
-    """Answers the trade queries of the utility cell's agent."""
-
-    chain_id = CHAIN
-
-    def __init__(self, offers: tuple[trade.OfferRecord, ...] = (), contracts: Any = None) -> None:
-        self.offers, self.contracts = offers, contracts or trade_query.QueryContractsResponse()
-
-    async def query(self, path: str, _request: Message, _response: type[Message]) -> Message:
-        if path.endswith("/Offers"):
-            return trade_query.QueryOffersResponse(offers=self.offers)
-        assert path.endswith("/Contracts")
-        return self.contracts
-
-
-def utility(chain: FakeChain) -> UtilityAgent:
-    setup = UtilitySetup(address="bsmg1utility", channels=("channel-1",), neighbours=("mgb-1",))
-    return UtilityAgent(
-        chain=chain,  # type: ignore[arg-type]  # a fake with the one method that is used
-        setup=setup,
-        fleet=FLEET,
-        calendar=CALENDAR,
-        profiles=PROFILES,
-        tie_line=lambda seller, _, energy: energy - 1 if seller == CHAIN else energy - 2,
-    )
-
-
-async def collect(messages: AsyncIterator[Any]) -> list[Any]:
-    return [message async for message in messages]
+def utility() -> UtilityAgent:
+    return UtilityAgent(address="bsmg1utility", fleet=FLEET, calendar=CALENDAR, profiles=PROFILES)
 
 
 def test_a_cell_orders_once_a_slot_and_only_in_slots_of_the_day() -> None:
@@ -106,51 +78,9 @@ def test_readings_are_signed_and_their_totals_continue() -> None:
 
 
 def test_the_forecast_names_every_bus_once() -> None:
-    agent = utility(FakeChain())
+    agent = utility()
     (message,) = agent.forecasts(view(slot(FIRST, market.SLOT_STATE_FORECAST)))
     assert isinstance(message, market_tx.MsgPostForecast)
     buses = [entry.bus for entry in message.buses]
     assert buses == sorted({each.bus for each in FLEET.cells})
     assert (message.floor_e4, message.cap_e4) == (20_000, 80_000)
-
-
-def test_a_surplus_is_offered_and_a_shortage_is_a_sign_of_life() -> None:
-    agent = utility(FakeChain())
-    long, short = (
-        slot(FIRST, market.SLOT_STATE_RESIDUAL, residual_mWh=-500),
-        slot(FIRST + 1, market.SLOT_STATE_RESIDUAL, residual_mWh=700),
-    )
-    offers = list(agent.offers(view(long, short)))
-    assert [offer.energy_mwh for offer in offers if isinstance(offer, trade_tx.MsgPostOffer)] == [500, 0]
-    assert list(agent.offers(view(long, short))) == []
-
-
-async def test_a_shortage_is_locked_cheapest_first_and_not_beyond_it() -> None:
-    def heard(name: bytes, price_e4: int, energy: int) -> trade.OfferRecord:
-        offer = trade_packet.Offer(offer_id=name * 32, slot=FIRST, energy_mwh=energy, price_e4=price_e4)
-        return trade.OfferRecord(offer=offer, channel_id="channel-1")
-
-    offers = (heard(b"a", 50_000, 600), heard(b"b", 30_000, 400), heard(b"c", 90_000, 900), heard(b"d", 40_000, 0))
-    agent = utility(FakeChain(offers))
-    seen = view(slot(FIRST, market.SLOT_STATE_RESIDUAL, residual_mWh=700))
-    list(agent.offers(seen))
-    locks = await collect(agent.locks(seen))
-    assert [(lock.offer_id[:1], lock.energy_mwh) for lock in locks] == [(b"b", 400), (b"a", 300)]
-    assert await collect(agent.locks(seen)) == []
-
-
-async def test_the_tie_line_is_read_once_on_the_side_of_the_contracts() -> None:
-    sold = trade.SellerContract(channel_id="channel-1", energy_mwh=100, state=trade.SELLER_STATE_ACTIVE)
-    gone = trade.SellerContract(channel_id="channel-1", energy_mwh=50, state=trade.SELLER_STATE_CANCELLED)
-    bought = trade.BuyerContract(channel_id="channel-1", energy_mwh=80, state=trade.BUYER_STATE_COMMITTED)
-    answers = {
-        99: trade_query.QueryContractsResponse(seller=[sold, gone]),
-        78: trade_query.QueryContractsResponse(buyer=[bought]),
-    }
-    seen = view(slot(FIRST, market.SLOT_STATE_METERING))
-    for total, contracts in answers.items():
-        agent = utility(FakeChain(contracts=contracts))
-        (message,) = await collect(agent.readings(seen))
-        assert (message.channel_id, message.slot, message.total_mwh) == ("channel-1", FIRST, total)
-        assert await collect(agent.readings(seen)) == []
-    assert await collect(utility(FakeChain()).readings(seen)) == []

@@ -13,13 +13,17 @@ from bsmg.client.lane import FeePolicy, Lane, parse_gas_price
 from bsmg.client.testnet_file import AccountInfo, ChainInfo, LinkEnd, TestnetFile
 from cosmos_wire.errors import ToolError
 from utility_cell.agents.cell import CellAgent, CellIdentity
-from utility_cell.agents.utility import TieLine, UtilityAgent, UtilitySetup
+from utility_cell.agents.levels import GridAgent, LevelsAgent
+from utility_cell.agents.lines import Lines
+from utility_cell.agents.utility import UtilityAgent
 from utility_cell.fleet import CellSpec, Fleet, load_fleet
+from utility_cell.flows import Nets, TieLines
 from utility_cell.profiles import Profiles
-from utility_cell.world import Calendar, net_mWh, tie_line_mWh
+from utility_cell.world import Calendar, net_mWh
 
 GAS_LIMIT = 2_000_000  # the largest message here, a forecast of a thousand buses, takes less
 TRADE_PORT = "trade"
+GRID = "grid"  # role of the main grid's chain
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,16 +38,19 @@ class Day:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Microgrid:
-    """The agents of one chain, each with the lane of its own key."""
+    """The agents of one chain, each with the lane of its own key; the main grid's has no cells."""
 
     chain: ChainClient
     cells: Sequence[tuple[CellAgent, Lane]]
     utility: UtilityAgent
+    levels: LevelsAgent | GridAgent
     utility_lane: Lane
 
 
 def fleet_of(info: ChainInfo) -> Fleet:
     """The cells that genesis registered, in order, with the assets that the fleet gives them."""
+    if not info.doc["profile"]:
+        return Fleet(name="", cells=())
     own = {cell.name: cell for cell in load_fleet(str(info.doc["profile"])).cells}
     return Fleet(name=str(info.doc["profile"]), cells=tuple(_spec(own, item["name"]) for item in _cell_docs(info)))
 
@@ -65,16 +72,21 @@ def calendar_of(info: ChainInfo, day: Day) -> Calendar:
     return Calendar(first_slot=info.first_slot, first_quarter=day.first_quarter, slots=day.slots)
 
 
-def tie_line_of(net: TestnetFile, day: Day) -> TieLine:
-    """The wires between microgrids: a seller's surplus, up to what it sold."""
+def flows_of(net: TestnetFile, day: Day) -> TieLines:
+    """The wires between all chains of a testnet, for every agent the same."""
+    members = frozenset(info.chain_id for info in net.chains if _cell_docs(info))
+    return TieLines(nets=nets_of(net, day), members=members)
+
+
+def nets_of(net: TestnetFile, day: Day) -> Nets:
+    """What the meters of a microgrid drew in a slot."""
     places = {info.chain_id: (fleet_of(info), calendar_of(info, day)) for info in net.chains if _cell_docs(info)}
 
-    def flow(seller: str, slot: int, contracted_mWh: int) -> int:
-        fleet, calendar = places[seller]
-        nets = [net_mWh(day.profiles, cell, calendar.quarter(slot)) for cell in fleet.cells]
-        return tie_line_mWh(nets, contracted_mWh)
+    def net_of(chain_id: str, slot: int) -> int:
+        fleet, calendar = places[chain_id]
+        return sum(net_mWh(day.profiles, cell, calendar.quarter(slot)) for cell in fleet.cells)
 
-    return flow
+    return net_of
 
 
 def neighbours_of(net: TestnetFile, chain_id: str) -> list[tuple[str, str]]:
@@ -86,30 +98,32 @@ def neighbours_of(net: TestnetFile, chain_id: str) -> list[tuple[str, str]]:
     return [(near.channels[TRADE_PORT].channel_id, far.chain_id) for near, far in found if TRADE_PORT in near.channels]
 
 
-def make_microgrid(net: TestnetFile, info: ChainInfo, chain: ChainClient, day: Day) -> Microgrid:
-    """Agents of all cells and of the utility cell."""
+def make_microgrid(net: TestnetFile, info: ChainInfo, chain: ChainClient, day: Day, flows: TieLines) -> Microgrid:
+    """Agents of all cells and of the utility cell, or of the main grid's operator; `flows` is one for all chains."""
     fleet, calendar = fleet_of(info), calendar_of(info, day)
-    docs = _cell_docs(info)
     utility_lane = _lane(info, chain, info.account("utility-cell"))
-    near = neighbours_of(net, info.chain_id)
-    setup = UtilitySetup(
-        address=utility_lane.address,
-        channels=tuple(channel for channel, _ in near),
-        neighbours=tuple(chain_id for _, chain_id in near),
-    )
-    utility = UtilityAgent(
-        chain=chain,
-        setup=setup,
-        fleet=fleet,
-        calendar=calendar,
-        profiles=day.profiles,
-        tie_line=tie_line_of(net, day),
-    )
+    lines = lines_of(net, info, utility_lane.address)
+    kind = GridAgent if info.doc.get("role") == GRID else LevelsAgent
+    cells = zip(fleet.cells, _cell_docs(info), strict=True)
     return Microgrid(
         chain=chain,
-        cells=[_cell(info, chain, (spec, doc), (calendar, day)) for spec, doc in zip(fleet.cells, docs, strict=True)],
-        utility=utility,
+        cells=[_cell(info, chain, (spec, doc), (calendar, day)) for spec, doc in cells],
+        utility=UtilityAgent(address=utility_lane.address, fleet=fleet, calendar=calendar, profiles=day.profiles),
+        levels=kind(chain=chain, lines=lines, calendar=calendar, flows=flows),
         utility_lane=utility_lane,
+    )
+
+
+def lines_of(net: TestnetFile, info: ChainInfo, address: str) -> Lines:
+    """A chain's trade channels: to microgrids, and to the main grid."""
+    grids = {other.chain_id for other in net.chains if other.doc.get("role") == GRID}
+    near = neighbours_of(net, info.chain_id)
+    return Lines(
+        address=address,
+        slot_ms=int(info.doc["slot_ms"]),
+        gates_ms=info.gates_ms,
+        neighbours={channel: chain_id for channel, chain_id in near if chain_id not in grids},
+        grid=next((channel for channel, chain_id in near if chain_id in grids), ""),
     )
 
 

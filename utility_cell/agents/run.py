@@ -12,7 +12,7 @@ import asyncio
 import logging
 import signal
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import Iterable
 from contextlib import suppress
 from datetime import date
 from pathlib import Path
@@ -25,7 +25,7 @@ from cosmos_wire.errors import ToolError
 from cosmos_wire.protos import Message, market, market_query, market_tx, registry_query
 from energy.market.orders import collateral_required
 from utility_cell.agents.cell import CellAgent
-from utility_cell.agents.microgrid import Day, Microgrid, dump_settings, make_microgrid
+from utility_cell.agents.microgrid import Day, Microgrid, dump_settings, flows_of, make_microgrid
 from utility_cell.agents.view import MarketView, read_market, read_orders, read_totals
 from utility_cell.profiles import first_quarter, load_profiles
 
@@ -100,9 +100,7 @@ class Runner:
             self.start(lane, agent.readings(view))
         utility, lane = self.grid.utility, self.grid.utility_lane
         self.start(lane, utility.forecasts(view))
-        self.start(lane, utility.offers(view))
-        self.start(lane, await _all(utility.locks(view)))
-        self.start(lane, await _all(utility.readings(view)))
+        self.start(lane, await self.grid.levels.act(view))
 
     async def run(self) -> None:
         """Act on every block until cancelled; a node that is away is waited for."""
@@ -116,23 +114,19 @@ class Runner:
             head = await feed.wait_above(head.height)
 
 
-async def _all(messages: AsyncIterator[Message]) -> list[Message]:
-    return [message async for message in messages]
-
-
 async def run(testnet: Path, day: Day) -> None:
-    """Agents of every chain of the testnet that has cells."""
+    """Agents of every chain of the testnet."""
     net = load_testnet(testnet)
     # Agents use the chain's second node where there is one: the first is what people watch.
     clients = [ChainClient.of(info, min(1, len(info.nodes) - 1)) for info in net.chains]
     try:
         for client in clients:
             await client.connect()
-        runners = [
-            Runner(make_microgrid(net, info, client, day)) for info, client in zip(net.chains, clients, strict=True)
-        ]
+        flows = flows_of(net, day)
+        chains = zip(net.chains, clients, strict=True)
+        runners = [Runner(make_microgrid(net, info, client, day, flows)) for info, client in chains]
         await asyncio.gather(*(runner.prepare() for runner in runners))
-        log.info("ready: %d microgrids, %s", len(runners), dump_settings(day))
+        log.info("ready: %d chains, %s", len(runners), dump_settings(day))
         await asyncio.gather(*(runner.run() for runner in runners))
     finally:
         await asyncio.gather(*(client.close() for client in clients))

@@ -12,6 +12,7 @@ from cosmos_wire.protos import market, market_query, meter_query, pagination, tr
 
 LIVE_SLOTS_MAX = 1_000
 OFFERS_MAX = 200
+TRADE = "/bsmg.trade.v1.Query/"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,16 +52,34 @@ async def read_orders(chain: ChainClient, cell: str, slot: int) -> bool:
     return len(answer.orders) > 0
 
 
-async def read_heard(chain: ChainClient, slot: int) -> tuple[trade.OfferRecord, ...]:
-    """Offers for a slot that came from other chains, cheapest first."""
+async def read_heard(chain: ChainClient) -> tuple[trade.OfferRecord, ...]:
+    """Offers that came from other chains and are not over."""
     page = pagination.PageRequest(limit=OFFERS_MAX)
-    request = trade_query.QueryOffersRequest(slot=slot, heard=True, pagination=page)
-    answer = await chain.query("/bsmg.trade.v1.Query/Offers", request, trade_query.QueryOffersResponse)
-    return tuple(sorted(answer.offers, key=lambda o: (o.offer.price_e4, o.offer.offer_id)))
+    request = trade_query.QueryOffersRequest(heard=True, pagination=page)
+    answer = await chain.query(TRADE + "Offers", request, trade_query.QueryOffersResponse)
+    return tuple(answer.offers)
 
 
-async def read_contracts(chain: ChainClient, slot: int) -> trade_query.QueryContractsResponse:
-    """Contracts of a slot, this chain selling or buying."""
+async def read_contracts(chain: ChainClient, slot: int, channel_id: str) -> trade_query.QueryContractsResponse:
+    """Contracts of a slot on a channel, this chain selling or buying."""
     page = pagination.PageRequest(limit=OFFERS_MAX)
-    request = trade_query.QueryContractsRequest(slot=slot, pagination=page)
-    return await chain.query("/bsmg.trade.v1.Query/Contracts", request, trade_query.QueryContractsResponse)
+    request = trade_query.QueryContractsRequest(slot=slot, channel_id=channel_id, pagination=page)
+    return await chain.query(TRADE + "Contracts", request, trade_query.QueryContractsResponse)
+
+
+async def read_contract(chain: ChainClient, channel_id: str, contract_id: bytes) -> trade_query.QueryContractResponse:
+    """One contract, whichever side this chain has."""
+    request = trade_query.QueryContractRequest(channel_id=channel_id, contract_id=contract_id)
+    return await chain.query(TRADE + "Contract", request, trade_query.QueryContractResponse)
+
+
+async def read_scores(chain: ChainClient) -> tuple[trade.PeerScore, ...]:
+    """What this chain's books say of the chains behind its channels."""
+    answer = await chain.query(TRADE + "Scores", trade_query.QueryScoresRequest(), trade_query.QueryScoresResponse)
+    return tuple(answer.scores)
+
+
+async def read_trade_params(chain: ChainClient) -> trade.Params:
+    """Parameters of the trade between chains."""
+    answer = await chain.query(TRADE + "Params", trade_query.QueryParamsRequest(), trade_query.QueryParamsResponse)
+    return answer.params
