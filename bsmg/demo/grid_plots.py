@@ -78,6 +78,8 @@ def price_map(day: FeederDay, lmps_e4: Sequence[int], state: State | None) -> st
     _numbers(axes, day, layout)
     bar = figure.colorbar(dots, ax=axes, pad=0.01, fraction=0.04)
     bar.set_label("token / kWh")
+    if bar.solids is not None:
+        bar.solids.set_edgecolor("face")  # or hairlines show between the colours
     axes.set_axis_off()
     axes.set_xlim(-0.6, columns - 0.4)
     return svg(figure)

@@ -33,7 +33,7 @@ from energy.mechanisms.book import merit
 from energy.units import MWH_PER_W, PERMILLE
 from physics.errors import DispatchError, PowerFlowError
 from physics.opf import LOSS_E4, Dispatch, Opf
-from physics.powerflow import Floats, PowerFlow, grid_of, violations
+from physics.powerflow import Floats, Grid, PowerFlow, grid_of
 
 SLACK = 1e-6  # p.u.: less counts as touching a limit
 MERGED = (
@@ -143,7 +143,7 @@ class Study:
             v=_rounded(flow.v, PLACES_V),
             loading=_rounded(most / self._grid.s_max, PLACES_LOAD),
             loss_mWh=round(flow.losses * unit),
-            violations=tuple(violations(self._grid, flow, SLACK)),
+            violations=_broken(self._grid, flow.v, most),
         )
 
     def _studied(self, seen: SlotSeen) -> Studied:
@@ -194,6 +194,27 @@ class Study:
             quantity_mWh=order.quantity_mWh,
             reactive_permille=0 if fixed else direction * self._seen.tan_phi.get(order.cell, 0),
         )
+
+
+def _broken(grid: Grid, v: Floats, most: Floats) -> tuple[str, ...]:
+    """Every limit that is broken, in words; of voltages and of branches the worst first."""
+    over_v = np.maximum(v - grid.v_max, grid.v_min - v)
+    over_s = most / grid.s_max - 1
+    buses = [
+        f"bus {grid.buses[at]} at {v[at]:.4f} p.u., limit {grid.v_max if v[at] > 1 else grid.v_min:g}"
+        for at in np.argsort(-over_v, kind="stable").tolist()
+        if over_v[at] > SLACK
+    ]
+    branches = [
+        f"branch {_name(grid, at)} at {100 * (1 + over_s[at]):.1f} % of its rating"
+        for at in np.argsort(-over_s, kind="stable").tolist()
+        if most[at] > grid.s_max[at] + SLACK
+    ]
+    return (*branches, *buses)
+
+
+def _name(grid: Grid, at: int) -> str:
+    return f"{grid.buses[int(grid.from_bus[at])]}-{grid.buses[int(grid.to_bus[at])]}"
 
 
 def firm(order: market.Order) -> bool:

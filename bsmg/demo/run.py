@@ -8,15 +8,20 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
+from rich.progress import Progress as Bar
 
 from bsmg.demo import assemble, outage, refusal, report
 from bsmg.demo.assemble import Span
 from bsmg.demo.check import audited
 from bsmg.demo.collect import packet_rows, packets
 from bsmg.demo.day import Audited, DayReport, Outage, Refusal
+from bsmg.demo.feeder_day import FeederDay
+from bsmg.demo.gather import Gatherer, gatherer
+from bsmg.demo.physical import Study
 from bsmg.demo.progress import Progress
 from bsmg.demo.scene import Scene, open_scene
 from bsmg.demo.tokens import moved
@@ -117,6 +122,7 @@ async def run(options: Options, console: Console) -> DayReport:
         if not options.keep:
             lifecycle.down(home)
     day = replace(day, wall_s=round(time.monotonic() - started))
+    console.log("drawing the report")
     _write(options.folder, day)
     return day
 
@@ -126,9 +132,10 @@ async def _trade(scene: Scene, home: Home, options: Options, console: Console) -
     span = Span(first_slot=info.first_slot, slots=options.slots, first_quarter=options.first_quarter)
     agents = await _start_agents(home, options)
     try:
+        along = await gatherer(scene, span)
         with Progress(console=console, scene=scene, span=span) as progress:
             work = asyncio.create_task(_events(scene, home, progress))
-            await _watch(progress, agents, work)
+            await _watch(progress, agents, work, along)
             suffered = outage.with_refunds(scene, await work)
             refused = await _refusals(scene, home, progress)
             await _settle_down(progress)
@@ -136,7 +143,7 @@ async def _trade(scene: Scene, home: Home, options: Options, console: Console) -
             told = Told(suffered=suffered, refused=refused, audited=await audited(scene.net))
     finally:
         await _end_agents(agents)
-    return await _report(scene, options, span, told)
+    return await _report(along, options, told, await _feeders(along, console))
 
 
 async def _start_agents(home: Home, options: Options) -> asyncio.subprocess.Process:
@@ -193,7 +200,9 @@ async def _refusals(scene: Scene, home: Home, progress: Progress) -> tuple[Refus
     return tuple(found)
 
 
-async def _watch(progress: Progress, agents: asyncio.subprocess.Process, work: asyncio.Task[Outage]) -> None:
+async def _watch(
+    progress: Progress, agents: asyncio.subprocess.Process, work: asyncio.Task[Outage], along: Gatherer
+) -> None:
     """Until every slot is closed and every contract ended."""
     scene, span = progress.scene, progress.span
     info = scene.net.chains[0]
@@ -201,6 +210,7 @@ async def _watch(progress: Progress, agents: asyncio.subprocess.Process, work: a
     limit_ms = last_ms + int(info.gates_ms["T_close"]) + PATIENCE_MS
     while not await _finished(scene, span):
         await scene.read()
+        await along.collect()
         progress.show()
         if agents.returncode is not None:
             log = Path(scene.net.home) / "agents.log"
@@ -242,8 +252,25 @@ async def _settle_down(progress: Progress) -> None:
         await asyncio.sleep(READ_EVERY_S)
 
 
-async def _report(scene: Scene, options: Options, span: Span, told: Told) -> DayReport:
-    rows = [await assemble.chain_row(scene, info, span) for info in scene.net.chains]
+async def _feeders(along: Gatherer, console: Console) -> dict[str, FeederDay]:
+    """Power flows of every slot of every feeder."""
+    seen = await along.seen()
+    if along.missed:
+        console.log(f"{along.missed} slots' books were gone before they could be read")
+    with Bar(console=console, transient=True) as bar:
+        task = bar.add_task("power flows", total=sum(len(item.slots) for item in seen.values()))
+        return {
+            chain_id: await asyncio.to_thread(Study(item).day, along.span.quarter, partial(bar.advance, task))
+            for chain_id, item in seen.items()
+        }
+
+
+async def _report(along: Gatherer, options: Options, told: Told, feeders: dict[str, FeederDay]) -> DayReport:
+    scene, span = along.scene, along.span
+    rows = [
+        replace(await assemble.chain_row(scene, info, span), feeder=feeders.get(info.chain_id))
+        for info in scene.net.chains
+    ]
     return DayReport(
         day=options.day.isoformat(),
         seed=options.seed,

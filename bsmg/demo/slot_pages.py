@@ -25,6 +25,7 @@ STYLE = "\n".join(
         ".axis { stroke: #888; stroke-width: 1; fill: none } .slots text { font: 9px system-ui, sans-serif }",
         f".mark {{ fill: {BLACK} }} .ring {{ fill: none; stroke: {BLACK} }} .at {{ stroke: {RED}; stroke-width: 2 }}",
         ".slots details > div { display: flex; flex-wrap: wrap; gap: 1.5rem; align-items: flex-start }",
+        ".slots table { font-size: 13px } .slots td { text-align: left }",
         ".slots summary { cursor: pointer; font-variant-numeric: tabular-nums }",
     ]
 )

@@ -58,7 +58,7 @@ def test_the_summary_counts_what_the_flows_found(feeder: FeederDay) -> None:
 def test_every_slot_that_needed_repair_has_a_row_with_what_it_would_have_broken(feeder: FeederDay) -> None:
     rows = broken_rows(feeder)
     assert len(rows) == len(feeder.broken_free)
-    assert all("outside" in row[2] or "above" in row[2] for row in rows)
+    assert all("limit" in row[2] or "rating" in row[2] for row in rows)
     assert all("factor" in row[4] for row in rows)
 
 
