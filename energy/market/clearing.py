@@ -79,11 +79,14 @@ def read_side(store: Store, slot: int, side: int, dropped: Collection[int] = ())
 
 
 def capped(orders: Iterator[BookOrder], caps: Caps, cuts: list[pb.Cut]) -> Iterator[BookOrder]:
-    """What the caps leave, in book order; `cuts` receives each cap's marginal order as it is passed."""
+    """What the caps leave, in book order; `cuts` receives each cap's marginal order as it is passed.
+
+    Caps are for flexible orders: what the others trade moves nothing on the feeder.
+    """
     left = dict(caps)
     for order in orders:
         place = (order.bus, order.side)
-        if place not in left:
+        if order.kind or place not in left:
             yield order
             continue
         part = min(order.quantity_mWh, left[place])
@@ -239,7 +242,7 @@ def fill_mWh(order: BookOrder, clearing: pb.Clearing, factor_permille: int) -> i
         return 0
     got = _kept(order, marginal.price_e4, marginal.seq, marginal.part_mWh) if clearing.volume_mWh else 0
     for cut in clearing.cuts:
-        if (cut.bus, cut.side) == (order.bus, order.side):
+        if not order.kind and (cut.bus, cut.side) == (order.bus, order.side):
             got = min(got, _kept(order, cut.price_e4, cut.seq, cut.part_mWh))
     return got * factor_permille // PERMILLE
 
