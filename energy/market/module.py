@@ -100,6 +100,7 @@ class Market:
                 ("Waiting", queries.waiting, query.QueryWaitingRequest, query.QueryWaitingResponse),
                 ("Commits", queries.commits, query.QueryCommitsRequest, query.QueryCommitsResponse),
                 ("Pools", queries.pools, query.QueryPoolsRequest, query.QueryPoolsResponse),
+                ("Forecast", queries.forecast, query.QueryForecastRequest, query.QueryForecastResponse),
                 ("Lmps", prices.lmps, query.QueryLmpsRequest, query.QueryLmpsResponse),
             )
         }

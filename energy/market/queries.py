@@ -114,6 +114,18 @@ def _buses(baselines: Sequence[BusEnergy], sums: physical.Sums) -> list[query.Bu
     return [query.BusSchedule(bus=bus, p_mWh=p, q_mvarh=q) for bus, (p, q) in sorted(rows.items())]
 
 
+def forecast(_registry: Registry, ctx: Context, request: query.QueryForecastRequest) -> query.QueryForecastResponse:
+    """The baselines and bounds that the utility cell posted for a slot, and the slot's prices."""
+    record, prefix = state.slot_record(ctx, request.slot), keys.baseline_prefix(request.slot)
+    answer = query.QueryForecastResponse(prices=record.prices)
+    for key, raw in ctx.app.iterate(prefix):
+        said = pb.Baseline.FromString(raw)
+        row = query.BusForecast(bus=int.from_bytes(key[len(prefix) :], "big"), p_mWh=said.p_mWh, q_mvarh=said.q_mvarh)
+        row.net_low_mWh, row.net_high_mWh = said.net_low_mWh, said.net_high_mWh
+        answer.buses.append(row)
+    return answer
+
+
 def statement(registry: Registry, ctx: Context, request: query.QueryStatementRequest) -> query.QueryStatementResponse:
     """A cell's account of a settled slot, kept until the next slot closes."""
     cell = registry.find_cell(ctx, request.cell)

@@ -65,6 +65,7 @@ class Metered:
     gap_mWh: int  # what the counters show between the last reading and this one
     carried_mWh: int  # what was assumed for that time and is settled already
     fresh: bool = False  # some device spoke for the first time
+    disputed: bool = False  # the state estimation contradicts some reading; nothing here depends on it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

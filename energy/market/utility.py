@@ -20,7 +20,7 @@ from energy.market.clearing import Caps
 from energy.market.life import Step, require_step
 from energy.records import keys_of, load_int, save, save_int
 from energy.registry import state as registered
-from energy.units import QUANTITY_MAX_MWH, U16_MAX, require_range
+from energy.units import PRICE_MAX_E4, QUANTITY_MAX_MWH, U16_MAX, require_range
 from ibc_core.host import Context, event
 
 BUSES_MAX = 1_000
@@ -41,13 +41,24 @@ def post_forecast(ctx: Context, msg: tx.MsgPostForecast) -> tx.MsgPostForecastRe
             f"{tariff.floor_e4} <= floor <= cap <= {tariff.cap_e4} is expected, got {msg.floor_e4}, {msg.cap_e4}"
         )
     _check_buses(msg.buses)
+    _check_expected(msg)
     record.prices.floor_e4, record.prices.cap_e4 = msg.floor_e4, msg.cap_e4
+    record.prices.expect_low_e4, record.prices.expect_high_e4 = msg.price_low_e4, msg.price_high_e4
     state.save_slot(ctx, record)
     for key in keys_of(ctx.app, keys.baseline_prefix(record.slot), BUSES_MAX):
         ctx.app.delete(key)
     for bus in msg.buses:
-        save(ctx, keys.baseline_key(record.slot, bus.bus), pb.Baseline(p_mWh=bus.p_mWh, q_mvarh=bus.q_mvarh))
-    ctx.events.emit(event("forecast_posted", slot=record.slot, floor_e4=msg.floor_e4, cap_e4=msg.cap_e4))
+        save(ctx, keys.baseline_key(record.slot, bus.bus), _baseline(bus))
+    ctx.events.emit(
+        event(
+            "forecast_posted",
+            slot=record.slot,
+            floor_e4=msg.floor_e4,
+            cap_e4=msg.cap_e4,
+            price_low_e4=msg.price_low_e4,
+            price_high_e4=msg.price_high_e4,
+        )
+    )
     return tx.MsgPostForecastResponse()
 
 
@@ -97,6 +108,26 @@ def _nominate(ctx: Context, record: pb.Slot, caps: Caps) -> tuple[int, str]:
     made = ballot.add_caps(ctx, record, caps, registered.feeder(ctx))
     state.save_slot(ctx, record)
     return 0, f"candidate {made.number}, welfare {made.welfare}"
+
+
+def _baseline(bus: tx.BusBaseline) -> pb.Baseline:
+    return pb.Baseline(p_mWh=bus.p_mWh, q_mvarh=bus.q_mvarh, net_low_mWh=bus.net_low_mWh, net_high_mWh=bus.net_high_mWh)
+
+
+def _check_expected(msg: tx.MsgPostForecast) -> None:
+    """Bounds are in order; where none are given both are 0."""
+    require_range(msg.price_low_e4, (0, msg.price_high_e4), "price_low_e4", PriceOutOfBand)
+    require_range(msg.price_high_e4, (0, PRICE_MAX_E4), "price_high_e4", PriceOutOfBand)
+    for bus in msg.buses:
+        require_range(
+            bus.net_low_mWh, (-QUANTITY_MAX_MWH, bus.net_high_mWh), f"net_low_mWh of bus {bus.bus}", QuantityOutOfRange
+        )
+        require_range(
+            bus.net_high_mWh,
+            (-QUANTITY_MAX_MWH, QUANTITY_MAX_MWH),
+            f"net_high_mWh of bus {bus.bus}",
+            QuantityOutOfRange,
+        )
 
 
 def _check_buses(buses: Sequence[tx.BusBaseline]) -> None:

@@ -147,6 +147,7 @@ def _metered(ctx: Context, slot: int, cell: registry_pb.Cell) -> Metered:
         gap_mWh=said.gap_mWh,
         carried_mWh=meters.carried_mWh(ctx, cell.number),
         fresh=said.first_readings > 0,
+        disputed=said.flagged > 0,
     )
 
 
@@ -205,6 +206,7 @@ def _statement(record: pb.Slot, cell: registry_pb.Cell, account: Account, metere
         catch_up=str(account.catch_up),
         catch_up_mWh=account.catch_up_mWh,
         credit=str(account.credit),
+        disputed=metered.disputed,
     )
     if position.grid_fee:
         statement.grid_fee = str(-position.grid_fee)
@@ -358,6 +360,7 @@ def prune(ctx: Context, slot: int, units: int) -> int:
         keys.lmp_head_key(slot),
         meters.readings_prefix(slot),
         meters.estimates_prefix(slot),
+        meters.flags_prefix(slot),
         meters.cells_prefix(slot),
         meters.root_key(slot),
     )

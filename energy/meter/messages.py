@@ -89,7 +89,11 @@ class Handlers:
         state.save_reading(ctx, reading)
 
     def post_estimate(self, ctx: Context, msg: tx.MsgPostEstimate) -> tx.MsgPostEstimateResponse:
-        """The utility cell's estimates for silent devices, all or none. A reading that comes later replaces one."""
+        """The utility cell's estimates for silent devices, all or none. A reading that comes later replaces one.
+
+        A flagged one may be of a device that reported: it marks the reading as disputed and changes nothing else, for a
+        signed reading whose counters continue is worth more than the utility cell's word.
+        """
         expected = self.market.params(ctx).utility
         if msg.utility != expected:
             raise NotAuthorized(f"the utility cell {expected} is expected, got {msg.utility}")
@@ -99,15 +103,33 @@ class Handlers:
             raise InvalidRequest(f"residual_root has to be 0 or 32 bytes, got {len(msg.residual_root)}")
         cells = self._check_estimates(ctx, msg.slot, msg.estimates)
         for estimate, cell in zip(msg.estimates, cells, strict=True):
-            said = state.cell_meter(ctx, msg.slot, cell.number)
-            said.estimates += 1
-            said.estimated_mWh += estimate.net_mWh
-            state.save_cell_meter(ctx, msg.slot, cell.number, said)
-            state.save_estimate(ctx, msg.slot, estimate)
+            self._keep_estimate(ctx, msg.slot, estimate, cell)
         if msg.residual_root:
             ctx.app.set(state.root_key(msg.slot), msg.residual_root)
         ctx.events.emit(event("estimates_posted", slot=msg.slot, count=len(msg.estimates)))
         return tx.MsgPostEstimateResponse()
+
+    def _keep_estimate(self, ctx: Context, slot: int, estimate: tx.Estimate, cell: registry_pb.Cell) -> None:
+        said, reading = state.cell_meter(ctx, slot, cell.number), state.reading(ctx, slot, estimate.device)
+        if reading is not None:
+            said.flagged += 1
+            state.save_flag(ctx, slot, estimate)
+            net_mWh = reading.import_mWh - reading.export_mWh
+            ctx.events.emit(
+                event(
+                    "reading_disputed",
+                    slot=slot,
+                    device=estimate.device,
+                    cell=cell.address,
+                    reading_mWh=net_mWh,
+                    estimate_mWh=estimate.net_mWh,
+                )
+            )
+        else:
+            said.estimates += 1
+            said.estimated_mWh += estimate.net_mWh
+            state.save_estimate(ctx, slot, estimate)
+        state.save_cell_meter(ctx, slot, cell.number, said)
 
     def _check_estimates(self, ctx: Context, slot: int, estimates: Sequence[tx.Estimate]) -> list[registry_pb.Cell]:
         names = [estimate.device for estimate in estimates]
@@ -117,8 +139,10 @@ class Handlers:
 
     def _check_estimate(self, ctx: Context, slot: int, estimate: tx.Estimate) -> registry_pb.Cell:
         device = self._device(ctx, estimate.device)
-        if state.reading(ctx, slot, estimate.device) is not None:
+        if not estimate.flagged and state.reading(ctx, slot, estimate.device) is not None:
             raise NotMissing(f"{estimate.device} reported slot {slot} itself")
+        if state.flag(ctx, slot, estimate.device) is not None:
+            raise NotMissing(f"the reading of {estimate.device} for slot {slot} is disputed already")
         if state.estimate(ctx, slot, estimate.device) is not None:
             raise NotMissing(f"{estimate.device} has an estimate for slot {slot} already")
         cell = self.registry.cell_of_device(ctx, device)

@@ -39,6 +39,9 @@ class Meter:
         """Routes of the queries."""
         return {
             QUERY + "Readings": QueryRoute(queries.readings, query.QueryReadingsRequest, query.QueryReadingsResponse),
+            QUERY + "Estimates": QueryRoute(
+                queries.estimates, query.QueryEstimatesRequest, query.QueryEstimatesResponse
+            ),
             QUERY + "Totals": QueryRoute(queries.totals, query.QueryTotalsRequest, query.QueryTotalsResponse),
         }
 

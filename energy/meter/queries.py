@@ -16,6 +16,16 @@ def readings(ctx: Context, request: query.QueryReadingsRequest) -> query.QueryRe
     return query.QueryReadingsResponse(readings=[tx.Reading.FromString(raw) for _, raw in items], pagination=page)
 
 
+def estimates(ctx: Context, request: query.QueryEstimatesRequest) -> query.QueryEstimatesResponse:
+    """What the utility cell's state estimation said of a slot's meters, until the slot closes."""
+    silent, contradicted = (
+        [tx.Estimate.FromString(raw) for _, raw in ctx.app.iterate(prefix)]
+        for prefix in (state.estimates_prefix(request.slot), state.flags_prefix(request.slot))
+    )
+    root = ctx.app.get(state.root_key(request.slot)) or b""
+    return query.QueryEstimatesResponse(estimates=silent, flagged=contradicted, residual_root=root)
+
+
 def totals(ctx: Context, request: query.QueryTotalsRequest) -> query.QueryTotalsResponse:
     """A device's counters after its last accepted reading."""
     found = state.totals(ctx, request.device)

@@ -3,6 +3,7 @@
 mt/r/<slot u64>/<device>      Reading, until the slot closes
 mt/e/<slot u64>/<device>      Estimate of the utility cell for a device that is silent, until the slot closes
 mt/c/<slot u64>/<cell u32>    CellMeter: what the cell's devices said, added up, until the slot closes
+mt/g/<slot u64>/<device>      Estimate that contradicts a reading (flagged), until the slot closes
 mt/p/<slot u64>               residual root of the utility cell's state estimation, until the slot closes
 mt/t/<device>                 Totals: the counters after the last accepted reading
 mt/k/<cell u32>               energy assumed for slots without a reading (net, import positive), decimal; what the
@@ -18,6 +19,7 @@ from ibc_core.host import Context
 
 READINGS = b"mt/r/"
 ESTIMATES = b"mt/e/"
+FLAGS = b"mt/g/"
 CELLS = b"mt/c/"
 ROOTS = b"mt/p/"
 TOTALS = b"mt/t/"
@@ -32,6 +34,21 @@ def readings_prefix(slot: int) -> bytes:
 def estimates_prefix(slot: int) -> bytes:
     """Estimates of a slot."""
     return ESTIMATES + u64(slot) + b"/"
+
+
+def flags_prefix(slot: int) -> bytes:
+    """Readings of a slot that the utility cell contradicts."""
+    return FLAGS + u64(slot) + b"/"
+
+
+def flag(ctx: Context, slot: int, device: str) -> tx.Estimate | None:
+    """What the utility cell says in place of a device's reading."""
+    return load(ctx, flags_prefix(slot) + device.encode(), tx.Estimate)
+
+
+def save_flag(ctx: Context, slot: int, value: tx.Estimate) -> None:
+    """Keep it."""
+    save(ctx, flags_prefix(slot) + value.device.encode(), value)
 
 
 def cells_prefix(slot: int) -> bytes:

@@ -34,6 +34,7 @@ def register_cell(ctx: Context, msg: tx.MsgRegisterCell) -> tx.MsgRegisterCellRe
         max_import_W=msg.max_import_W,
         max_export_W=msg.max_export_W,
         tan_phi_permille=msg.tan_phi_permille,
+        inverter_VA=msg.inverter_VA,
         status=pb.STATUS_ACTIVE,
         score_permille=PERMILLE,
     )
@@ -100,6 +101,7 @@ def check_new_cell(ctx: Context, record: pb.Cell) -> None:
     require_range(record.max_import_W, (0, RATING_MAX_W), "max_import_W")
     require_range(record.max_export_W, (0, RATING_MAX_W), "max_export_W")
     require_range(record.tan_phi_permille, (0, TAN_PHI_MAX), "tan_phi_permille")
+    require_range(record.inverter_VA, (0, RATING_MAX_W), "inverter_VA")
     _require_free_id(ctx, record.id)
     if state.cell_at(ctx, record.address) is not None:
         raise Exists(f"{record.address} has a cell already")

@@ -500,6 +500,8 @@ class FrozenPrices(google.protobuf.message.Message):
     DOWN_E4_FIELD_NUMBER: builtins.int
     FEE_E4_FIELD_NUMBER: builtins.int
     PEN_E4_FIELD_NUMBER: builtins.int
+    EXPECT_LOW_E4_FIELD_NUMBER: builtins.int
+    EXPECT_HIGH_E4_FIELD_NUMBER: builtins.int
     floor_e4: builtins.int
     cap_e4: builtins.int
     up_e4: builtins.int
@@ -507,6 +509,9 @@ class FrozenPrices(google.protobuf.message.Message):
     fee_e4: builtins.int
     pen_e4: builtins.int
     """highest penalty price: penalty_permille * cap_e4 / 1000"""
+    expect_low_e4: builtins.int
+    """where the utility cell expects the clearing price; binds nobody"""
+    expect_high_e4: builtins.int
     def __init__(
         self,
         *,
@@ -516,8 +521,10 @@ class FrozenPrices(google.protobuf.message.Message):
         down_e4: builtins.int = ...,
         fee_e4: builtins.int = ...,
         pen_e4: builtins.int = ...,
+        expect_low_e4: builtins.int = ...,
+        expect_high_e4: builtins.int = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["cap_e4", b"cap_e4", "down_e4", b"down_e4", "fee_e4", b"fee_e4", "floor_e4", b"floor_e4", "pen_e4", b"pen_e4", "up_e4", b"up_e4"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["cap_e4", b"cap_e4", "down_e4", b"down_e4", "expect_high_e4", b"expect_high_e4", "expect_low_e4", b"expect_low_e4", "fee_e4", b"fee_e4", "floor_e4", b"floor_e4", "pen_e4", b"pen_e4", "up_e4", b"up_e4"]) -> None: ...
 
 global___FrozenPrices = FrozenPrices
 
@@ -812,6 +819,7 @@ class Statement(google.protobuf.message.Message):
     GRID_SOLD_MWH_FIELD_NUMBER: builtins.int
     GRID_FIELD_NUMBER: builtins.int
     LOSS_FIELD_NUMBER: builtins.int
+    DISPUTED_FIELD_NUMBER: builtins.int
     slot: builtins.int
     cell: builtins.str
     bought_mWh: builtins.int
@@ -846,6 +854,8 @@ class Statement(google.protobuf.message.Message):
     """what both come to"""
     loss: builtins.str
     """the cell's share of the feeder's losses"""
+    disputed: builtins.bool
+    """the state estimation contradicts a reading; settled by the reading all the same"""
     def __init__(
         self,
         *,
@@ -874,8 +884,9 @@ class Statement(google.protobuf.message.Message):
         grid_sold_mWh: builtins.int = ...,
         grid: builtins.str = ...,
         loss: builtins.str = ...,
+        disputed: builtins.bool = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["arrears", b"arrears", "bought_mWh", b"bought_mWh", "catch_up", b"catch_up", "catch_up_mWh", b"catch_up_mWh", "cell", b"cell", "credit", b"credit", "escrow_back", b"escrow_back", "estimated", b"estimated", "export_mWh", b"export_mWh", "fee", b"fee", "grid", b"grid", "grid_bought_mWh", b"grid_bought_mWh", "grid_fee", b"grid_fee", "grid_sold_mWh", b"grid_sold_mWh", "imbalance", b"imbalance", "import_mWh", b"import_mWh", "loss", b"loss", "net", b"net", "payout", b"payout", "penalty", b"penalty", "price_e4", b"price_e4", "score_permille", b"score_permille", "slot", b"slot", "sold_mWh", b"sold_mWh", "trade", b"trade"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["arrears", b"arrears", "bought_mWh", b"bought_mWh", "catch_up", b"catch_up", "catch_up_mWh", b"catch_up_mWh", "cell", b"cell", "credit", b"credit", "disputed", b"disputed", "escrow_back", b"escrow_back", "estimated", b"estimated", "export_mWh", b"export_mWh", "fee", b"fee", "grid", b"grid", "grid_bought_mWh", b"grid_bought_mWh", "grid_fee", b"grid_fee", "grid_sold_mWh", b"grid_sold_mWh", "imbalance", b"imbalance", "import_mWh", b"import_mWh", "loss", b"loss", "net", b"net", "payout", b"payout", "penalty", b"penalty", "price_e4", b"price_e4", "score_permille", b"score_permille", "slot", b"slot", "sold_mWh", b"sold_mWh", "trade", b"trade"]) -> None: ...
 
 global___Statement = Statement
 
@@ -979,16 +990,23 @@ class Baseline(google.protobuf.message.Message):
 
     P_MWH_FIELD_NUMBER: builtins.int
     Q_MVARH_FIELD_NUMBER: builtins.int
+    NET_LOW_MWH_FIELD_NUMBER: builtins.int
+    NET_HIGH_MWH_FIELD_NUMBER: builtins.int
     p_mWh: builtins.int
     """withdrawal positive"""
     q_mvarh: builtins.int
+    net_low_mWh: builtins.int
+    """where the utility cell expects the bus's net withdrawal, orders included"""
+    net_high_mWh: builtins.int
     def __init__(
         self,
         *,
         p_mWh: builtins.int = ...,
         q_mvarh: builtins.int = ...,
+        net_low_mWh: builtins.int = ...,
+        net_high_mWh: builtins.int = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["p_mWh", b"p_mWh", "q_mvarh", b"q_mvarh"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["net_high_mWh", b"net_high_mWh", "net_low_mWh", b"net_low_mWh", "p_mWh", b"p_mWh", "q_mvarh", b"q_mvarh"]) -> None: ...
 
 global___Baseline = Baseline
 

@@ -658,3 +658,71 @@ class ValidatorVote(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["validator", b"validator", "vote", b"vote"]) -> None: ...
 
 global___ValidatorVote = ValidatorVote
+
+@typing.final
+class QueryForecastRequest(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    SLOT_FIELD_NUMBER: builtins.int
+    slot: builtins.int
+    def __init__(
+        self,
+        *,
+        slot: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["slot", b"slot"]) -> None: ...
+
+global___QueryForecastRequest = QueryForecastRequest
+
+@typing.final
+class BusForecast(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    BUS_FIELD_NUMBER: builtins.int
+    P_MWH_FIELD_NUMBER: builtins.int
+    Q_MVARH_FIELD_NUMBER: builtins.int
+    NET_LOW_MWH_FIELD_NUMBER: builtins.int
+    NET_HIGH_MWH_FIELD_NUMBER: builtins.int
+    bus: builtins.int
+    p_mWh: builtins.int
+    """baseline: what places no orders"""
+    q_mvarh: builtins.int
+    net_low_mWh: builtins.int
+    net_high_mWh: builtins.int
+    def __init__(
+        self,
+        *,
+        bus: builtins.int = ...,
+        p_mWh: builtins.int = ...,
+        q_mvarh: builtins.int = ...,
+        net_low_mWh: builtins.int = ...,
+        net_high_mWh: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["bus", b"bus", "net_high_mWh", b"net_high_mWh", "net_low_mWh", b"net_low_mWh", "p_mWh", b"p_mWh", "q_mvarh", b"q_mvarh"]) -> None: ...
+
+global___BusForecast = BusForecast
+
+@typing.final
+class QueryForecastResponse(google.protobuf.message.Message):
+    """What holds for a slot of the utility cell's forecast, until the slot is pruned."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    BUSES_FIELD_NUMBER: builtins.int
+    PRICES_FIELD_NUMBER: builtins.int
+    @property
+    def buses(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___BusForecast]:
+        """ascending"""
+
+    @property
+    def prices(self) -> bsmg_proto.market.v1.market_pb2.FrozenPrices: ...
+    def __init__(
+        self,
+        *,
+        buses: collections.abc.Iterable[global___BusForecast] | None = ...,
+        prices: bsmg_proto.market.v1.market_pb2.FrozenPrices | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["prices", b"prices"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["buses", b"buses", "prices", b"prices"]) -> None: ...
+
+global___QueryForecastResponse = QueryForecastResponse

@@ -20,18 +20,25 @@ class BusBaseline(google.protobuf.message.Message):
     BUS_FIELD_NUMBER: builtins.int
     P_MWH_FIELD_NUMBER: builtins.int
     Q_MVARH_FIELD_NUMBER: builtins.int
+    NET_LOW_MWH_FIELD_NUMBER: builtins.int
+    NET_HIGH_MWH_FIELD_NUMBER: builtins.int
     bus: builtins.int
     p_mWh: builtins.int
-    """withdrawal positive"""
+    """withdrawal positive, of what places no orders"""
     q_mvarh: builtins.int
+    net_low_mWh: builtins.int
+    """bounds of the bus's net withdrawal, orders included; for information"""
+    net_high_mWh: builtins.int
     def __init__(
         self,
         *,
         bus: builtins.int = ...,
         p_mWh: builtins.int = ...,
         q_mvarh: builtins.int = ...,
+        net_low_mWh: builtins.int = ...,
+        net_high_mWh: builtins.int = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["bus", b"bus", "p_mWh", b"p_mWh", "q_mvarh", b"q_mvarh"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["bus", b"bus", "net_high_mWh", b"net_high_mWh", "net_low_mWh", b"net_low_mWh", "p_mWh", b"p_mWh", "q_mvarh", b"q_mvarh"]) -> None: ...
 
 global___BusBaseline = BusBaseline
 
@@ -44,10 +51,15 @@ class MsgPostForecast(google.protobuf.message.Message):
     FLOOR_E4_FIELD_NUMBER: builtins.int
     CAP_E4_FIELD_NUMBER: builtins.int
     BUSES_FIELD_NUMBER: builtins.int
+    PRICE_LOW_E4_FIELD_NUMBER: builtins.int
+    PRICE_HIGH_E4_FIELD_NUMBER: builtins.int
     utility: builtins.str
     slot: builtins.int
     floor_e4: builtins.int
     cap_e4: builtins.int
+    price_low_e4: builtins.int
+    """bounds of the clearing price; for information"""
+    price_high_e4: builtins.int
     @property
     def buses(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___BusBaseline]:
         """at most 1,000"""
@@ -60,8 +72,10 @@ class MsgPostForecast(google.protobuf.message.Message):
         floor_e4: builtins.int = ...,
         cap_e4: builtins.int = ...,
         buses: collections.abc.Iterable[global___BusBaseline] | None = ...,
+        price_low_e4: builtins.int = ...,
+        price_high_e4: builtins.int = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["buses", b"buses", "cap_e4", b"cap_e4", "floor_e4", b"floor_e4", "slot", b"slot", "utility", b"utility"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["buses", b"buses", "cap_e4", b"cap_e4", "floor_e4", b"floor_e4", "price_high_e4", b"price_high_e4", "price_low_e4", b"price_low_e4", "slot", b"slot", "utility", b"utility"]) -> None: ...
 
 global___MsgPostForecast = MsgPostForecast
 

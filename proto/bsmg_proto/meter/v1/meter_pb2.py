@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x62smg_proto/meter/v1/meter.proto\x12\rbsmg.meter.v1\"J\n\x06Totals\x12\x18\n\x10import_total_mWh\x18\x01 \x01(\x04\x12\x18\n\x10\x65xport_total_mWh\x18\x02 \x01(\x04\x12\x0c\n\x04slot\x18\x03 \x01(\x04\"\x98\x01\n\tCellMeter\x12\x12\n\nimport_mWh\x18\x01 \x01(\x04\x12\x12\n\nexport_mWh\x18\x02 \x01(\x04\x12\x10\n\x08readings\x18\x03 \x01(\r\x12\x11\n\testimates\x18\x04 \x01(\r\x12\x15\n\restimated_mWh\x18\x05 \x01(\x12\x12\x0f\n\x07gap_mWh\x18\x06 \x01(\x12\x12\x16\n\x0e\x66irst_readings\x18\x07 \x01(\rb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x62smg_proto/meter/v1/meter.proto\x12\rbsmg.meter.v1\"J\n\x06Totals\x12\x18\n\x10import_total_mWh\x18\x01 \x01(\x04\x12\x18\n\x10\x65xport_total_mWh\x18\x02 \x01(\x04\x12\x0c\n\x04slot\x18\x03 \x01(\x04\"\xa9\x01\n\tCellMeter\x12\x12\n\nimport_mWh\x18\x01 \x01(\x04\x12\x12\n\nexport_mWh\x18\x02 \x01(\x04\x12\x10\n\x08readings\x18\x03 \x01(\r\x12\x11\n\testimates\x18\x04 \x01(\r\x12\x15\n\restimated_mWh\x18\x05 \x01(\x12\x12\x0f\n\x07gap_mWh\x18\x06 \x01(\x12\x12\x16\n\x0e\x66irst_readings\x18\x07 \x01(\r\x12\x0f\n\x07\x66lagged\x18\x08 \x01(\rb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,5 +34,5 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TOTALS']._serialized_start=50
   _globals['_TOTALS']._serialized_end=124
   _globals['_CELLMETER']._serialized_start=127
-  _globals['_CELLMETER']._serialized_end=279
+  _globals['_CELLMETER']._serialized_end=296
 # @@protoc_insertion_point(module_scope)

@@ -46,6 +46,7 @@ class CellMeter(google.protobuf.message.Message):
     ESTIMATED_MWH_FIELD_NUMBER: builtins.int
     GAP_MWH_FIELD_NUMBER: builtins.int
     FIRST_READINGS_FIELD_NUMBER: builtins.int
+    FLAGGED_FIELD_NUMBER: builtins.int
     import_mWh: builtins.int
     export_mWh: builtins.int
     readings: builtins.int
@@ -56,6 +57,8 @@ class CellMeter(google.protobuf.message.Message):
     """net energy that the counters show between the last reading and this one"""
     first_readings: builtins.int
     """by devices that never spoke before"""
+    flagged: builtins.int
+    """readings that the utility cell's state estimation contradicts"""
     def __init__(
         self,
         *,
@@ -66,7 +69,8 @@ class CellMeter(google.protobuf.message.Message):
         estimated_mWh: builtins.int = ...,
         gap_mWh: builtins.int = ...,
         first_readings: builtins.int = ...,
+        flagged: builtins.int = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["estimated_mWh", b"estimated_mWh", "estimates", b"estimates", "export_mWh", b"export_mWh", "first_readings", b"first_readings", "gap_mWh", b"gap_mWh", "import_mWh", b"import_mWh", "readings", b"readings"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["estimated_mWh", b"estimated_mWh", "estimates", b"estimates", "export_mWh", b"export_mWh", "first_readings", b"first_readings", "flagged", b"flagged", "gap_mWh", b"gap_mWh", "import_mWh", b"import_mWh", "readings", b"readings"]) -> None: ...
 
 global___CellMeter = CellMeter

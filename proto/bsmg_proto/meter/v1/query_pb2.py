@@ -26,7 +26,7 @@ from bsmg_proto.meter.v1 import tx_pb2 as bsmg__proto_dot_meter_dot_v1_dot_tx__p
 from cosmos.base.query.v1beta1 import pagination_pb2 as cosmos_dot_base_dot_query_dot_v1beta1_dot_pagination__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x62smg_proto/meter/v1/query.proto\x12\rbsmg.meter.v1\x1a\x1c\x62smg_proto/meter/v1/tx.proto\x1a*cosmos/base/query/v1beta1/pagination.proto\"`\n\x14QueryReadingsRequest\x12\x0c\n\x04slot\x18\x01 \x01(\x04\x12:\n\npagination\x18\x02 \x01(\x0b\x32&.cosmos.base.query.v1beta1.PageRequest\"~\n\x15QueryReadingsResponse\x12(\n\x08readings\x18\x01 \x03(\x0b\x32\x16.bsmg.meter.v1.Reading\x12;\n\npagination\x18\x02 \x01(\x0b\x32\'.cosmos.base.query.v1beta1.PageResponse\"$\n\x12QueryTotalsRequest\x12\x0e\n\x06\x64\x65vice\x18\x01 \x01(\t\"I\n\x13QueryTotalsResponse\x12\x18\n\x10import_total_mWh\x18\x01 \x01(\x04\x12\x18\n\x10\x65xport_total_mWh\x18\x02 \x01(\x04\x32\xaf\x01\n\x05Query\x12U\n\x08Readings\x12#.bsmg.meter.v1.QueryReadingsRequest\x1a$.bsmg.meter.v1.QueryReadingsResponse\x12O\n\x06Totals\x12!.bsmg.meter.v1.QueryTotalsRequest\x1a\".bsmg.meter.v1.QueryTotalsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x62smg_proto/meter/v1/query.proto\x12\rbsmg.meter.v1\x1a\x1c\x62smg_proto/meter/v1/tx.proto\x1a*cosmos/base/query/v1beta1/pagination.proto\"`\n\x14QueryReadingsRequest\x12\x0c\n\x04slot\x18\x01 \x01(\x04\x12:\n\npagination\x18\x02 \x01(\x0b\x32&.cosmos.base.query.v1beta1.PageRequest\"~\n\x15QueryReadingsResponse\x12(\n\x08readings\x18\x01 \x03(\x0b\x32\x16.bsmg.meter.v1.Reading\x12;\n\npagination\x18\x02 \x01(\x0b\x32\'.cosmos.base.query.v1beta1.PageResponse\"$\n\x12QueryTotalsRequest\x12\x0e\n\x06\x64\x65vice\x18\x01 \x01(\t\"I\n\x13QueryTotalsResponse\x12\x18\n\x10import_total_mWh\x18\x01 \x01(\x04\x12\x18\n\x10\x65xport_total_mWh\x18\x02 \x01(\x04\"%\n\x15QueryEstimatesRequest\x12\x0c\n\x04slot\x18\x01 \x01(\x04\"\x85\x01\n\x16QueryEstimatesResponse\x12*\n\testimates\x18\x01 \x03(\x0b\x32\x17.bsmg.meter.v1.Estimate\x12(\n\x07\x66lagged\x18\x02 \x03(\x0b\x32\x17.bsmg.meter.v1.Estimate\x12\x15\n\rresidual_root\x18\x03 \x01(\x0c\x32\x89\x02\n\x05Query\x12U\n\x08Readings\x12#.bsmg.meter.v1.QueryReadingsRequest\x1a$.bsmg.meter.v1.QueryReadingsResponse\x12X\n\tEstimates\x12$.bsmg.meter.v1.QueryEstimatesRequest\x1a%.bsmg.meter.v1.QueryEstimatesResponse\x12O\n\x06Totals\x12!.bsmg.meter.v1.QueryTotalsRequest\x1a\".bsmg.meter.v1.QueryTotalsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,6 +41,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_QUERYTOTALSREQUEST']._serialized_end=386
   _globals['_QUERYTOTALSRESPONSE']._serialized_start=388
   _globals['_QUERYTOTALSRESPONSE']._serialized_end=461
-  _globals['_QUERY']._serialized_start=464
-  _globals['_QUERY']._serialized_end=639
+  _globals['_QUERYESTIMATESREQUEST']._serialized_start=463
+  _globals['_QUERYESTIMATESREQUEST']._serialized_end=500
+  _globals['_QUERYESTIMATESRESPONSE']._serialized_start=503
+  _globals['_QUERYESTIMATESRESPONSE']._serialized_end=636
+  _globals['_QUERY']._serialized_start=639
+  _globals['_QUERY']._serialized_end=904
 # @@protoc_insertion_point(module_scope)

@@ -87,3 +87,45 @@ class QueryTotalsResponse(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["export_total_mWh", b"export_total_mWh", "import_total_mWh", b"import_total_mWh"]) -> None: ...
 
 global___QueryTotalsResponse = QueryTotalsResponse
+
+@typing.final
+class QueryEstimatesRequest(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    SLOT_FIELD_NUMBER: builtins.int
+    slot: builtins.int
+    def __init__(
+        self,
+        *,
+        slot: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["slot", b"slot"]) -> None: ...
+
+global___QueryEstimatesRequest = QueryEstimatesRequest
+
+@typing.final
+class QueryEstimatesResponse(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ESTIMATES_FIELD_NUMBER: builtins.int
+    FLAGGED_FIELD_NUMBER: builtins.int
+    RESIDUAL_ROOT_FIELD_NUMBER: builtins.int
+    residual_root: builtins.bytes
+    @property
+    def estimates(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[bsmg_proto.meter.v1.tx_pb2.Estimate]:
+        """of silent devices, by device"""
+
+    @property
+    def flagged(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[bsmg_proto.meter.v1.tx_pb2.Estimate]:
+        """of devices whose readings are contradicted"""
+
+    def __init__(
+        self,
+        *,
+        estimates: collections.abc.Iterable[bsmg_proto.meter.v1.tx_pb2.Estimate] | None = ...,
+        flagged: collections.abc.Iterable[bsmg_proto.meter.v1.tx_pb2.Estimate] | None = ...,
+        residual_root: builtins.bytes = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["estimates", b"estimates", "flagged", b"flagged", "residual_root", b"residual_root"]) -> None: ...
+
+global___QueryEstimatesResponse = QueryEstimatesResponse

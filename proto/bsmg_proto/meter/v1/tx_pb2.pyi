@@ -109,6 +109,8 @@ global___MsgSubmitReadingsResponse = MsgSubmitReadingsResponse
 
 @typing.final
 class Estimate(google.protobuf.message.Message):
+    """Of a silent device; flagged: of one that reported, whose reading the state estimation contradicts. The reading stays."""
+
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     DEVICE_FIELD_NUMBER: builtins.int

@@ -24,25 +24,25 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%bsmg_proto/registry/v1/registry.proto\x12\x10\x62smg.registry.v1\"\xcb\x02\n\x04\x43\x65ll\x12\x0e\n\x06number\x18\x01 \x01(\r\x12\n\n\x02id\x18\x02 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x03 \x01(\t\x12\x0b\n\x03\x62us\x18\x04 \x01(\r\x12\x14\n\x0cmax_import_W\x18\x05 \x01(\r\x12\x14\n\x0cmax_export_W\x18\x06 \x01(\r\x12\x18\n\x10tan_phi_permille\x18\x07 \x01(\r\x12(\n\x06status\x18\x08 \x01(\x0e\x32\x18.bsmg.registry.v1.Status\x12\x16\n\x0escore_permille\x18\t \x01(\r\x12\x12\n\ncollateral\x18\n \x01(\t\x12\x0f\n\x07\x61rrears\x18\x0b \x01(\t\x12\x0c\n\x04owed\x18\x0c \x01(\t\x12\x0e\n\x06missed\x18\r \x01(\r\x12-\n\x0bnext_status\x18\x0e \x01(\x0e\x32\x18.bsmg.registry.v1.Status\x12\x0f\n\x07\x64\x65vices\x18\x0f \x01(\r\"\x8b\x01\n\x06\x44\x65vice\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04\x63\x65ll\x18\x02 \x01(\t\x12\x0e\n\x06pubkey\x18\x03 \x01(\x0c\x12(\n\x06status\x18\x04 \x01(\x0e\x32\x18.bsmg.registry.v1.Status\x12-\n\x0bnext_status\x18\x05 \x01(\x0e\x32\x18.bsmg.registry.v1.Status\"_\n\x06\x42ranch\x12\x10\n\x08\x66rom_bus\x18\x01 \x01(\r\x12\x0e\n\x06to_bus\x18\x02 \x01(\r\x12\x10\n\x08r_pu_q30\x18\x03 \x01(\x04\x12\x10\n\x08x_pu_q30\x18\x04 \x01(\x04\x12\x0f\n\x07s_max_W\x18\x05 \x01(\x04\"\xe0\x01\n\x06\x46\x65\x65\x64\x65r\x12\x10\n\x08s_base_W\x18\x01 \x01(\x04\x12\x10\n\x08root_bus\x18\x02 \x01(\r\x12\x13\n\x0bv0_permille\x18\x03 \x01(\r\x12\x15\n\rvmin_permille\x18\x04 \x01(\r\x12\x15\n\rvmax_permille\x18\x05 \x01(\r\x12*\n\x08\x62ranches\x18\x06 \x03(\x0b\x32\x18.bsmg.registry.v1.Branch\x12,\n\x04mode\x18\x07 \x01(\x0e\x32\x1e.bsmg.registry.v1.SecurityMode\x12\x15\n\rcontingencies\x18\x08 \x03(\r\",\n\x06Params\x12\x0f\n\x07utility\x18\x01 \x01(\t\x12\x11\n\tmicrogrid\x18\x02 \x01(\t*]\n\x06Status\x12\x16\n\x12STATUS_UNSPECIFIED\x10\x00\x12\x11\n\rSTATUS_ACTIVE\x10\x01\x12\x14\n\x10STATUS_SUSPENDED\x10\x02\x12\x12\n\x0eSTATUS_REMOVED\x10\x03*`\n\x0cSecurityMode\x12\x1d\n\x19SECURITY_MODE_UNSPECIFIED\x10\x00\x12\x17\n\x13SECURITY_MODE_CHAIN\x10\x01\x12\x18\n\x14SECURITY_MODE_BALLOT\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%bsmg_proto/registry/v1/registry.proto\x12\x10\x62smg.registry.v1\"\xe0\x02\n\x04\x43\x65ll\x12\x0e\n\x06number\x18\x01 \x01(\r\x12\n\n\x02id\x18\x02 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x03 \x01(\t\x12\x0b\n\x03\x62us\x18\x04 \x01(\r\x12\x14\n\x0cmax_import_W\x18\x05 \x01(\r\x12\x14\n\x0cmax_export_W\x18\x06 \x01(\r\x12\x18\n\x10tan_phi_permille\x18\x07 \x01(\r\x12(\n\x06status\x18\x08 \x01(\x0e\x32\x18.bsmg.registry.v1.Status\x12\x16\n\x0escore_permille\x18\t \x01(\r\x12\x12\n\ncollateral\x18\n \x01(\t\x12\x0f\n\x07\x61rrears\x18\x0b \x01(\t\x12\x0c\n\x04owed\x18\x0c \x01(\t\x12\x0e\n\x06missed\x18\r \x01(\r\x12-\n\x0bnext_status\x18\x0e \x01(\x0e\x32\x18.bsmg.registry.v1.Status\x12\x0f\n\x07\x64\x65vices\x18\x0f \x01(\r\x12\x13\n\x0binverter_VA\x18\x10 \x01(\r\"\x8b\x01\n\x06\x44\x65vice\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04\x63\x65ll\x18\x02 \x01(\t\x12\x0e\n\x06pubkey\x18\x03 \x01(\x0c\x12(\n\x06status\x18\x04 \x01(\x0e\x32\x18.bsmg.registry.v1.Status\x12-\n\x0bnext_status\x18\x05 \x01(\x0e\x32\x18.bsmg.registry.v1.Status\"_\n\x06\x42ranch\x12\x10\n\x08\x66rom_bus\x18\x01 \x01(\r\x12\x0e\n\x06to_bus\x18\x02 \x01(\r\x12\x10\n\x08r_pu_q30\x18\x03 \x01(\x04\x12\x10\n\x08x_pu_q30\x18\x04 \x01(\x04\x12\x0f\n\x07s_max_W\x18\x05 \x01(\x04\"\xe0\x01\n\x06\x46\x65\x65\x64\x65r\x12\x10\n\x08s_base_W\x18\x01 \x01(\x04\x12\x10\n\x08root_bus\x18\x02 \x01(\r\x12\x13\n\x0bv0_permille\x18\x03 \x01(\r\x12\x15\n\rvmin_permille\x18\x04 \x01(\r\x12\x15\n\rvmax_permille\x18\x05 \x01(\r\x12*\n\x08\x62ranches\x18\x06 \x03(\x0b\x32\x18.bsmg.registry.v1.Branch\x12,\n\x04mode\x18\x07 \x01(\x0e\x32\x1e.bsmg.registry.v1.SecurityMode\x12\x15\n\rcontingencies\x18\x08 \x03(\r\",\n\x06Params\x12\x0f\n\x07utility\x18\x01 \x01(\t\x12\x11\n\tmicrogrid\x18\x02 \x01(\t*]\n\x06Status\x12\x16\n\x12STATUS_UNSPECIFIED\x10\x00\x12\x11\n\rSTATUS_ACTIVE\x10\x01\x12\x14\n\x10STATUS_SUSPENDED\x10\x02\x12\x12\n\x0eSTATUS_REMOVED\x10\x03*`\n\x0cSecurityMode\x12\x1d\n\x19SECURITY_MODE_UNSPECIFIED\x10\x00\x12\x17\n\x13SECURITY_MODE_CHAIN\x10\x01\x12\x18\n\x14SECURITY_MODE_BALLOT\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'bsmg_proto.registry.v1.registry_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_STATUS']._serialized_start=905
-  _globals['_STATUS']._serialized_end=998
-  _globals['_SECURITYMODE']._serialized_start=1000
-  _globals['_SECURITYMODE']._serialized_end=1096
+  _globals['_STATUS']._serialized_start=926
+  _globals['_STATUS']._serialized_end=1019
+  _globals['_SECURITYMODE']._serialized_start=1021
+  _globals['_SECURITYMODE']._serialized_end=1117
   _globals['_CELL']._serialized_start=60
-  _globals['_CELL']._serialized_end=391
-  _globals['_DEVICE']._serialized_start=394
-  _globals['_DEVICE']._serialized_end=533
-  _globals['_BRANCH']._serialized_start=535
-  _globals['_BRANCH']._serialized_end=630
-  _globals['_FEEDER']._serialized_start=633
-  _globals['_FEEDER']._serialized_end=857
-  _globals['_PARAMS']._serialized_start=859
-  _globals['_PARAMS']._serialized_end=903
+  _globals['_CELL']._serialized_end=412
+  _globals['_DEVICE']._serialized_start=415
+  _globals['_DEVICE']._serialized_end=554
+  _globals['_BRANCH']._serialized_start=556
+  _globals['_BRANCH']._serialized_end=651
+  _globals['_FEEDER']._serialized_start=654
+  _globals['_FEEDER']._serialized_end=878
+  _globals['_PARAMS']._serialized_start=880
+  _globals['_PARAMS']._serialized_end=924
 # @@protoc_insertion_point(module_scope)

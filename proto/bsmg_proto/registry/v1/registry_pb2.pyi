@@ -76,6 +76,7 @@ class Cell(google.protobuf.message.Message):
     MISSED_FIELD_NUMBER: builtins.int
     NEXT_STATUS_FIELD_NUMBER: builtins.int
     DEVICES_FIELD_NUMBER: builtins.int
+    INVERTER_VA_FIELD_NUMBER: builtins.int
     number: builtins.int
     """key of the cell in order and settlement records"""
     id: builtins.str
@@ -96,6 +97,8 @@ class Cell(google.protobuf.message.Message):
     """takes effect at the next OPEN"""
     devices: builtins.int
     """that are ACTIVE: so many readings a slot are expected"""
+    inverter_VA: builtins.int
+    """apparent power of what feeds in; the utility cell may set its reactive part"""
     def __init__(
         self,
         *,
@@ -114,8 +117,9 @@ class Cell(google.protobuf.message.Message):
         missed: builtins.int = ...,
         next_status: global___Status.ValueType = ...,
         devices: builtins.int = ...,
+        inverter_VA: builtins.int = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["address", b"address", "arrears", b"arrears", "bus", b"bus", "collateral", b"collateral", "devices", b"devices", "id", b"id", "max_export_W", b"max_export_W", "max_import_W", b"max_import_W", "missed", b"missed", "next_status", b"next_status", "number", b"number", "owed", b"owed", "score_permille", b"score_permille", "status", b"status", "tan_phi_permille", b"tan_phi_permille"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["address", b"address", "arrears", b"arrears", "bus", b"bus", "collateral", b"collateral", "devices", b"devices", "id", b"id", "inverter_VA", b"inverter_VA", "max_export_W", b"max_export_W", "max_import_W", b"max_import_W", "missed", b"missed", "next_status", b"next_status", "number", b"number", "owed", b"owed", "score_permille", b"score_permille", "status", b"status", "tan_phi_permille", b"tan_phi_permille"]) -> None: ...
 
 global___Cell = Cell
 

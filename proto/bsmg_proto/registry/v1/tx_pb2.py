@@ -27,7 +27,7 @@ from cosmos.msg.v1 import msg_pb2 as cosmos_dot_msg_dot_v1_dot_msg__pb2
 from bsmg_proto.registry.v1 import registry_pb2 as bsmg__proto_dot_registry_dot_v1_dot_registry__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x62smg_proto/registry/v1/tx.proto\x12\x10\x62smg.registry.v1\x1a\x11\x61mino/amino.proto\x1a\x17\x63osmos/msg/v1/msg.proto\x1a%bsmg_proto/registry/v1/registry.proto\"\xbf\x01\n\x0fMsgRegisterCell\x12\x0f\n\x07utility\x18\x01 \x01(\t\x12\x0c\n\x04\x63\x65ll\x18\x02 \x01(\t\x12\n\n\x02id\x18\x03 \x01(\t\x12\x0b\n\x03\x62us\x18\x04 \x01(\r\x12\x14\n\x0cmax_import_W\x18\x05 \x01(\r\x12\x14\n\x0cmax_export_W\x18\x06 \x01(\r\x12\x18\n\x10tan_phi_permille\x18\x07 \x01(\r:.\x82\xe7\xb0*\x07utility\x8a\xe7\xb0*\x1d\x62smg/registry/MsgRegisterCell\")\n\x17MsgRegisterCellResponse\x12\x0e\n\x06number\x18\x01 \x01(\r\"\x84\x01\n\x11MsgRegisterDevice\x12\x0f\n\x07utility\x18\x01 \x01(\t\x12\x0c\n\x04\x63\x65ll\x18\x02 \x01(\t\x12\x0e\n\x06\x64\x65vice\x18\x03 \x01(\t\x12\x0e\n\x06pubkey\x18\x04 \x01(\x0c:0\x82\xe7\xb0*\x07utility\x8a\xe7\xb0*\x1f\x62smg/registry/MsgRegisterDevice\"\x1b\n\x19MsgRegisterDeviceResponse\"\x82\x01\n\x0cMsgSetStatus\x12\x0f\n\x07utility\x18\x01 \x01(\t\x12\n\n\x02id\x18\x02 \x01(\t\x12(\n\x06status\x18\x03 \x01(\x0e\x32\x18.bsmg.registry.v1.Status:+\x82\xe7\xb0*\x07utility\x8a\xe7\xb0*\x1a\x62smg/registry/MsgSetStatus\"\x16\n\x14MsgSetStatusResponse\"v\n\x0cMsgSetFeeder\x12\x0f\n\x07utility\x18\x01 \x01(\t\x12(\n\x06\x66\x65\x65\x64\x65r\x18\x02 \x01(\x0b\x32\x18.bsmg.registry.v1.Feeder:+\x82\xe7\xb0*\x07utility\x8a\xe7\xb0*\x1a\x62smg/registry/MsgSetFeeder\"\x16\n\x14MsgSetFeederResponse\"\x80\x01\n\x0fMsgUpdateParams\x12\x11\n\tauthority\x18\x01 \x01(\t\x12(\n\x06params\x18\x02 \x01(\x0b\x32\x18.bsmg.registry.v1.Params:0\x82\xe7\xb0*\tauthority\x8a\xe7\xb0*\x1d\x62smg/registry/MsgUpdateParams\"\x19\n\x17MsgUpdateParamsResponse2\xd6\x03\n\x03Msg\x12\\\n\x0cRegisterCell\x12!.bsmg.registry.v1.MsgRegisterCell\x1a).bsmg.registry.v1.MsgRegisterCellResponse\x12\x62\n\x0eRegisterDevice\x12#.bsmg.registry.v1.MsgRegisterDevice\x1a+.bsmg.registry.v1.MsgRegisterDeviceResponse\x12S\n\tSetStatus\x12\x1e.bsmg.registry.v1.MsgSetStatus\x1a&.bsmg.registry.v1.MsgSetStatusResponse\x12S\n\tSetFeeder\x12\x1e.bsmg.registry.v1.MsgSetFeeder\x1a&.bsmg.registry.v1.MsgSetFeederResponse\x12\\\n\x0cUpdateParams\x12!.bsmg.registry.v1.MsgUpdateParams\x1a).bsmg.registry.v1.MsgUpdateParamsResponse\x1a\x05\x80\xe7\xb0*\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x62smg_proto/registry/v1/tx.proto\x12\x10\x62smg.registry.v1\x1a\x11\x61mino/amino.proto\x1a\x17\x63osmos/msg/v1/msg.proto\x1a%bsmg_proto/registry/v1/registry.proto\"\xd4\x01\n\x0fMsgRegisterCell\x12\x0f\n\x07utility\x18\x01 \x01(\t\x12\x0c\n\x04\x63\x65ll\x18\x02 \x01(\t\x12\n\n\x02id\x18\x03 \x01(\t\x12\x0b\n\x03\x62us\x18\x04 \x01(\r\x12\x14\n\x0cmax_import_W\x18\x05 \x01(\r\x12\x14\n\x0cmax_export_W\x18\x06 \x01(\r\x12\x18\n\x10tan_phi_permille\x18\x07 \x01(\r\x12\x13\n\x0binverter_VA\x18\x08 \x01(\r:.\x82\xe7\xb0*\x07utility\x8a\xe7\xb0*\x1d\x62smg/registry/MsgRegisterCell\")\n\x17MsgRegisterCellResponse\x12\x0e\n\x06number\x18\x01 \x01(\r\"\x84\x01\n\x11MsgRegisterDevice\x12\x0f\n\x07utility\x18\x01 \x01(\t\x12\x0c\n\x04\x63\x65ll\x18\x02 \x01(\t\x12\x0e\n\x06\x64\x65vice\x18\x03 \x01(\t\x12\x0e\n\x06pubkey\x18\x04 \x01(\x0c:0\x82\xe7\xb0*\x07utility\x8a\xe7\xb0*\x1f\x62smg/registry/MsgRegisterDevice\"\x1b\n\x19MsgRegisterDeviceResponse\"\x82\x01\n\x0cMsgSetStatus\x12\x0f\n\x07utility\x18\x01 \x01(\t\x12\n\n\x02id\x18\x02 \x01(\t\x12(\n\x06status\x18\x03 \x01(\x0e\x32\x18.bsmg.registry.v1.Status:+\x82\xe7\xb0*\x07utility\x8a\xe7\xb0*\x1a\x62smg/registry/MsgSetStatus\"\x16\n\x14MsgSetStatusResponse\"v\n\x0cMsgSetFeeder\x12\x0f\n\x07utility\x18\x01 \x01(\t\x12(\n\x06\x66\x65\x65\x64\x65r\x18\x02 \x01(\x0b\x32\x18.bsmg.registry.v1.Feeder:+\x82\xe7\xb0*\x07utility\x8a\xe7\xb0*\x1a\x62smg/registry/MsgSetFeeder\"\x16\n\x14MsgSetFeederResponse\"\x80\x01\n\x0fMsgUpdateParams\x12\x11\n\tauthority\x18\x01 \x01(\t\x12(\n\x06params\x18\x02 \x01(\x0b\x32\x18.bsmg.registry.v1.Params:0\x82\xe7\xb0*\tauthority\x8a\xe7\xb0*\x1d\x62smg/registry/MsgUpdateParams\"\x19\n\x17MsgUpdateParamsResponse2\xd6\x03\n\x03Msg\x12\\\n\x0cRegisterCell\x12!.bsmg.registry.v1.MsgRegisterCell\x1a).bsmg.registry.v1.MsgRegisterCellResponse\x12\x62\n\x0eRegisterDevice\x12#.bsmg.registry.v1.MsgRegisterDevice\x1a+.bsmg.registry.v1.MsgRegisterDeviceResponse\x12S\n\tSetStatus\x12\x1e.bsmg.registry.v1.MsgSetStatus\x1a&.bsmg.registry.v1.MsgSetStatusResponse\x12S\n\tSetFeeder\x12\x1e.bsmg.registry.v1.MsgSetFeeder\x1a&.bsmg.registry.v1.MsgSetFeederResponse\x12\\\n\x0cUpdateParams\x12!.bsmg.registry.v1.MsgUpdateParams\x1a).bsmg.registry.v1.MsgUpdateParamsResponse\x1a\x05\x80\xe7\xb0*\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -47,25 +47,25 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_MSG']._loaded_options = None
   _globals['_MSG']._serialized_options = b'\200\347\260*\001'
   _globals['_MSGREGISTERCELL']._serialized_start=137
-  _globals['_MSGREGISTERCELL']._serialized_end=328
-  _globals['_MSGREGISTERCELLRESPONSE']._serialized_start=330
-  _globals['_MSGREGISTERCELLRESPONSE']._serialized_end=371
-  _globals['_MSGREGISTERDEVICE']._serialized_start=374
-  _globals['_MSGREGISTERDEVICE']._serialized_end=506
-  _globals['_MSGREGISTERDEVICERESPONSE']._serialized_start=508
-  _globals['_MSGREGISTERDEVICERESPONSE']._serialized_end=535
-  _globals['_MSGSETSTATUS']._serialized_start=538
-  _globals['_MSGSETSTATUS']._serialized_end=668
-  _globals['_MSGSETSTATUSRESPONSE']._serialized_start=670
-  _globals['_MSGSETSTATUSRESPONSE']._serialized_end=692
-  _globals['_MSGSETFEEDER']._serialized_start=694
-  _globals['_MSGSETFEEDER']._serialized_end=812
-  _globals['_MSGSETFEEDERRESPONSE']._serialized_start=814
-  _globals['_MSGSETFEEDERRESPONSE']._serialized_end=836
-  _globals['_MSGUPDATEPARAMS']._serialized_start=839
-  _globals['_MSGUPDATEPARAMS']._serialized_end=967
-  _globals['_MSGUPDATEPARAMSRESPONSE']._serialized_start=969
-  _globals['_MSGUPDATEPARAMSRESPONSE']._serialized_end=994
-  _globals['_MSG']._serialized_start=997
-  _globals['_MSG']._serialized_end=1467
+  _globals['_MSGREGISTERCELL']._serialized_end=349
+  _globals['_MSGREGISTERCELLRESPONSE']._serialized_start=351
+  _globals['_MSGREGISTERCELLRESPONSE']._serialized_end=392
+  _globals['_MSGREGISTERDEVICE']._serialized_start=395
+  _globals['_MSGREGISTERDEVICE']._serialized_end=527
+  _globals['_MSGREGISTERDEVICERESPONSE']._serialized_start=529
+  _globals['_MSGREGISTERDEVICERESPONSE']._serialized_end=556
+  _globals['_MSGSETSTATUS']._serialized_start=559
+  _globals['_MSGSETSTATUS']._serialized_end=689
+  _globals['_MSGSETSTATUSRESPONSE']._serialized_start=691
+  _globals['_MSGSETSTATUSRESPONSE']._serialized_end=713
+  _globals['_MSGSETFEEDER']._serialized_start=715
+  _globals['_MSGSETFEEDER']._serialized_end=833
+  _globals['_MSGSETFEEDERRESPONSE']._serialized_start=835
+  _globals['_MSGSETFEEDERRESPONSE']._serialized_end=857
+  _globals['_MSGUPDATEPARAMS']._serialized_start=860
+  _globals['_MSGUPDATEPARAMS']._serialized_end=988
+  _globals['_MSGUPDATEPARAMSRESPONSE']._serialized_start=990
+  _globals['_MSGUPDATEPARAMSRESPONSE']._serialized_end=1015
+  _globals['_MSG']._serialized_start=1018
+  _globals['_MSG']._serialized_end=1488
 # @@protoc_insertion_point(module_scope)

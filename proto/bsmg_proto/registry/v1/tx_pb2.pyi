@@ -22,6 +22,7 @@ class MsgRegisterCell(google.protobuf.message.Message):
     MAX_IMPORT_W_FIELD_NUMBER: builtins.int
     MAX_EXPORT_W_FIELD_NUMBER: builtins.int
     TAN_PHI_PERMILLE_FIELD_NUMBER: builtins.int
+    INVERTER_VA_FIELD_NUMBER: builtins.int
     utility: builtins.str
     cell: builtins.str
     """account"""
@@ -31,6 +32,7 @@ class MsgRegisterCell(google.protobuf.message.Message):
     max_import_W: builtins.int
     max_export_W: builtins.int
     tan_phi_permille: builtins.int
+    inverter_VA: builtins.int
     def __init__(
         self,
         *,
@@ -41,8 +43,9 @@ class MsgRegisterCell(google.protobuf.message.Message):
         max_import_W: builtins.int = ...,
         max_export_W: builtins.int = ...,
         tan_phi_permille: builtins.int = ...,
+        inverter_VA: builtins.int = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["bus", b"bus", "cell", b"cell", "id", b"id", "max_export_W", b"max_export_W", "max_import_W", b"max_import_W", "tan_phi_permille", b"tan_phi_permille", "utility", b"utility"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["bus", b"bus", "cell", b"cell", "id", b"id", "inverter_VA", b"inverter_VA", "max_export_W", b"max_export_W", "max_import_W", b"max_import_W", "tan_phi_permille", b"tan_phi_permille", "utility", b"utility"]) -> None: ...
 
 global___MsgRegisterCell = MsgRegisterCell
 
