@@ -43,6 +43,11 @@ class JudgeLink:
         """What the judge said, None as long as it has said nothing."""
         return self._verdicts.get((digest, candidate))
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether no child runs."""
+        return self._task is None or self._task.done()
+
     async def stop(self) -> None:
         """End the child."""
         self._stopped = True
@@ -59,7 +64,7 @@ class JudgeLink:
         if self._stopped or not wanted:
             return
         self._waiting += new
-        if self._task is None or self._task.done():
+        if self.is_idle:
             self._task = self._loop.create_task(self._run())
         elif self._process is not None:
             self._send()
