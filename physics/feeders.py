@@ -1,10 +1,10 @@
-"""Feeders that the project ships: the SCE 56-bus feeder, and random radial ones for tests and studies."""
+"""Feeders that the project ships: SCE's of 56 buses, Baran and Wu's of 33; and random ones for tests and studies."""
 
 from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from random import Random
@@ -13,31 +13,25 @@ from cosmos_wire.protos import registry as pb
 from energy.grid.fixed import ONE
 from energy.grid.schedule import BusEnergy
 from energy.units import MWH_PER_W, PERMILLE
+from physics.errors import ModelError
 
 W_PER_KVA = 1_000
 SCE_BASE_W = 1_000_000
 SCE_BASE_OHM = 144.0  # 12 kV squared over 1 MVA
-POWER_FACTOR = 0.9  # of the spot loads, lagging
+POWER_FACTOR = 0.9  # of the SCE feeder's spot loads, lagging
+BW_BASE_W = 10_000_000
+BW_BASE_OHM = 16.02756  # 12.66 kV squared over 10 MVA
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
-    """What stands at a bus: peak load and nominal plants, in W, var and VA."""
+    """What stands at a bus: peak load, capacitors and nominal plants, in W and var."""
 
     bus: int
-    peak_VA: int
-    capacitor_var: int
-    pv_W: int
-
-    @property
-    def peak_W(self) -> int:
-        """Active power at peak."""
-        return round(self.peak_VA * POWER_FACTOR)
-
-    @property
-    def peak_var(self) -> int:
-        """Reactive power at peak, capacitors not counted."""
-        return round(self.peak_VA * math.sqrt(1 - POWER_FACTOR**2))
+    peak_W: int
+    peak_var: int  # capacitors not counted
+    capacitor_var: int = 0
+    pv_W: int = 0
 
     def baseline(self, load_permille: int = PERMILLE, pv_permille: int = 0) -> BusEnergy:
         """A slot's energies at a share of peak load and of nominal PV; capacitors run at their nominal power."""
@@ -66,16 +60,61 @@ def sce56(vmin_permille: int = 950, vmax_permille: int = 1050) -> Case:
         vmax_permille=vmax_permille,
         branches=[_branch(row) for row in _rows("sce56_branches.csv")],
     )
-    sites = tuple(
-        Site(
-            bus=row["bus"],
-            peak_VA=row["peak_kVA"] * W_PER_KVA,
-            capacitor_var=row["capacitor_kvar"] * W_PER_KVA,
-            pv_W=row["pv_kW"] * W_PER_KVA,
-        )
-        for row in _rows("sce56_buses.csv")
+    return Case(feeder=feeder, sites=tuple(_sce_site(row) for row in _rows("sce56_buses.csv")))
+
+
+def _sce_site(row: dict[str, int]) -> Site:
+    peak_W, peak_var = _at_power_factor(row["peak_kVA"] * W_PER_KVA)
+    return Site(
+        bus=row["bus"],
+        peak_W=peak_W,
+        peak_var=peak_var,
+        capacitor_var=row["capacitor_kvar"] * W_PER_KVA,
+        pv_W=row["pv_kW"] * W_PER_KVA,
     )
-    return Case(feeder=feeder, sites=sites)
+
+
+def bw33(vmin_permille: int = 900, vmax_permille: int = 1050) -> Case:
+    """The feeder of Baran and Wu (IEEE Trans. Power Delivery 4(2), 1989); ratings and voltage limits are our choice."""
+    per_e4_ohm = ONE / BW_BASE_OHM / 10_000
+    branches = [
+        pb.Branch(
+            from_bus=row["from_bus"],
+            to_bus=row["to_bus"],
+            r_pu_q30=round(row["r_e4_ohm"] * per_e4_ohm),
+            x_pu_q30=round(row["x_e4_ohm"] * per_e4_ohm),
+            s_max_W=row["rating_kVA"] * W_PER_KVA,
+        )
+        for row in _rows("bw33_branches.csv")
+    ]
+    feeder = pb.Feeder(
+        s_base_W=BW_BASE_W,
+        root_bus=1,
+        v0_permille=PERMILLE,
+        vmin_permille=vmin_permille,
+        vmax_permille=vmax_permille,
+        branches=branches,
+    )
+    rows = _rows("bw33_buses.csv")
+    sites = (Site(bus=r["bus"], peak_W=r["peak_kW"] * 1000, peak_var=r["peak_kvar"] * 1000) for r in rows)
+    return Case(feeder=feeder, sites=tuple(sites))
+
+
+FEEDERS: Mapping[str, Callable[[int, int], Case]] = {"sce56": sce56, "bw33": bw33}  # by (vmin, vmax) permille
+LIMITS_PERMILLE: Mapping[str, tuple[int, int]] = {"sce56": (970, 1030), "bw33": (950, 1050)}  # vmin and vmax of a market
+
+
+def feeder_case(name: str, vmin_permille: int = 0, vmax_permille: int = 0) -> Case:
+    """A shipped feeder by name; a limit of 0 is the one that its fleet of cells is made for; raises ModelError."""
+    if name not in FEEDERS:
+        raise ModelError(f"feeder {name!r} does not exist; known: {', '.join(sorted(FEEDERS))}")
+    low, high = LIMITS_PERMILLE[name]
+    return FEEDERS[name](vmin_permille or low, vmax_permille or high)
+
+
+def _at_power_factor(peak_VA: int) -> tuple[int, int]:
+    """Active and reactive power of a spot load."""
+    return round(peak_VA * POWER_FACTOR), round(peak_VA * math.sqrt(1 - POWER_FACTOR**2))
 
 
 def _branch(row: dict[str, int]) -> pb.Branch:
@@ -111,15 +150,7 @@ def random_radial(seed: int, buses: int) -> Case:
         )
         for at, parent in enumerate(parents, 1)
     ]
-    sites = tuple(
-        Site(
-            bus=at + 1,
-            peak_VA=round(random.uniform(0, 8e6 / buses)),
-            capacitor_var=random.choice((0, 0, 0, round(2e6 / buses))),
-            pv_W=random.choice((0, 0, 0, round(4e7 / buses))),
-        )
-        for at in range(buses)
-    )
+    sites = tuple(_random_site(random, at + 1, buses) for at in range(buses))
     feeder = pb.Feeder(
         s_base_W=SCE_BASE_W,
         root_bus=1,
@@ -129,3 +160,14 @@ def random_radial(seed: int, buses: int) -> Case:
         branches=branches,
     )
     return Case(feeder=feeder, sites=sites)
+
+
+def _random_site(random: Random, bus: int, buses: int) -> Site:
+    peak_W, peak_var = _at_power_factor(round(random.uniform(0, 8e6 / buses)))
+    return Site(
+        bus=bus,
+        peak_W=peak_W,
+        peak_var=peak_var,
+        capacitor_var=random.choice((0, 0, 0, round(2e6 / buses))),
+        pv_W=random.choice((0, 0, 0, round(4e7 / buses))),
+    )
