@@ -53,6 +53,7 @@ def _chain_doc(home: Home, made: Made) -> dict[str, Json]:
         "block_time_ms": made.chain.block_time_ms,
         "min_gas_price": made.chain.min_gas_price,
         "profile": made.fleet,
+        "feeder": made.chain.feeder,
         "accounts": [account_doc(home, made.chain.id, account) for account in made.plan.accounts],
     }
 

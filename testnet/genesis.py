@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any as Json
 
 from google.protobuf import json_format
 
 from cosmos_wire.address import to_bech32
+from cosmos_wire.errors import ToolError
 from cosmos_wire.protos import Message, market, registry, trade
 from energy.market.clock import Gate, gate_ms
 from energy.market.defaults import default_params, params_document
 from energy.market.params import check_params
 from energy.market.state import BALANCING_NAME, POOL_NAMES, SUBSIDY_NAME
 from energy.mechanisms.vickrey import ORDERS_MAX as SUBSIDISED_ORDERS_MAX
+from energy.registry.feeder import check_feeder
 from energy.trade import params as trade_params
 from ibc_core.bank import module_address
+from physics.feeders import feeder_case
 from testnet.keys import Account, Ed25519, public_doc
 from testnet.topology import PRODUCTION_SLOT_MS, SUBSIDISED, Chain
 from utility_cell.fleet import CellSpec, Fleet
@@ -66,7 +69,7 @@ def cell_specs(chain: Chain, fleet: Fleet) -> tuple[CellSpec, ...]:
 def _copy(spec: CellSpec, round_: int) -> CellSpec:
     if round_ == 0:
         return spec
-    return CellSpec(name=f"{spec.name}.{round_ + 1}", bus=spec.bus, loads=spec.loads, sources=spec.sources)
+    return replace(spec, name=f"{spec.name}.{round_ + 1}")
 
 
 def market_params(chain: Chain, utility: str, start_ms: int) -> market.Params:
@@ -186,10 +189,27 @@ def app_state(plan: ChainPlan) -> dict[str, Json]:
             "params": {"utility": utility, "microgrid": chain.name},
             "cells": [_cell_doc(cell) for cell in plan.cells],
             "devices": [_device_doc(cell) for cell in plan.cells],
+            **_feeder_doc(plan),
         },
         "market": {"params": params_document(params)},
         "trade": {"params": document(made)},
     }
+
+
+def _feeder_doc(plan: ChainPlan) -> dict[str, Json]:
+    """The feeder that schedules are judged on; raises ToolError for cells at buses that it lacks."""
+    chain = plan.chain
+    if not chain.feeder:
+        return {}
+    case = feeder_case(chain.feeder, chain.vmin_permille, chain.vmax_permille)
+    known = [site.bus for site in case.sites]
+    lost = [f"{cell.spec.name} at bus {cell.spec.bus}" for cell in plan.cells if cell.spec.bus not in known]
+    if lost:
+        raise ToolError(f"{chain.id}: feeder {chain.feeder} has buses 1..{max(known)}, got {', '.join(lost[:5])}")
+    ballot = chain.security == "ballot"
+    case.feeder.mode = registry.SECURITY_MODE_BALLOT if ballot else registry.SECURITY_MODE_CHAIN
+    check_feeder(case.feeder)
+    return {"feeder": document(case.feeder)}
 
 
 def document(message: Message) -> dict[str, Json]:
@@ -234,6 +254,7 @@ def _cell_doc(cell: Cell) -> dict[str, Json]:
             bus=cell.spec.bus,
             max_import_W=cell.spec.max_import_W,
             max_export_W=cell.spec.max_export_W,
+            tan_phi_permille=cell.spec.tan_phi_permille,
         )
     )
 

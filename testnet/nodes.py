@@ -26,7 +26,7 @@ from testnet.keys import (
     write_validator_files,
 )
 from testnet.topology import Chain, Topology
-from utility_cell.fleet import fleet_names, load_fleet
+from utility_cell.fleet import DEFAULT_FLEETS, load_fleet
 
 SERVICES = ("rpc", "p2p", "metrics", "grpc", "rest")
 COMETBFT = Path(__file__).resolve().parent.parent / ".tools" / "bin" / "cometbft"
@@ -50,10 +50,13 @@ class MadeChain:
 
 
 def fleet_of(topology: Topology, number: int) -> str:
-    """Profile of a chain by its place: the topology's word, else they take turns; the main grid has none."""
+    """Profile of a chain by its place: the topology's word or its feeder's fleet, else two small ones take turns.
+
+    The main grid has none.
+    """
     if topology.chains[number].is_grid:
         return ""
-    return topology.chains[number].profile or fleet_names()[number % len(fleet_names())]
+    return topology.chains[number].profile or DEFAULT_FLEETS[number % len(DEFAULT_FLEETS)]
 
 
 def make_chain(home: Home, topology: Topology, number: int, start_ms: int) -> MadeChain:

@@ -3,6 +3,7 @@
     [[chain]]
     id = "mga-1"            kind = "cometbft"      validators = 4       block_time_ms = 1000
     slot_s = 4              denom = "bmga"         hosts = ["local"]    min_gas_price = "0"
+    feeder = "sce56"        security = "chain"     vmin_permille = 970  vmax_permille = 1030
     [[chain]]
     id = "mgf-1"            kind = "fabric-embedded"                    organisations = 2
     [[link]]
@@ -24,6 +25,7 @@ from pathlib import Path
 from typing import Any as Toml
 
 from cosmos_wire.errors import ToolError
+from physics.feeders import FEEDERS
 
 CHAIN_ID = re.compile(r"[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?-[1-9][0-9]*")
 CHAIN_ID_MAX = 40  # CometBFT takes 50; identities carry the name behind an @
@@ -35,6 +37,7 @@ MICROGRID, GRID = "microgrid", "grid"
 ROLES = (MICROGRID, GRID)  # the main grid's chain has no cells: it trades at level 3 only
 CHANNELS = ("transfer", "trade")  # opened in this order
 INDEXERS = ("kv", "null")
+SECURITIES = ("chain", "ballot")
 SUBSIDISED = ("VICKREY", "VCG")
 MECHANISMS = (
     "UNIFORM_K", "TRADE_REDUCTION", "PAY_AS_BID", "LAO", "FRO", "DISCRIMINATORY_K", "GREEDY", "TARIFF", "MUDA", "HUANG",
@@ -48,6 +51,7 @@ PRODUCTION_SLOT_MS = 900_000
 SHORT_WINDOW_LINKED_MS, SHORT_WINDOW_ALONE_MS = 120_000, 12_000
 VALIDATORS_MAX, ORGANISATIONS_MAX, CELLS_MAX, RELAYERS_MAX, CHAINS_MAX = 100, 16, 10_000, 16, 200
 BLOCK_TIME_MS = (500, 600_000)
+VOLTAGES = (0, 2_000)  # permille
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +102,10 @@ class Chain:
     organisations: int = 2  # of a Fabric chain; each has a peer and a node front
     role: str = MICROGRID
     grid: str = ""  # id of the main grid's chain, its own for that chain; empty: there is none
+    feeder: str = ""  # of physics.feeders; empty: nothing is checked
+    security: str = "chain"  # who judges schedules: the chain's own certificate, or its validators' votes
+    vmin_permille: int = 0  # voltage limits of the feeder, 0: those that its fleet is made for
+    vmax_permille: int = 0
 
     @property
     def is_grid(self) -> bool:
@@ -157,7 +165,7 @@ b = "mgb-1"
 
 COMMON_KEYS = (
     "id", "kind", "block_time_ms", "slot_s", "slot_ms", "denom", "unbonding_s", "versions_kept", "cells", "profile",
-    "market", "gates",
+    "market", "gates", "feeder", "security", "vmin_permille", "vmax_permille",
 )  # fmt: skip
 OWN_KEYS = {  # what only means something on one kind of ledger
     COMETBFT: ("role", "validators", "hosts", "min_gas_price", "indexer"),
@@ -292,9 +300,10 @@ def _chain(table: Table, linked: bool) -> Chain:  # noqa: FBT001  (private, one 
     table = replace(table, where=f"{table.where} ({chain_id})")
     table.only(*COMMON_KEYS, *OWN_KEYS[kind])
     slot_ms, role = _slot_ms(table), table.choice("role", MICROGRID, ROLES)
-    for key in ("cells", "profile"):
+    for key in ("cells", "profile", "feeder"):
         if role == GRID and key in table.doc:
             raise table.wrong(key, "nothing, since a chain of role grid has no cells")
+    feeder = table.choice("feeder", "", ("", *sorted(FEEDERS)))
     return Chain(
         role=role,
         id=chain_id,
@@ -310,9 +319,13 @@ def _chain(table: Table, linked: bool) -> Chain:  # noqa: FBT001  (private, one 
         versions_kept=table.integer("versions_kept", 1000, (2, 10_000_000)),
         indexer=table.choice("indexer", "kv", INDEXERS),
         cells=table.integer("cells", 0, (0, CELLS_MAX)),
-        profile=table.text("profile", "", re.compile(r"[a-z0-9_-]{0,40}")),
+        profile=table.text("profile", feeder, re.compile(r"[a-z0-9_-]{0,40}")),
         market=_market(table.table("market")),
         gates=_gates(table, slot_ms, linked=linked),
+        feeder=feeder,
+        security=table.choice("security", "chain", SECURITIES),
+        vmin_permille=table.integer("vmin_permille", 0, VOLTAGES),
+        vmax_permille=table.integer("vmax_permille", 0, VOLTAGES),
     )
 
 

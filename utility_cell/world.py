@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
+from utility_cell.bidding import MIN_ORDER_mWh
 from utility_cell.fleet import Asset, CellSpec
 from utility_cell.profiles import QUARTERS_PER_DAY, QUARTERS_PER_WEEK, Profiles
 
 MWH_PER_W_QUARTER = 250  # a quarter hour at 1 W
+
+# What a cell expects to draw in a quarter hour of what it can't steer, mWh, from history alone.
+Forecaster = Callable[[Profiles, CellSpec, int], int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +33,7 @@ class Calendar:
 
 
 def net_mWh(profiles: Profiles, cell: CellSpec, quarter: int) -> int:
-    """Energy that the cell draws in a quarter hour; negative when it feeds in."""
+    """Energy that the cell's plain loads and sources draw in a quarter hour; negative when they feed in."""
     drawn = sum(profiles.power_W(asset.profile, asset.rated_W, quarter) for asset in cell.loads)
     fed = sum(profiles.power_W(asset.profile, asset.rated_W, quarter) for asset in cell.sources)
     return (drawn - fed) * MWH_PER_W_QUARTER
@@ -43,6 +48,11 @@ def forecast_mWh(profiles: Profiles, cell: CellSpec, quarter: int) -> int:
     drawn = sum(profiles.power_W(a.profile, a.rated_W, quarter - QUARTERS_PER_WEEK) for a in cell.loads)
     fed = sum(profiles.power_W(a.profile, a.rated_W, quarter - _season(a)) for a in cell.sources)
     return (drawn - fed) * MWH_PER_W_QUARTER
+
+
+def unordered_mWh(net_mWh: int) -> int:
+    """The part of a forecast for which no order comes: the utility cell's baseline has it."""
+    return net_mWh if abs(net_mWh) < MIN_ORDER_mWh else 0
 
 
 def _season(asset: Asset) -> int:

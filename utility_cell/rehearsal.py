@@ -1,0 +1,295 @@
+"""A day of one microgrid without a chain: the cells' orders, the chain's clearing and certificate, the devices after it.
+
+It is made of the chain's own functions, so that what a fleet does to a feeder is seen in seconds: which clearings break
+a limit, what the certificate leaves of them, what a proposal of caps is worth, what remains for levels 2 and 3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from cosmos_wire.protos import market as pb
+from energy.grid.network import Network, network_of
+from energy.grid.schedule import BusEnergy, injection_of
+from energy.grid.secure import Certificate, Secured, certify, secure
+from energy.market import keys
+from energy.market.clearing import BookOrder, Caps, Rules, clear, fill_mWh
+from energy.units import MWH_PER_W, PERMILLE, stored
+from physics.feeders import Case
+from utility_cell.bidding import Band, Kind, Outlook, Wish, share_permille
+from utility_cell.devices import Allowed, Devices
+from utility_cell.fleet import Fleet
+from utility_cell.profiles import QUARTERS_PER_DAY, Profiles
+from utility_cell.world import Forecaster, forecast_mWh, unordered_mWh
+
+BAND = Band(floor_e4=20_000, cap_e4=80_000)
+LAG = 1  # orders of a slot are due when the schedule of the slot so many before it is known
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """An order in the book, what it means physically, and the tan phi of its cell."""
+
+    order: BookOrder
+    kind: Kind
+    tan_phi_permille: int
+
+    @property
+    def is_bid(self) -> bool:
+        """Whether it buys."""
+        return self.order.side == keys.BID
+
+    @property
+    def direction(self) -> int:
+        """+1 for what is withdrawn, -1 for what is fed in."""
+        return 1 if self.is_bid else -1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Book:
+    """A slot's orders with what places none; the feeder that has to bear them."""
+
+    net: Network
+    baselines: tuple[BusEnergy, ...]
+    entries: tuple[Entry, ...]
+    band: Band
+
+    def clear(self, caps: Caps) -> Outcome:
+        """The uniform auction under caps."""
+        orders = [entry.order for entry in self.entries]
+        bids = sorted((o for o in orders if o.side == keys.BID), key=lambda o: (-o.price_e4, o.seq))
+        asks = sorted((o for o in orders if o.side == keys.ASK), key=lambda o: (o.price_e4, o.seq))
+        band = self.band
+        rules = Rules(
+            mechanism=pb.MECHANISM_UNIFORM_K, k_num=1, k_den=2, floor_e4=band.floor_e4, cap_e4=band.cap_e4
+        )
+        clearing, _ = clear((iter(bids), iter(asks)), rules, caps)
+        fills = {order.seq: fill_mWh(order, clearing, PERMILLE) for order in orders}
+        return Outcome(book=self, clearing=clearing, fills=fills)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """A clearing: fills in mWh by sequence, before any factor."""
+
+    book: Book
+    clearing: pb.Clearing
+    fills: Mapping[int, int]
+
+    @property
+    def welfare(self) -> int:
+        """Base units."""
+        return stored(self.clearing.welfare)
+
+    @cached_property
+    def energies(self) -> tuple[BusEnergy, ...]:
+        """By bus: baseline and firm energy are fixed, what flexible orders trade is what a factor cuts."""
+        return (*self.book.baselines, *(self._energy(entry) for entry in self.book.entries))
+
+    def _energy(self, entry: Entry) -> BusEnergy:
+        bus, tangent = entry.order.bus, entry.tan_phi_permille
+        if entry.kind != Kind.FLEXIBLE:
+            p = entry.direction * entry.order.quantity_mWh
+            return BusEnergy(bus=bus, base_p_mWh=p, base_q_mvarh=p * tangent // PERMILLE)
+        p = entry.direction * self.fills[entry.order.seq]
+        return BusEnergy(
+            bus=bus, trade_p_mWh=p, trade_q_permille=p * tangent, rounding_mWh=1, rounding_q_permille=tangent
+        )
+
+    def secured(self) -> Secured:
+        """What the feeder bears of it."""
+        return secure(self.book.net, self.energies)
+
+
+CapsProposer = Callable[[Outcome], Caps | None]  # from a clearing that the feeder refused
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rehearsed:
+    """One slot: the clearing that nothing constrains, what was certified in the end, and what it comes to."""
+
+    quarter: int
+    first: Outcome
+    secured: Secured  # of the first clearing
+    outcome: Outcome
+    factor_permille: int
+    export_permille: int
+
+    @property
+    def refused(self) -> bool:
+        """Whether the unconstrained clearing breaks a limit."""
+        return self.secured.refusal is not None
+
+    @property
+    def welfare(self) -> int:
+        """Base units of what is traded in the end."""
+        return self.outcome.welfare * self.factor_permille // PERMILLE
+
+    def fill(self, entry: Entry) -> int:
+        """What an order trades in the end, mWh."""
+        return self.outcome.fills[entry.order.seq] * self.factor_permille // PERMILLE
+
+    def let_out(self, entry: Entry) -> int:
+        """What an ask feeds into the main grid, mWh."""
+        if entry.is_bid:
+            return 0
+        rest = entry.order.quantity_mWh - self.fill(entry)
+        return rest * self.export_permille // PERMILLE if entry.kind == Kind.FLEXIBLE else rest
+
+    @cached_property
+    def energies(self) -> tuple[BusEnergy, ...]:
+        """The certified schedule by bus, nothing left to cut."""
+        return tuple(scheduled(self.outcome, self.factor_permille, self.export_permille))
+
+    @property
+    def grid_import_mWh(self) -> int:
+        """Firm bids that the main grid serves."""
+        entries = self.outcome.book.entries
+        return sum(e.order.quantity_mWh - self.fill(e) for e in entries if e.is_bid and e.kind != Kind.FLEXIBLE)
+
+    @property
+    def grid_export_mWh(self) -> int:
+        """What is fed in and not sold here."""
+        return sum(self.let_out(entry) for entry in self.outcome.book.entries)
+
+    @property
+    def curtailed_mWh(self) -> int:
+        """Asks neither sold nor let out."""
+        asks = [entry for entry in self.outcome.book.entries if not entry.is_bid]
+        return sum(entry.order.quantity_mWh - self.fill(entry) - self.let_out(entry) for entry in asks)
+
+    @property
+    def residual_mWh(self) -> int:
+        """What levels 2 and 3 buy, negative: sell."""
+        return self.grid_import_mWh - self.grid_export_mWh
+
+
+def scheduled(outcome: Outcome, factor_permille: int, export_permille: int) -> Iterator[BusEnergy]:
+    """A schedule's energies when all is cut: the baselines, then an entry an order."""
+    yield from outcome.book.baselines
+    for entry in outcome.book.entries:
+        energy = entry.order.quantity_mWh
+        if entry.kind == Kind.FLEXIBLE:
+            sold = outcome.fills[entry.order.seq] * factor_permille // PERMILLE
+            energy = sold if entry.is_bid else sold + (energy - sold) * export_permille // PERMILLE
+        p = entry.direction * energy
+        yield BusEnergy(bus=entry.order.bus, base_p_mWh=p, base_q_mvarh=p * entry.tan_phi_permille // PERMILLE)
+
+
+def export_permille(outcome: Outcome, factor_permille: int) -> int:
+    """The largest share of unsold flexible asks that halving certifies."""
+
+    def holds(share: int) -> bool:
+        energies = scheduled(outcome, factor_permille, share)
+        return isinstance(certify(outcome.book.net, injection_of(outcome.book.net, energies)), Certificate)
+
+    if holds(PERMILLE):
+        return PERMILLE
+    best, above = 0, PERMILLE
+    while above - best > 1:
+        middle = best + above >> 1
+        best, above = (middle, above) if holds(middle) else (best, middle)
+    return best
+
+
+@dataclass(kw_only=True)
+class Stage:
+    """The microgrid that is rehearsed, and what its cells remember from slot to slot."""
+
+    case: Case
+    fleet: Fleet
+    profiles: Profiles
+    seed: int = 1
+    lag: int = LAG
+    forecast: Forecaster = forecast_mWh
+    propose: CapsProposer | None = None
+    devices: list[Devices] = field(init=False)
+    net: Network = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Devices of every cell, as they are before the first slot."""
+        self.net = network_of(self.case.feeder)
+        self.devices = [Devices(spec=spec, profiles=self.profiles) for spec in self.fleet.cells]
+
+    def day(self, first_quarter: int, slots: int = QUARTERS_PER_DAY) -> list[Rehearsed]:
+        """Slots in a row, numbered by their quarter hours."""
+        done: list[Rehearsed] = []
+        for quarter in range(first_quarter, first_quarter + slots):
+            known = done[-self.lag].first.clearing.price_e4 if len(done) >= self.lag else None
+            done.append(self._slot(quarter, known))
+            if len(done) >= self.lag:
+                self._tell(done[-self.lag])
+        return done
+
+    def _slot(self, quarter: int, last_e4: int | None) -> Rehearsed:
+        first = self._book(quarter, last_e4).clear({})
+        secured = first.secured()
+        outcome, factor = first, secured.factor_permille
+        if secured.refusal is not None and self.propose is not None:
+            outcome, factor = _improved(first, factor, self.propose(first))
+        return Rehearsed(
+            quarter=quarter,
+            first=first,
+            secured=secured,
+            outcome=outcome,
+            factor_permille=factor,
+            export_permille=export_permille(outcome, factor) if secured.certificate is not None else 0,
+        )
+
+    def _book(self, quarter: int, last_e4: int | None) -> Book:
+        entries: list[Entry] = []
+        for number, devices in enumerate(self.devices, 1):
+            mood = share_permille(self.seed, devices.spec.name, quarter)
+            outlook = Outlook(band=BAND, last_e4=last_e4, mood_permille=mood)
+            net_mWh = self.forecast(self.profiles, devices.spec, quarter)
+            for wish in devices.plan(quarter, quarter, net_mWh, outlook):
+                order = _order(wish, len(entries) + 1, number, devices.spec.bus)
+                entries.append(Entry(order=order, kind=wish.kind, tan_phi_permille=devices.spec.tan_phi_permille))
+        return Book(net=self.net, baselines=tuple(self._baselines(quarter)), entries=tuple(entries), band=BAND)
+
+    def _baselines(self, quarter: int) -> Iterator[BusEnergy]:
+        for site in self.case.sites:
+            if site.capacitor_var:
+                yield BusEnergy(bus=site.bus, base_q_mvarh=-site.capacitor_var * MWH_PER_W)
+        for spec in self.fleet.cells:
+            yield BusEnergy(bus=spec.bus, base_p_mWh=unordered_mWh(self.forecast(self.profiles, spec, quarter)))
+
+    def _tell(self, slot: Rehearsed) -> None:
+        """The schedule of a slot reaches the devices."""
+        allowed = allowances(slot)
+        for number, devices in enumerate(self.devices, 1):
+            devices.schedule(slot.quarter, allowed.get(number, Allowed()))
+
+
+def _order(wish: Wish, seq: int, cell: int, bus: int) -> BookOrder:
+    side = keys.BID if wish.is_bid else keys.ASK
+    return BookOrder(side, wish.price_e4, seq, cell, bus, wish.quantity_mWh)
+
+
+def _improved(first: Outcome, factor_permille: int, caps: Caps | None) -> tuple[Outcome, int]:
+    """The chain's rule for caps: certified whole and worth more than the best so far."""
+    if caps is None:
+        return first, factor_permille
+    again = first.book.clear(caps)
+    better = again.welfare > first.welfare * factor_permille // PERMILLE
+    return (again, PERMILLE) if better and again.secured().refusal is None else (first, factor_permille)
+
+
+def allowances(slot: Rehearsed) -> dict[int, Allowed]:
+    """What the schedule lets each cell draw and feed in, by the cell's number; cells without orders are left out."""
+    sums: dict[int, tuple[int, int]] = {}
+    for entry in slot.outcome.book.entries:
+        drawn, fed = sums.get(entry.order.cell, (0, 0))
+        if entry.is_bid:
+            drawn += entry.order.quantity_mWh if entry.kind != Kind.FLEXIBLE else slot.fill(entry)
+        else:
+            fed += slot.fill(entry) + slot.let_out(entry)
+        sums[entry.order.cell] = (drawn, fed)
+    return {cell: Allowed(import_mWh=drawn, export_mWh=fed) for cell, (drawn, fed) in sums.items()}
+
+
+def limits_broken(slots: Sequence[Rehearsed]) -> list[str]:
+    """The element and reason of every unconstrained clearing that the feeder refused."""
+    return [f"{slot.quarter}: {slot.secured.refusal}" for slot in slots if slot.secured.refusal is not None]
