@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from physics.feeders import Case, Site, feeder_case
+from utility_cell.profiles import SCALE, load_profiles
 
 FOLDER = Path(__file__).resolve().parent.parent / "utility_cell" / "fleets"
 HOMES = ("H0-A", "H0-B", "H0-C", "H0-G", "H0-L")
@@ -20,26 +21,28 @@ TAN_PHI_PERMILLE = 484  # power factor 0.9
 CRITICAL = 4  # every so many cells have a part that is served first
 CRITICAL_PERMILLE = 200
 CARS = 3  # at every so many load buses cars charge
+CAR_PROFILES = ("HLS_A_3.7", "HLS_B_3.7")
+SMALL_W = 90_000
 Row = Mapping[str, object]
 
 HEADS = {
     "sce56": "A suburb on the SCE 56-bus feeder: far more sun at noon than it needs, short from the evening on.",
     "bw33": "A town on Baran and Wu's 33-bus feeder: wind in the night, short for most of the day.",
 }
-# PV series reach 0.6 of their rating at most: 8,100 kW of modules feed in 5 MW.
+# PV series reach 0.62 of their rating in a year: modules of 8,100 kW feed in 5 MW, 1,600 kW 1 MW, 1,300 kW 0.8 MW.
 PLANTS: Mapping[str, Sequence[Row]] = {
     "sce56": (
         {"name": "solar-45", "bus": 45, "sources": {"PV3": 8_100_000}},
         {"name": "solar-53", "bus": 53, "sources": {"PV4": 1_600_000}},
         {"name": "solar-19", "bus": 19, "sources": {"PV3": 1_300_000}},
-        {"name": "cold-store-37", "bus": 37, "shiftable": {"G3-A": 500_000}, "patience": 24},
-        {"name": "cold-store-52", "bus": 52, "shiftable": {"G3-A": 500_000}, "patience": 24},
-        {"name": "battery-32", "bus": 32, "storage": {"capacity_Wh": 2_000_000, "power_W": 500_000}},
-        {"name": "battery-18", "bus": 18, "storage": {"capacity_Wh": 2_000_000, "power_W": 500_000}},
+        {"name": "cold-store-37", "bus": 37, "shiftable": {"G3-A": 400_000}, "patience": 24},
+        {"name": "cold-store-52", "bus": 52, "shiftable": {"G3-A": 400_000}, "patience": 24},
+        {"name": "battery-32", "bus": 32, "storage": {"capacity_Wh": 1_500_000, "power_W": 350_000}},
+        {"name": "battery-10", "bus": 10, "storage": {"capacity_Wh": 1_500_000, "power_W": 350_000}},
     ),
     "bw33": (
-        {"name": "wind-18", "bus": 18, "sources": {"WP10": 1_000_000}},
-        {"name": "wind-25", "bus": 25, "sources": {"WP7": 1_000_000}},
+        {"name": "wind-18", "bus": 18, "sources": {"WP10": 400_000}},
+        {"name": "wind-25", "bus": 25, "sources": {"WP7": 500_000}},
         {"name": "solar-22", "bus": 22, "sources": {"PV4": 800_000}},
         {"name": "solar-33", "bus": 33, "sources": {"PV3": 600_000}},
         {"name": "battery-06", "bus": 6, "storage": {"capacity_Wh": 2_000_000, "power_W": 500_000}},
@@ -59,22 +62,29 @@ def cells(name: str, case: Case) -> Iterator[Row]:
 
 
 def _loads(number: int, site: Site) -> Row:
-    """Two thirds households, one third a business; larger buses the other way round."""
-    home, trade = HOMES[number % len(HOMES)], TRADES[number % len(TRADES)]
-    small = site.peak_W < 90_000
-    large_W = site.peak_W * 2 // 3
-    parts = (large_W, site.peak_W - large_W) if small else (site.peak_W - large_W, large_W)
+    """Two thirds households, one third a business; larger buses the other way round. At most the peak in a year."""
+    mix = {HOMES[number % len(HOMES)]: 2, TRADES[number % len(TRADES)]: 1}
+    small = site.peak_W < SMALL_W
+    if not small:
+        mix = {profile: 3 - share for profile, share in mix.items()}
     row: dict[str, object] = {
         "name": f"{'homes' if small else 'shops'}-{site.bus:02d}",
         "bus": site.bus,
         "tan_phi_permille": TAN_PHI_PERMILLE,
-        "loads": {home: parts[0], trade: parts[1]},
+        "loads": _scaled(mix, site.peak_W),
     }
     if number % CARS == 0:
-        row["shiftable"] = {("HLS_A_3.7", "HLS_B_3.7")[number // CARS % 2]: math.ceil(site.peak_W / 4_000) * 1_000}
+        row["shiftable"] = {CAR_PROFILES[number // CARS % 2]: math.ceil(site.peak_W / 4_000) * 1_000}
     if number % CRITICAL == 1:
         row["critical_permille"] = CRITICAL_PERMILLE
     return row
+
+
+def _scaled(mix: Mapping[str, int], peak_W: int) -> dict[str, int]:
+    """Ratings in the proportions of a mix whose largest quarter hour of the year is the peak."""
+    columns = [[share * value for value in load_profiles().column(profile)] for profile, share in mix.items()]
+    most = max(map(sum, zip(*columns, strict=True)))
+    return {profile: peak_W * share * SCALE // most for profile, share in mix.items()}
 
 
 def text_of(name: str) -> str:

@@ -7,8 +7,10 @@ from enum import IntEnum
 from hashlib import sha256
 
 MIN_ORDER_mWh = 1_000  # below one watt hour a cell does not bother
+LARGE_mWh, PARTS = 50_000_000, 4  # from 50 kWh on a plant sells in parts
 PATIENT_PERMILLE, URGENT_PERMILLE = 250, 950  # of the band: what a shiftable load pays with all its time left, with none
-CHARGE_PERMILLE, DISCHARGE_PERMILLE, DEAR_PERMILLE = 350, 450, 600
+CHARGE_PERMILLE, DISCHARGE_PERMILLE = 350, 450  # what a storage pays and asks
+DEAR_PERMILLE, CHEAP_PERMILLE = 600, 300  # at such a last price it turns to selling, to buying
 
 
 class Kind(IntEnum):
@@ -76,14 +78,22 @@ def wish(band: Band, net_mWh: int, limit_mWh: int, mood_permille: int) -> Wish |
     return Wish(is_bid=False, price_e4=band.floor_e4 + step, quantity_mWh=quantity)
 
 
+def parted(order: Wish, band: Band) -> tuple[Wish, ...]:
+    """A large ask in equal parts that rise to its price: a plant sells its first energy cheaper than its last."""
+    if order.is_bid or order.quantity_mWh < LARGE_mWh:
+        return (order,)
+    part, step = order.quantity_mWh // PARTS, (order.price_e4 - band.floor_e4) // PARTS
+    parts = [replace(order, price_e4=order.price_e4 - (PARTS - n) * step, quantity_mWh=part) for n in range(1, PARTS)]
+    return (*parts, replace(order, quantity_mWh=order.quantity_mWh - part * (PARTS - 1)))
+
+
 def with_critical(order: Wish, band: Band, critical_permille: int) -> tuple[Wish, ...]:
-    """A firm bid in two: the critical part at the cap, the rest as it was; parts too small to bother stay together."""
+    """A firm bid in two: the critical part at the cap, the rest as it was; what is too small to be parted is not."""
     part = order.quantity_mWh * critical_permille // 1_000
-    if not order.is_bid or part < MIN_ORDER_mWh:
+    if not order.is_bid or part < MIN_ORDER_mWh or order.quantity_mWh - part < MIN_ORDER_mWh:
         return (order,)
     first = replace(order, price_e4=band.cap_e4, quantity_mWh=part, kind=Kind.CRITICAL)
-    rest = order.quantity_mWh - part
-    return (first, replace(order, quantity_mWh=rest)) if rest >= MIN_ORDER_mWh else (replace(first, quantity_mWh=order.quantity_mWh),)
+    return first, replace(order, quantity_mWh=order.quantity_mWh - part)
 
 
 def shiftable_bid(band: Band, energy_mWh: int, urgency_permille: int) -> Wish:
@@ -92,12 +102,17 @@ def shiftable_bid(band: Band, energy_mWh: int, urgency_permille: int) -> Wish:
     return Wish(is_bid=True, price_e4=band.at(share), quantity_mWh=energy_mWh)
 
 
-def storage_orders(outlook: Outlook, charge_mWh: int, discharge_mWh: int) -> tuple[Wish, ...]:
-    """Buy when it is cheap; sell when the last price was high, for what is not sold goes to the main grid at the floor."""
-    band, found = outlook.band, []
-    if charge_mWh >= MIN_ORDER_mWh:
-        found.append(Wish(is_bid=True, price_e4=band.at(CHARGE_PERMILLE), quantity_mWh=charge_mWh))
-    dear = outlook.last_e4 is not None and outlook.last_e4 >= band.at(DEAR_PERMILLE)
-    if dear and discharge_mWh >= MIN_ORDER_mWh:
-        found = [Wish(is_bid=False, price_e4=band.at(DISCHARGE_PERMILLE), quantity_mWh=discharge_mWh)]
-    return tuple(found)
+def turned(selling: bool, outlook: Outlook) -> bool:  # noqa: FBT001  (a state)
+    """Whether a storage sells now: it turns where the last price is dear or cheap, for its own asks make prices fall."""
+    if outlook.last_e4 is None:
+        return selling
+    edge = CHEAP_PERMILLE if selling else DEAR_PERMILLE
+    return outlook.last_e4 > outlook.band.at(edge)
+
+
+def storage_order(band: Band, energy_mWh: int, *, selling: bool) -> Wish | None:
+    """Its order; what is asked and not sold goes to the main grid at the floor, so it asks in dear times only."""
+    if energy_mWh < MIN_ORDER_mWh:
+        return None
+    price_e4 = band.at(DISCHARGE_PERMILLE if selling else CHARGE_PERMILLE)
+    return Wish(is_bid=not selling, price_e4=price_e4, quantity_mWh=energy_mWh)

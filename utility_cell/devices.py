@@ -7,9 +7,20 @@ yet is counted as if it might be served in full: nothing is promised twice.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from utility_cell.bidding import Kind, MIN_ORDER_mWh, Outlook, Wish, shiftable_bid, storage_orders, wish, with_critical
+from utility_cell.bidding import (
+    Kind,
+    MIN_ORDER_mWh,
+    Outlook,
+    Wish,
+    parted,
+    shiftable_bid,
+    storage_order,
+    turned,
+    wish,
+    with_critical,
+)
 from utility_cell.fleet import CellSpec
 from utility_cell.profiles import Profiles
 from utility_cell.world import MWH_PER_W_QUARTER, net_mWh
@@ -80,6 +91,7 @@ class Tank:
     """A storage's state of charge, with what open orders may add to it and take from it, Wh by slot."""
 
     energy_Wh: float
+    selling: bool = False
     adding: dict[int, float] = field(default_factory=dict)
     taking: dict[int, float] = field(default_factory=dict)
 
@@ -121,7 +133,7 @@ class Devices:
             yield from with_critical(made, outlook.band, self.spec.critical_permille)
         else:
             kind = Kind.FLEXIBLE if self.spec.controlled else Kind.FIRM
-            yield Wish(is_bid=False, price_e4=made.price_e4, quantity_mWh=made.quantity_mWh, kind=kind)
+            yield from parted(replace(made, kind=kind), outlook.band)
 
     def _waiting(self, slot: int, late_mWh: int, outlook: Outlook) -> Iterator[Wish]:
         taken = self.queue.take(slot, max(0, self.spec.shiftable_W * MWH_PER_W_QUARTER - late_mWh))
@@ -132,21 +144,23 @@ class Devices:
         left = sum((due.slot - slot) * due.energy_mWh for due in taken) // energy
         yield shiftable_bid(outlook.band, energy, max(0, 1_000 - 1_000 * left // self.spec.patience))
 
-    def _storage(self, slot: int, outlook: Outlook) -> tuple[Wish, ...]:
+    def _storage(self, slot: int, outlook: Outlook) -> Iterator[Wish]:
         storage, tank = self.spec.storage, self.tank
         if storage is None:
-            return ()
+            return
         discharge_W, _ = storage.limits_W(tank.energy_Wh - sum(tank.taking.values()), HOURS)
         _, charge_W = storage.limits_W(tank.energy_Wh + sum(tank.adding.values()), HOURS)
         charge, discharge = (int(power_W * MWH_PER_W_QUARTER) for power_W in (charge_W, discharge_W))
-        wishes = storage_orders(outlook, charge, discharge)
-        for each in wishes:
-            energy_Wh = each.quantity_mWh / MWH_PER_WH
-            if each.is_bid:
-                tank.adding[slot] = energy_Wh * storage.charge_efficiency
-            else:
-                tank.taking[slot] = energy_Wh / storage.discharge_efficiency
-        return wishes
+        tank.selling = turned(tank.selling, outlook) and discharge >= MIN_ORDER_mWh
+        made = storage_order(outlook.band, discharge if tank.selling else charge, selling=tank.selling)
+        if made is None:
+            return
+        energy_Wh = made.quantity_mWh / MWH_PER_WH
+        if made.is_bid:
+            tank.adding[slot] = energy_Wh * storage.charge_efficiency
+        else:
+            tank.taking[slot] = energy_Wh / storage.discharge_efficiency
+        yield made
 
     def schedule(self, slot: int, allowed: Allowed) -> None:
         """What the chain made of a slot's orders: waiting loads and storage follow it. The first word counts."""

@@ -30,11 +30,15 @@ LAG = 1  # orders of a slot are due when the schedule of the slot so many before
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """An order in the book, what it means physically, and the tan phi of its cell."""
+    """An order in the book, and the tan phi of its cell."""
 
     order: BookOrder
-    kind: Kind
     tan_phi_permille: int
+
+    @property
+    def flexible(self) -> bool:
+        """Whether the schedule decides on its energy."""
+        return self.order.kind == Kind.FLEXIBLE
 
     @property
     def is_bid(self) -> bool:
@@ -90,7 +94,7 @@ class Outcome:
 
     def _energy(self, entry: Entry) -> BusEnergy:
         bus, tangent = entry.order.bus, entry.tan_phi_permille
-        if entry.kind != Kind.FLEXIBLE:
+        if not entry.flexible:
             p = entry.direction * entry.order.quantity_mWh
             return BusEnergy(bus=bus, base_p_mWh=p, base_q_mvarh=p * tangent // PERMILLE)
         p = entry.direction * self.fills[entry.order.seq]
@@ -136,7 +140,7 @@ class Rehearsed:
         if entry.is_bid:
             return 0
         rest = entry.order.quantity_mWh - self.fill(entry)
-        return rest * self.export_permille // PERMILLE if entry.kind == Kind.FLEXIBLE else rest
+        return rest * self.export_permille // PERMILLE if entry.flexible else rest
 
     @cached_property
     def energies(self) -> tuple[BusEnergy, ...]:
@@ -147,7 +151,7 @@ class Rehearsed:
     def grid_import_mWh(self) -> int:
         """Firm bids that the main grid serves."""
         entries = self.outcome.book.entries
-        return sum(e.order.quantity_mWh - self.fill(e) for e in entries if e.is_bid and e.kind != Kind.FLEXIBLE)
+        return sum(e.order.quantity_mWh - self.fill(e) for e in entries if e.is_bid and not e.flexible)
 
     @property
     def grid_export_mWh(self) -> int:
@@ -171,7 +175,7 @@ def scheduled(outcome: Outcome, factor_permille: int, export_permille: int) -> I
     yield from outcome.book.baselines
     for entry in outcome.book.entries:
         energy = entry.order.quantity_mWh
-        if entry.kind == Kind.FLEXIBLE:
+        if entry.flexible:
             sold = outcome.fills[entry.order.seq] * factor_permille // PERMILLE
             energy = sold if entry.is_bid else sold + (energy - sold) * export_permille // PERMILLE
         p = entry.direction * energy
@@ -246,7 +250,7 @@ class Stage:
             net_mWh = self.forecast(self.profiles, devices.spec, quarter)
             for wish in devices.plan(quarter, quarter, net_mWh, outlook):
                 order = _order(wish, len(entries) + 1, number, devices.spec.bus)
-                entries.append(Entry(order=order, kind=wish.kind, tan_phi_permille=devices.spec.tan_phi_permille))
+                entries.append(Entry(order=order, tan_phi_permille=devices.spec.tan_phi_permille))
         return Book(net=self.net, baselines=tuple(self._baselines(quarter)), entries=tuple(entries), band=BAND)
 
     def _baselines(self, quarter: int) -> Iterator[BusEnergy]:
@@ -265,7 +269,7 @@ class Stage:
 
 def _order(wish: Wish, seq: int, cell: int, bus: int) -> BookOrder:
     side = keys.BID if wish.is_bid else keys.ASK
-    return BookOrder(side, wish.price_e4, seq, cell, bus, wish.quantity_mWh)
+    return BookOrder(side, wish.price_e4, seq, cell, bus, wish.quantity_mWh, wish.kind)
 
 
 def _improved(first: Outcome, factor_permille: int, caps: Caps | None) -> tuple[Outcome, int]:
@@ -283,7 +287,7 @@ def allowances(slot: Rehearsed) -> dict[int, Allowed]:
     for entry in slot.outcome.book.entries:
         drawn, fed = sums.get(entry.order.cell, (0, 0))
         if entry.is_bid:
-            drawn += entry.order.quantity_mWh if entry.kind != Kind.FLEXIBLE else slot.fill(entry)
+            drawn += entry.order.quantity_mWh if not entry.flexible else slot.fill(entry)
         else:
             fed += slot.fill(entry) + slot.let_out(entry)
         sums[entry.order.cell] = (drawn, fed)
