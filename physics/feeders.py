@@ -101,7 +101,7 @@ def bw33(vmin_permille: int = 900, vmax_permille: int = 1050) -> Case:
 
 
 FEEDERS: Mapping[str, Callable[[int, int], Case]] = {"sce56": sce56, "bw33": bw33}  # by (vmin, vmax) permille
-LIMITS_PERMILLE: Mapping[str, tuple[int, int]] = {"sce56": (970, 1032), "bw33": (940, 1030)}  # vmin and vmax of a market
+LIMITS_PERMILLE = {"sce56": (970, 1032), "bw33": (940, 1030)}  # vmin and vmax that the fleets are made for
 
 
 def feeder_case(name: str, vmin_permille: int = 0, vmax_permille: int = 0) -> Case:

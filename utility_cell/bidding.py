@@ -8,7 +8,10 @@ from hashlib import sha256
 
 MIN_ORDER_mWh = 1_000  # below one watt hour a cell does not bother
 LARGE_mWh, PARTS = 50_000_000, 4  # from 50 kWh on a plant sells in parts
-PATIENT_PERMILLE, URGENT_PERMILLE = 250, 950  # of the band: what a shiftable load pays with all its time left, with none
+PATIENT_PERMILLE, URGENT_PERMILLE = (
+    250,
+    950,
+)  # of the band: what a shiftable load pays with all its time left, with none
 CHARGE_PERMILLE, DISCHARGE_PERMILLE = 350, 450  # what a storage pays and asks
 DEAR_PERMILLE, CHEAP_PERMILLE = 600, 300  # at such a last price it turns to selling, to buying
 
@@ -103,7 +106,7 @@ def shiftable_bid(band: Band, energy_mWh: int, urgency_permille: int) -> Wish:
 
 
 def turned(selling: bool, outlook: Outlook) -> bool:  # noqa: FBT001  (a state)
-    """Whether a storage sells now: it turns where the last price is dear or cheap, for its own asks make prices fall."""
+    """Whether a storage sells now; it turns where the last price is dear or cheap: its own asks make prices fall."""
     if outlook.last_e4 is None:
         return selling
     edge = CHEAP_PERMILLE if selling else DEAR_PERMILLE

@@ -122,7 +122,9 @@ class Devices:
         return (*wishes, *self._storage(slot, outlook))
 
     def _shiftable_mWh(self, quarter: int) -> int:
-        return sum(self.profiles.power_W(a.profile, a.rated_W, quarter) for a in self.spec.shiftable) * MWH_PER_W_QUARTER
+        return (
+            sum(self.profiles.power_W(a.profile, a.rated_W, quarter) for a in self.spec.shiftable) * MWH_PER_W_QUARTER
+        )
 
     def _plain(self, net_mWh: int, outlook: Outlook) -> Iterator[Wish]:
         rating_W = self.spec.max_import_W if net_mWh > 0 else self.spec.max_export_W

@@ -5,7 +5,7 @@ A fleet is a TOML file below `fleets`; its powers are ratings in W, its profiles
     [[cell]]
     name = "home-07"               bus = 7                       tan_phi_permille = 484
     loads = { "H0-B" = 40000 }     critical_permille = 100       # the part of its loads that is served first
-    sources = { "PV2" = 15000 }                                  # PV follows its schedule, wind (WP) feeds in as it blows
+    sources = { "PV2" = 15000 }                                  # PV follows its schedule, wind (WP) does not
     shiftable = { "HLS_A_11.0" = 11000 }    patience = 16        # may be drawn up to so many quarter hours later
     storage = { capacity_Wh = 2000000, power_W = 500000 }        # only in a cell without sources and shiftable loads
 """

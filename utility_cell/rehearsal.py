@@ -1,4 +1,4 @@
-"""A day of one microgrid without a chain: the cells' orders, the chain's clearing and certificate, the devices after it.
+"""A day of one microgrid without a chain: the cells' orders, the chain's clearing and certificate, the devices.
 
 It is made of the chain's own functions, so that what a fleet does to a feeder is seen in seconds: which clearings break
 a limit, what the certificate leaves of them, what a proposal of caps is worth, what remains for levels 2 and 3.
@@ -6,8 +6,8 @@ a limit, what the certificate leaves of them, what a proposal of caps is worth, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 
 from cosmos_wire.protos import market as pb
@@ -25,6 +25,7 @@ from utility_cell.profiles import QUARTERS_PER_DAY, Profiles
 from utility_cell.world import Forecaster, forecast_mWh, unordered_mWh
 
 BAND = Band(floor_e4=20_000, cap_e4=80_000)
+ENERGY_FIELDS = tuple(each.name for each in fields(BusEnergy) if each.name != "bus")
 LAG = 1  # orders of a slot are due when the schedule of the slot so many before it is known
 
 
@@ -66,9 +67,7 @@ class Book:
         bids = sorted((o for o in orders if o.side == keys.BID), key=lambda o: (-o.price_e4, o.seq))
         asks = sorted((o for o in orders if o.side == keys.ASK), key=lambda o: (o.price_e4, o.seq))
         band = self.band
-        rules = Rules(
-            mechanism=pb.MECHANISM_UNIFORM_K, k_num=1, k_den=2, floor_e4=band.floor_e4, cap_e4=band.cap_e4
-        )
+        rules = Rules(mechanism=pb.MECHANISM_UNIFORM_K, k_num=1, k_den=2, floor_e4=band.floor_e4, cap_e4=band.cap_e4)
         clearing, _ = clear((iter(bids), iter(asks)), rules, caps)
         fills = {order.seq: fill_mWh(order, clearing, PERMILLE) for order in orders}
         return Outcome(book=self, clearing=clearing, fills=fills)
@@ -90,7 +89,7 @@ class Outcome:
     @cached_property
     def energies(self) -> tuple[BusEnergy, ...]:
         """By bus: baseline and firm energy are fixed, what flexible orders trade is what a factor cuts."""
-        return (*self.book.baselines, *(self._energy(entry) for entry in self.book.entries))
+        return by_bus([*self.book.baselines, *(self._energy(entry) for entry in self.book.entries)])
 
     def _energy(self, entry: Entry) -> BusEnergy:
         bus, tangent = entry.order.bus, entry.tan_phi_permille
@@ -145,7 +144,7 @@ class Rehearsed:
     @cached_property
     def energies(self) -> tuple[BusEnergy, ...]:
         """The certified schedule by bus, nothing left to cut."""
-        return tuple(scheduled(self.outcome, self.factor_permille, self.export_permille))
+        return by_bus(scheduled(self.outcome, self.factor_permille, self.export_permille))
 
     @property
     def grid_import_mWh(self) -> int:
@@ -168,6 +167,16 @@ class Rehearsed:
     def residual_mWh(self) -> int:
         """What levels 2 and 3 buy, negative: sell."""
         return self.grid_import_mWh - self.grid_export_mWh
+
+
+def by_bus(energies: Iterable[BusEnergy]) -> tuple[BusEnergy, ...]:
+    """Sums, one a bus."""
+    sums: dict[int, BusEnergy] = {}
+    for energy in energies:
+        before = sums.get(energy.bus, BusEnergy(bus=energy.bus))
+        added = {name: getattr(before, name) + getattr(energy, name) for name in ENERGY_FIELDS}
+        sums[energy.bus] = BusEnergy(bus=energy.bus, **added)
+    return tuple(sums[bus] for bus in sorted(sums))
 
 
 def scheduled(outcome: Outcome, factor_permille: int, export_permille: int) -> Iterator[BusEnergy]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from bsmg.client.feed import Head
 from cosmos_wire.ed25519 import public_key, verify
-from cosmos_wire.protos import market, market_tx, meter_tx
+from cosmos_wire.protos import market, market_tx
 from energy.meter.reading import sign_bytes
 from utility_cell.agents.cell import CellAgent, CellIdentity
 from utility_cell.agents.run import DEFAULT_DAY
@@ -65,9 +65,7 @@ def test_readings_are_signed_and_their_totals_continue() -> None:
     states = market.SLOT_STATE_METERING
     messages = list(agent.readings(view(slot(FIRST + 1, states), slot(FIRST, states))))
     imported = exported = 0
-    for number, message in zip((FIRST, FIRST + 1), messages, strict=True):
-        assert isinstance(message, meter_tx.MsgSubmitReadings)
-        (reading,) = message.readings
+    for number, reading in zip((FIRST, FIRST + 1), messages, strict=True):
         net = net_mWh(PROFILES, FLEET.cells[0], CALENDAR.quarter(number))
         assert reading.slot == number
         assert reading.import_mWh - reading.export_mWh == net

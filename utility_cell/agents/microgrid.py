@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any as Json
 
@@ -17,11 +17,11 @@ from utility_cell.agents.levels import GridAgent, LevelsAgent
 from utility_cell.agents.lines import Lines
 from utility_cell.agents.utility import UtilityAgent
 from utility_cell.fleet import CellSpec, Fleet, load_fleet
-from utility_cell.flows import Nets, TieLines
+from utility_cell.flows import TieLines
 from utility_cell.profiles import Profiles
-from utility_cell.world import Calendar, net_mWh
+from utility_cell.world import Calendar
 
-GAS_LIMIT = 2_000_000  # the largest message here, a forecast of a thousand buses, takes less
+GAS_LIMIT = 60_000_000  # the largest message here, 500 readings, takes less
 TRADE_PORT = "trade"
 GRID = "grid"  # role of the main grid's chain
 
@@ -64,7 +64,7 @@ def _spec(own: Mapping[str, CellSpec], name: str) -> CellSpec:
     spec = own.get(name) or own.get(name.rpartition(".")[0])
     if spec is None:
         raise ToolError(f"cell {name!r}: expected one of {', '.join(sorted(own))} or a copy of it")
-    return CellSpec(name=name, bus=spec.bus, loads=spec.loads, sources=spec.sources)
+    return replace(spec, name=name)
 
 
 def calendar_of(info: ChainInfo, day: Day) -> Calendar:
@@ -72,21 +72,30 @@ def calendar_of(info: ChainInfo, day: Day) -> Calendar:
     return Calendar(first_slot=info.first_slot, first_quarter=day.first_quarter, slots=day.slots)
 
 
-def flows_of(net: TestnetFile, day: Day) -> TieLines:
+@dataclass(slots=True, kw_only=True)
+class Meters:
+    """What the meters of each microgrid drew in a slot, by the cells that this process runs."""
+
+    cells: dict[str, Sequence[CellAgent]] = field(default_factory=dict)
+    said: dict[tuple[str, int], int] = field(default_factory=dict)
+
+    def watch(self, grids: Iterable[Microgrid]) -> None:
+        """The cells that are metered."""
+        for grid in grids:
+            self.cells[grid.chain.chain_id] = [agent for agent, _ in grid.cells]
+
+    def net(self, chain_id: str, slot: int) -> int:
+        """Energy drawn by all cells, mWh, negative when fed in; the first word about a slot stays, for all lines."""
+        place = chain_id, slot
+        if place not in self.said:
+            self.said[place] = sum(agent.net_mWh(slot) for agent in self.cells[chain_id])
+        return self.said[place]
+
+
+def flows_of(net: TestnetFile, meters: Meters) -> TieLines:
     """The wires between all chains of a testnet, for every agent the same."""
     members = frozenset(info.chain_id for info in net.chains if _cell_docs(info))
-    return TieLines(nets=nets_of(net, day), members=members)
-
-
-def nets_of(net: TestnetFile, day: Day) -> Nets:
-    """What the meters of a microgrid drew in a slot."""
-    places = {info.chain_id: (fleet_of(info), calendar_of(info, day)) for info in net.chains if _cell_docs(info)}
-
-    def net_of(chain_id: str, slot: int) -> int:
-        fleet, calendar = places[chain_id]
-        return sum(net_mWh(day.profiles, cell, calendar.quarter(slot)) for cell in fleet.cells)
-
-    return net_of
+    return TieLines(nets=meters.net, members=members)
 
 
 def neighbours_of(net: TestnetFile, chain_id: str) -> list[tuple[str, str]]:
@@ -108,7 +117,13 @@ def make_microgrid(net: TestnetFile, info: ChainInfo, chain: ChainClient, day: D
     return Microgrid(
         chain=chain,
         cells=[_cell(info, chain, (spec, doc), (calendar, day)) for spec, doc in cells],
-        utility=UtilityAgent(address=utility_lane.address, fleet=fleet, calendar=calendar, profiles=day.profiles),
+        utility=UtilityAgent(
+            address=utility_lane.address,
+            fleet=fleet,
+            calendar=calendar,
+            profiles=day.profiles,
+            feeder=str(info.doc.get("feeder", "")),
+        ),
         levels=kind(chain=chain, lines=lines, calendar=calendar, flows=flows),
         utility_lane=utility_lane,
     )

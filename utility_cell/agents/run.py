@@ -12,26 +12,35 @@ import asyncio
 import logging
 import signal
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Coroutine, Iterable, Mapping
 from contextlib import suppress
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 from bsmg.client.chain import ChainClient
-from bsmg.client.errors import NodeError, TxError
+from bsmg.client.errors import NodeError, QueryRefused, TxError
 from bsmg.client.lane import Lane
 from bsmg.client.testnet_file import load_testnet
 from cosmos_wire.errors import ToolError
-from cosmos_wire.protos import Message, market, market_query, market_tx, registry_query
+from cosmos_wire.protos import Message, market, market_query, market_tx, meter_tx, registry_query
 from energy.market.orders import collateral_required
 from utility_cell.agents.cell import CellAgent
-from utility_cell.agents.microgrid import Day, Microgrid, dump_settings, flows_of, make_microgrid
-from utility_cell.agents.view import MarketView, read_market, read_orders, read_totals
+from utility_cell.agents.concentrator import batches
+from utility_cell.agents.microgrid import Day, Meters, Microgrid, dump_settings, flows_of, make_microgrid
+from utility_cell.agents.view import MarketView, read_market, read_orders, read_schedule, read_totals
+from utility_cell.devices import Allowed
 from utility_cell.profiles import first_quarter, load_profiles
 
 log = logging.getLogger("agents")
 DEFAULT_DAY = date(2016, 4, 26)  # sun at noon, wind at night: trades both ways
 SUBMIT_TRIES = 3
+SCHEDULED_STATES = (  # from SECURE on the schedule stays as it is
+    market.SLOT_STATE_RESIDUAL,
+    market.SLOT_STATE_SEALED,
+    market.SLOT_STATE_DELIVERING,
+    market.SLOT_STATE_METERING,
+)
 
 
 class Runner:
@@ -39,31 +48,37 @@ class Runner:
 
     def __init__(self, grid: Microgrid) -> None:
         self.grid = grid
+        self.learned: set[int] = set()
         self.outcomes: Counter[tuple[str, str, int]] = Counter()
-        self.tasks: set[asyncio.Task[None]] = set()
+        self.tasks: set[asyncio.Task[object]] = set()
 
     def start(self, lane: Lane, messages: Iterable[Message]) -> None:
         """Each message as a transaction of its own: one that is refused takes no other with it."""
         for message in messages:
-            task = asyncio.create_task(self._submit(lane, message))
-            self.tasks.add(task)
-            task.add_done_callback(self.tasks.discard)
+            self._begin(self._submit(lane, message))
 
-    async def _submit(self, lane: Lane, message: Message) -> None:
+    def _begin(self, work: Coroutine[Any, Any, object]) -> None:
+        task = asyncio.create_task(work)
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+    async def _submit(self, lane: Lane, message: Message) -> bool:
+        """Whether a block took it."""
         name = message.DESCRIPTOR.name
         for attempt in range(1, SUBMIT_TRIES + 1):
             try:
                 outcome = await lane.submit([message])
             except TxError as error:
                 log.warning("%s %s: %s", self.grid.chain.chain_id, name, error)
-                return
+                return False
             except NodeError as error:
                 log.warning("%s %s, attempt %d: %s", self.grid.chain.chain_id, name, attempt, error)
                 continue
             self.outcomes[name, outcome.codespace, outcome.code] += 1
             if outcome.code:
                 log.warning("%s %s refused: %s", self.grid.chain.chain_id, name, outcome.log)
-            return
+            return outcome.ok
+        return False
 
     async def prepare(self) -> None:
         """Collateral of every cell, and the totals that the chain knows of its meter."""
@@ -93,11 +108,42 @@ class Runner:
             if await read_orders(chain, agent.identity.address, slot.slot):
                 agent.ordered.add(slot.slot)
 
+    async def learn(self, view: MarketView) -> None:
+        """The schedule of each slot that has one for good, once, to all cells: one query a slot."""
+        for slot in view.in_state(*SCHEDULED_STATES):
+            if slot.slot in self.learned or not self.grid.utility.calendar.covers(slot.slot):
+                continue
+            try:
+                allowed = await read_schedule(self.grid.chain, slot.slot)
+            except QueryRefused as error:
+                log.warning("%s schedule of slot %d: %s", self.grid.chain.chain_id, slot.slot, error)
+                allowed = {}
+            self.learned.add(slot.slot)
+            for agent, lane in self.grid.cells:
+                agent.learn(slot.slot, allowed.get(lane.address, Allowed()))
+
+    def meter(self, view: MarketView) -> None:
+        """The readings of all cells, by the concentrator."""
+        readings = [(reading, lane) for agent, lane in self.grid.cells for reading in agent.readings(view)]
+        lanes = {reading.device: lane for reading, lane in readings}
+        utility = self.grid.utility_lane
+        for batch in batches(utility.address, [reading for reading, _ in readings]):
+            self._begin(self._deliver(batch, lanes))
+
+    async def _deliver(self, batch: meter_tx.MsgSubmitReadings, lanes: Mapping[str, Lane]) -> None:
+        """A batch as one transaction; when no block takes it, every cell sends its own reading."""
+        if await self._submit(self.grid.utility_lane, batch):
+            return
+        for reading in batch.readings:
+            lane = lanes[reading.device]
+            self.start(lane, [meter_tx.MsgSubmitReadings(sender=lane.address, readings=[reading])])
+
     async def act(self, view: MarketView) -> None:
         """One round of all agents on one block."""
+        await self.learn(view)
         for agent, lane in self.grid.cells:
             self.start(lane, agent.orders(view))
-            self.start(lane, agent.readings(view))
+        self.meter(view)
         utility, lane = self.grid.utility, self.grid.utility_lane
         self.start(lane, utility.forecasts(view))
         self.start(lane, await self.grid.levels.act(view))
@@ -122,9 +168,11 @@ async def run(testnet: Path, day: Day) -> None:
     try:
         for client in clients:
             await client.connect()
-        flows = flows_of(net, day)
-        chains = zip(net.chains, clients, strict=True)
-        runners = [Runner(make_microgrid(net, info, client, day, flows)) for info, client in chains]
+        meters = Meters()
+        flows, chains = flows_of(net, meters), zip(net.chains, clients, strict=True)
+        grids = [make_microgrid(net, info, client, day, flows) for info, client in chains]
+        meters.watch(grids)
+        runners = [Runner(grid) for grid in grids]
         await asyncio.gather(*(runner.prepare() for runner in runners))
         log.info("ready: %d chains, %s", len(runners), dump_settings(day))
         await asyncio.gather(*(runner.run() for runner in runners))

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from cosmos_wire.protos import Message, market, market_tx
+from physics.feeders import feeder_case
 from utility_cell.agents.view import MarketView
 from utility_cell.fleet import Fleet
 from utility_cell.profiles import Profiles
-from utility_cell.world import Calendar, forecast_mWh
+from utility_cell.world import MWH_PER_W_QUARTER, Calendar, Forecaster, forecast_mWh, unordered_mWh
 
 
 @dataclass(slots=True, kw_only=True)
@@ -20,6 +21,8 @@ class UtilityAgent:
     fleet: Fleet
     calendar: Calendar
     profiles: Profiles
+    feeder: str = ""  # name of the feeder that the chain checks, for its capacitors
+    expect: Forecaster = forecast_mWh
     forecast: set[int] = field(default_factory=set)
 
     def forecasts(self, view: MarketView) -> Iterator[Message]:
@@ -33,14 +36,17 @@ class UtilityAgent:
                 slot=slot.slot,
                 floor_e4=slot.params.floor_e4,
                 cap_e4=slot.params.cap_e4,
-                buses=[
-                    market_tx.BusBaseline(bus=bus, p_mWh=energy)
-                    for bus, energy in self._by_bus(self.calendar.quarter(slot.slot))
-                ],
+                buses=self._baselines(self.calendar.quarter(slot.slot)),
             )
 
-    def _by_bus(self, quarter: int) -> list[tuple[int, int]]:
-        buses: dict[int, int] = {}
+    def _baselines(self, quarter: int) -> list[market_tx.BusBaseline]:
+        """What places no orders: the feeder's capacitors, and what cells don't bother to order."""
+        p_mWh = dict.fromkeys((cell.bus for cell in self.fleet.cells), 0)
         for cell in self.fleet.cells:
-            buses[cell.bus] = buses.get(cell.bus, 0) + forecast_mWh(self.profiles, cell, quarter)
-        return sorted(buses.items())
+            p_mWh[cell.bus] += unordered_mWh(self.expect(self.profiles, cell, quarter))
+        sites = feeder_case(self.feeder).sites if self.feeder else ()
+        q_mvarh = {site.bus: -site.capacitor_var * MWH_PER_W_QUARTER for site in sites if site.capacitor_var}
+        return [
+            market_tx.BusBaseline(bus=bus, p_mWh=p_mWh.get(bus, 0), q_mvarh=q_mvarh.get(bus, 0))
+            for bus in sorted({**p_mWh, **q_mvarh})
+        ]

@@ -9,6 +9,7 @@ from bsmg.client.chain import ChainClient
 from bsmg.client.errors import QueryNotFound
 from bsmg.client.feed import Head
 from cosmos_wire.protos import market, market_query, meter_query, pagination, trade, trade_query
+from utility_cell.devices import Allowed
 
 LIVE_SLOTS_MAX = 1_000
 OFFERS_MAX = 200
@@ -25,6 +26,12 @@ class MarketView:
     def in_state(self, *states: market.SlotState.ValueType) -> tuple[market.Slot, ...]:
         """Slots in one of the states, oldest first."""
         return tuple(self.slots[number] for number in sorted(self.slots) if self.slots[number].state in states)
+
+    @property
+    def last_price_e4(self) -> int | None:
+        """Price of the latest slot that is cleared, whether it traded or not; None before the first."""
+        cleared = [number for number, slot in self.slots.items() if slot.clearing.price_e4]
+        return self.slots[max(cleared)].clearing.price_e4 if cleared else None
 
 
 async def read_market(chain: ChainClient, head: Head) -> MarketView:
@@ -50,6 +57,13 @@ async def read_orders(chain: ChainClient, cell: str, slot: int) -> bool:
     request = market_query.QueryOrdersRequest(cell=cell, slot=slot)
     answer = await chain.query("/bsmg.market.v1.Query/Orders", request, market_query.QueryOrdersResponse)
     return len(answer.orders) > 0
+
+
+async def read_schedule(chain: ChainClient, slot: int) -> dict[str, Allowed]:
+    """What the schedule of a slot lets each cell with orders draw and feed in, by account."""
+    request = market_query.QueryScheduleRequest(slot=slot)
+    answer = await chain.query("/bsmg.market.v1.Query/Schedule", request, market_query.QueryScheduleResponse)
+    return {row.cell: Allowed(import_mWh=row.import_mWh, export_mWh=row.export_mWh) for row in answer.cells}
 
 
 async def read_heard(chain: ChainClient) -> tuple[trade.OfferRecord, ...]:

@@ -1,6 +1,6 @@
 """Write the fleets that stand on the shipped feeders: a cell of loads at every load bus, plants and storages by list.
 
-    python tools/make_fleets.py            # writes utility_cell/fleets/sce56.toml and bw33.toml
+    python -m utility_cell.make_fleets     # writes utility_cell/fleets/sce56.toml and bw33.toml
 
 A bus's peak load is shared out to household and business profiles, whose kinds alternate by bus.
 """
@@ -14,7 +14,7 @@ from pathlib import Path
 from physics.feeders import Case, Site, feeder_case
 from utility_cell.profiles import SCALE, load_profiles
 
-FOLDER = Path(__file__).resolve().parent.parent / "utility_cell" / "fleets"
+FOLDER = Path(__file__).resolve().parent / "fleets"
 HOMES = ("H0-A", "H0-B", "H0-C", "H0-G", "H0-L")
 TRADES = ("G0-A", "G1-A", "G1-B", "G2-A", "G3-A", "G4-A", "G5-A", "G6-A", "L0-A", "L1-A", "L2-A")
 TAN_PHI_PERMILLE = 484  # power factor 0.9
@@ -90,7 +90,7 @@ def _scaled(mix: Mapping[str, int], peak_W: int) -> dict[str, int]:
 def text_of(name: str) -> str:
     """The file of a fleet."""
     blocks = "\n".join(_block(row) for row in cells(name, feeder_case(name)))
-    return f"# {HEADS[name]}\n# Written by tools/make_fleets.py.\n{blocks}"
+    return f"# {HEADS[name]}\n# Written by python -m utility_cell.make_fleets.\n{blocks}"
 
 
 def _block(row: Row) -> str:
