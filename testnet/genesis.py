@@ -32,7 +32,8 @@ LEVEL3_SHORT_LOCK, LEVEL3_SHORT_ACT = 145, 20
 POWER = "10"
 BLOCK_BYTES_MAX = 4 << 20
 DISPLAY_EXPONENT = 10  # base units are 1e-10 token
-FAUCET, UTILITY, CELL, RELAYER, BALANCING, SUBSIDY = 10**18, 10**18, 10**16, 10**15, 10**18, 10**18
+FAUCET, UTILITY, CELL, RELAYER, BALANCING, SUBSIDY = 10**18, 10**18, 10**17, 10**15, 10**18, 10**18
+LINE_MAX_MWH = 4 * 10**9  # a tie line of 16 MW: plants of some megawatts sell a whole slot over it
 BLOCKS_A_DAY_MAX = 172_800  # two a second; evidence stays valid for at least this many blocks a day of unbonding
 
 
@@ -107,6 +108,7 @@ def market_trade_params(chain: Chain, params: market.Params, utility: str) -> tr
     made.grid = chain.grid
     made.slot_ms, made.window_ms = params.slot_ms, max(params.slot_ms, params.window_min_ms)
     made.floor_e4, made.cap_e4, made.max_skew_s = params.floor_e4, params.cap_e4, chain.gates.max_skew_s
+    made.line_max_mwh = LINE_MAX_MWH
     for clock in (made.level2, made.level3):
         clock.meter_ms, clock.disp_ms = chain.gates.meter_ms, chain.gates.disp_ms
         clock.close_ms = chain.gates.close_ms

@@ -12,17 +12,19 @@ import pytest
 
 from abci_app.app_process import build
 from cosmos_wire.errors import ChainError, ToolError
-from cosmos_wire.protos import abci, market, trade
+from cosmos_wire.protos import abci, market, registry, trade
 from energy.market.clock import Gate, gate_ms
+from energy.market.orders import collateral_required
 from energy.trade.params import terms_for, terms_hash
 from microgrid.memory_state import MemoryState
 from microgrid.operator import Operator
+from physics.feeders import LIMITS_PERMILLE
 from processes import ports
 from testnet import document
 from testnet.chains import first_specs, later_specs, make_chains
 from testnet.files import Home
-from testnet.genesis import ChainPlan, gates_ms, genesis_doc, market_params, market_trade_params
-from testnet.nodes import plan_chain
+from testnet.genesis import ChainPlan, app_state, gates_ms, genesis_doc, market_params, market_trade_params
+from testnet.nodes import fleet_of, plan_chain
 from testnet.ready import check_gates
 from testnet.topology import MECHANISMS, SUBSIDISED, load_topology, parse_topology
 
@@ -247,3 +249,49 @@ def test_testnet_json_has_what_programs_read(home: Home, monkeypatch: pytest.Mon
     cell = chain["accounts"][-1]
     assert cell["identity"].endswith("@mga")
     assert len(Path(cell["device_key"]).read_text().strip()) == 64
+
+
+FEEDER = '[[chain]]\nid = "mga-1"\nkind = "cometbft"\nfeeder = "{}"\n'
+
+
+@pytest.mark.parametrize("name", ["sce56", "bw33"])
+@pytest.mark.parametrize("security", ["chain", "ballot"])
+def test_a_feeder_enters_the_registry_with_its_fleet(name: str, security: str) -> None:
+    text = FEEDER.format(name) + f'security = "{security}"\nvmax_permille = 1045\n'
+    topology = parse_topology(text, "file")
+    fleet = fleet_of(topology, 0)
+    made = plan_chain(topology.chains[0], fleet, 1, START_MS)
+    state = app_state(made)
+    assert fleet == name
+    assert state["registry"]["feeder"]["mode"] == f"SECURITY_MODE_{security.upper()}"
+    limits = state["registry"]["feeder"]["vmin_permille"], state["registry"]["feeder"]["vmax_permille"]
+    assert limits == (LIMITS_PERMILLE[name][0], 1045)
+    tangents = {cell.get("tan_phi_permille", 0) for cell in state["registry"]["cells"]}
+    assert tangents == {0, 484}
+    assert "slot_opened" in [event.type for event in first_block(made, START_MS + 600_000).events]
+
+
+def test_cells_beside_the_feeder_are_named() -> None:
+    topology = parse_topology(FEEDER.format("bw33") + 'profile = "sce56"\n', "file")
+    made = plan_chain(topology.chains[0], "sce56", 1, START_MS)
+    with pytest.raises(ToolError, match=r"mga-1: feeder bw33 has buses 1\.\.33, got .*shops-3\d at bus 3[4-9]"):
+        app_state(made)
+
+
+LINKED = '[[chain]]\nid = "mgb-1"\nkind = "cometbft"\n[[link]]\na = "mga-1"\nb = "mgb-1"\n'
+
+
+@pytest.mark.parametrize("name", ["sce56", "bw33"])
+def test_a_cell_of_megawatts_can_pay_for_a_day(name: str) -> None:
+    """Twice the collateral, every live slot in escrow at the rating, and a day of buying or paying penalties."""
+    topology = parse_topology(FEEDER.format(name) + LINKED, "file")
+    made = plan_chain(topology.chains[0], name, 1, START_MS)
+    params, trade_terms = params_of(made)
+    worst_e4 = params.up_e4 + params.fee_e4 + params.penalty_permille * params.cap_e4 // 1000
+    for cell in made.cells:
+        registered = registry.Cell(max_import_W=cell.spec.max_import_W, max_export_W=cell.spec.max_export_W)
+        energy = 250 * max(cell.spec.max_import_W, cell.spec.max_export_W)
+        held = 2 * collateral_required(params, registered) + worst_e4 * energy * (params.max_live_slots + 96)
+        assert held <= cell.account.amount, cell.spec.name
+    largest = max(cell.spec.max_export_W for cell in made.cells)
+    assert 250 * largest <= trade_terms.line_max_mwh
