@@ -25,6 +25,12 @@ class Order:
     seq: int
     cell: int
     quantity_mWh: int
+    kind: int = 0
+
+    @property
+    def firm(self) -> bool:
+        """Whether it is drawn or fed in whole, traded or not (kinds FIRM and CRITICAL)."""
+        return self.kind != 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

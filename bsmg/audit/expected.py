@@ -65,7 +65,7 @@ class Expectations:
     def settled(self, statement: market.Statement) -> None:
         """Expect a cell's statement, field by field."""
         fields = {
-            "c": statement.bought_mWh - statement.sold_mWh,
+            "c": statement.bought_mWh + statement.grid_bought_mWh - statement.sold_mWh - statement.grid_sold_mWh,
             "m": statement.import_mWh - statement.export_mWh,
             "net": statement.net,
         }

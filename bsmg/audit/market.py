@@ -38,6 +38,7 @@ class Slot:
     floor_e4: int
     cap_e4: int
     factor: int
+    export: int = 0  # permille of what flexible asks didn't sell
     gate: int = BID_GATE  # the next one
     gate_height: int = 0
     next_seq: int = 1
@@ -72,9 +73,10 @@ class Slot:
         return self.params.penalty_permille * self.params.cap_e4 // PERMILLE
 
     def escrow_of(self, order: Order) -> int:
-        """Worst case of an order: a bid unused, an ask undelivered."""
+        """Worst case of an order: a bid unused, at the cap when firm; an ask let out at the floor and undelivered."""
         tariff = self.params
-        own = order.price_e4 if order.side == BID else tariff.up_e4 - order.price_e4
+        bid = self.cap_e4 if order.firm else order.price_e4
+        own = bid if order.side == BID else tariff.up_e4 - self.floor_e4
         return (own + tariff.fee_e4 + self.pen_e4) * order.quantity_mWh
 
     def gate_ms(self, gate: int) -> int:
@@ -84,6 +86,13 @@ class Slot:
     def fill(self, order: Order) -> int:
         """What an order got, after the factor."""
         return 0 if self.outcome is None else self.outcome.fills.get(order.seq, 0) * self.factor // PERMILLE
+
+    def with_main_grid(self, order: Order) -> int:
+        """What isn't filled and is drawn or fed in all the same."""
+        rest = order.quantity_mWh - self.fill(order)
+        if order.firm:
+            return rest
+        return rest * self.export // PERMILLE if order.side == ASK else 0
 
 
 def gate_ms(params: market.Params, slot: int, gate: int) -> int:
@@ -242,31 +251,46 @@ class Market:
     def _secure(self, slot: Slot) -> None:
         slot.resolved = True
         assert slot.outcome is not None
-        served = slot.outcome.volume_mWh * slot.factor // PERMILLE
-        rest = {
-            side: sum(order.quantity_mWh for order in slot.orders.values() if order.side == side) - served
-            for side in (BID, ASK)
-        }
+        slot.export = PERMILLE
+        rest, grid = self._left_over(slot)
         self.stage.expect.event(
             "slot_residual",
             (slot.number,),
-            residual_mWh=rest[BID] - rest[ASK],
+            residual_mWh=grid[BID] - grid[ASK],
             unserved_bid_mWh=rest[BID],
             unserved_ask_mWh=rest[ASK],
             price_e4=slot.outcome.price_e4,
+            **self._main_grid(slot),
         )
+
+    def _left_over(self, slot: Slot) -> tuple[dict[int, int], dict[int, int]]:
+        """By side: what wasn't served, and what of it is with the main grid."""
+        rest, grid = {BID: 0, ASK: 0}, {BID: 0, ASK: 0}
+        for order in slot.orders.values():
+            rest[order.side] += order.quantity_mWh - slot.fill(order)
+            grid[order.side] += slot.with_main_grid(order)
+        return rest, grid
+
+    def _main_grid(self, slot: Slot) -> dict[str, object]:
+        rest, grid = self._left_over(slot)
+        return {
+            "grid_import_mWh": grid[BID],
+            "grid_export_mWh": grid[ASK],
+            "export_permille": slot.export,
+            "curtailed_mWh": rest[ASK] - grid[ASK],
+        }
 
     def _seal(self, slot: Slot) -> None:
         voided = not slot.resolved
         if voided:
-            slot.factor = 0
-        root = self._seal_root(slot, voided=voided)
-        self.stage.expect.event("slot_sealed", (slot.number,), root=root.hex(), voided=str(voided).lower())
+            slot.factor, slot.export = 0, PERMILLE
+        root, said = self._seal_root(slot, voided=voided).hex(), str(voided).lower()
+        self.stage.expect.event("slot_sealed", (slot.number,), root=root, voided=said, **self._main_grid(slot))
 
     def _seal_root(self, slot: Slot, *, voided: bool) -> bytes:
         name = self.stage.chain_id.encode()
-        head = b"bsmg/seal/1" + len(name).to_bytes(2, "big") + name + slot.number.to_bytes(8, "big")
-        state = slot.factor.to_bytes(2, "big") + bytes([voided])
+        head = b"bsmg/seal/2" + len(name).to_bytes(2, "big") + name + slot.number.to_bytes(8, "big")
+        state = slot.factor.to_bytes(2, "big") + slot.export.to_bytes(2, "big") + bytes([voided])
         return sha256(head + state + self._schedule_hash(slot)).digest()
 
     def _schedule_hash(self, slot: Slot) -> bytes:
@@ -297,6 +321,7 @@ class Market:
             seq=slot.next_seq,
             cell=cell.number,
             quantity_mWh=msg.quantity_mWh,
+            kind=msg.kind,
         )
         slot.next_seq += 1
         slot.orders[order.seq] = order
@@ -431,6 +456,8 @@ class Market:
             paid=sum(found.amount_of(order, fill) for order, fill in bids),
             earned=sum(found.amount_of(order, fill) for order, fill in asks),
             escrow=sum(slot.escrow_of(order) for order, _ in mine),
+            grid_bought_mWh=sum(slot.with_main_grid(order) for order, _ in bids),
+            grid_sold_mWh=sum(slot.with_main_grid(order) for order, _ in asks),
         )
 
     def _move_pools(self, slot: Slot) -> None:
@@ -507,12 +534,15 @@ def tariff_of(slot: Slot) -> Tariff:
         tol_permille=params.tol_permille,
         alpha_permille=params.alpha_permille,
         e_max_permille=params.e_max_permille,
+        floor_e4=slot.floor_e4,
+        cap_e4=slot.cap_e4,
     )
 
 
 def statement_of(slot: Slot, cell: Cell, result: tuple[Trades, Bill], paid: tuple[int, int]) -> market.Statement:
     """The statement as the chain has to publish it; `paid` is (charges that the slot's money paid, arrears)."""
     trades, made = result
+    grid = trades.grid_bought_mWh or trades.grid_sold_mWh
     return market.Statement(
         slot=slot.number,
         cell=cell.address,
@@ -534,6 +564,10 @@ def statement_of(slot: Slot, cell: Cell, result: tuple[Trades, Bill], paid: tupl
         catch_up_mWh=made.catch_up_mWh,
         payout=str(made.income - paid[0]),
         credit=str(made.credit),
+        grid_bought_mWh=trades.grid_bought_mWh,
+        grid_sold_mWh=trades.grid_sold_mWh,
+        grid=str(made.grid) if grid else "",
+        loss=str(made.loss) if made.loss else "",
     )
 
 

@@ -1,8 +1,11 @@
 """The audit's own settlement of one cell and slot, written from section 5 of the slot protocol.
 
-c = bought - sold    m = import - export    d = m - c
+c = bought + grid bought - sold - grid sold    m = import - export    d = m - c
 d > 0: up * d to balancing    d < 0: down * |d| from balancing
 penalty: (permille * price // 1000) * max(0, |d| - |c| * tol // 1000)    fee: fee * (bought + sold)
+grid bought (unserved firm bids) at the cap, grid sold (let out of unserved asks) at the floor, through balancing
+losses: price * (|m| * loss // all cells' known energies without signs) to balancing
+what balancing gets and gives is one sum
 energy of slots without a reading, once counters show it, less what was assumed for them: up or down, no penalty
 """
 
@@ -26,6 +29,11 @@ class Tariff:
     tol_permille: int
     alpha_permille: int
     e_max_permille: int
+    floor_e4: int = 0
+    cap_e4: int = 0
+    loss_e4: int = 0
+    loss_mWh: int = 0
+    metered_mWh: int = 0  # what losses are shared by
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +45,13 @@ class Trades:
     paid: int
     earned: int
     escrow: int
+    grid_bought_mWh: int = 0
+    grid_sold_mWh: int = 0
+
+    @property
+    def position_mWh(self) -> int:
+        """What the cell said it would draw."""
+        return self.bought_mWh + self.grid_bought_mWh - self.sold_mWh - self.grid_sold_mWh
 
 
 @dataclass(slots=True, kw_only=True)
@@ -61,6 +76,8 @@ class Bill:
     imbalance: int
     catch_up: int
     catch_up_mWh: int
+    grid: int
+    loss: int
     assumed_mWh: int  # the new balance of energy that was assumed
     charges: tuple[int, int, int]
     credit: int
@@ -73,7 +90,7 @@ class Bill:
 def bill(tariff: Tariff, trades: Trades, said: Said, cell: tuple[int, int, int]) -> Bill:
     """`cell` is (devices expected, energy assumed so far, score so far)."""
     expected, assumed_before, score = cell
-    position = trades.bought_mWh - trades.sold_mWh
+    position = trades.position_mWh
     read = said.import_mWh - said.export_mWh
     known = read + said.estimated_mWh
     silent, missing = said.readings + said.estimates < expected, said.readings < expected
@@ -87,14 +104,19 @@ def bill(tariff: Tariff, trades: Trades, said: Said, cell: tuple[int, int, int])
     beyond = max(0, abs(off) - abs(position) * tariff.tol_permille // PERMILLE)
     penalty = tariff.penalty_permille * tariff.price_e4 // PERMILLE * beyond
     fee = tariff.fee_e4 * (trades.bought_mWh + trades.sold_mWh)
-    charges = (-min(imbalance, 0) - min(catch_up, 0), fee, penalty)
-    credit = max(imbalance, 0) + max(catch_up, 0)
+    grid = tariff.floor_e4 * trades.grid_sold_mWh - tariff.cap_e4 * trades.grid_bought_mWh
+    share = abs(metered) * tariff.loss_mWh // tariff.metered_mWh if tariff.metered_mWh else 0
+    balancing = imbalance + catch_up + grid - tariff.loss_e4 * share
+    charges = (-min(balancing, 0), fee, penalty)
+    credit = max(balancing, 0)
     return Bill(
         import_mWh=said.import_mWh + max(assumed, 0),
         export_mWh=said.export_mWh - min(assumed, 0),
         imbalance=imbalance,
         catch_up=catch_up,
         catch_up_mWh=late,
+        grid=grid,
+        loss=-tariff.loss_e4 * share,
         assumed_mWh=assumed_before + assumed if missing else 0,
         charges=charges,
         credit=credit,

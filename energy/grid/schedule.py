@@ -25,6 +25,7 @@ class BusEnergy:
     bus: int
     base_p_mWh: int = 0
     base_q_mvarh: int = 0
+    base_q_permille: int = 0  # more of the same, in permille of a mvarh
     trade_p_mWh: int = 0  # fills bought - sold
     trade_q_permille: int = 0  # sum over orders of tan_phi_permille * (bought - sold)
     rounding_mWh: int = 0  # orders at the bus
@@ -59,7 +60,7 @@ def _bus_range(energy: BusEnergy, factor_permille: int, s_base_W: int) -> tuple[
     p = _scaled(energy.trade_p_mWh, factor_permille, energy.rounding_mWh if cut else 0)
     q = _scaled(energy.trade_q_permille, factor_permille, energy.rounding_q_permille if cut else 0)
     unit = MWH_PER_W * s_base_W
-    base_p, base_q = energy.base_p_mWh, energy.base_q_mvarh * PERMILLE
+    base_p, base_q = energy.base_p_mWh, energy.base_q_mvarh * PERMILLE + energy.base_q_permille
     return (
         (base_p + p[0] << BITS) // unit,
         ceil_div(base_p + p[1] << BITS, unit),

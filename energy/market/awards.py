@@ -8,6 +8,7 @@ from dataclasses import replace
 from cosmos_wire.protos import market as pb
 from energy.market import keys, state, terms
 from energy.market.clearing import BookOrder, own_price_e4
+from energy.market.schedule import grid_mWh
 from energy.market.settlement import Filled
 from energy.mechanisms.book import Award
 from energy.records import load_or_new, save
@@ -62,17 +63,26 @@ def _filled(ctx: Context, record: pb.Slot, orders: Sequence[BookOrder]) -> list[
 
 def _by_margin(record: pb.Slot, order: BookOrder) -> Filled:
     fill = state.order_fill_mWh(record, order)
-    amount = amount_of(own_price_e4(order, record.clearing), fill)
-    return Filled(order=order, fill_mWh=fill, amount=amount, escrow=state.escrow_of(record.prices, order))
+    return _account(record, order, fill, (amount_of(own_price_e4(order, record.clearing), fill), 0))
 
 
 def _by_award(record: pb.Slot, order: BookOrder, row: pb.OrderAward | None) -> Filled:
     """Amounts follow the fill; rounding never takes an order beyond its limit, and never leaves the market short."""
-    escrow = state.escrow_of(record.prices, order)
     if row is None:
-        return Filled(order=order, fill_mWh=0, amount=0, escrow=escrow)
+        return _account(record, order, 0, (0, 0))
     fill = row.fill_mWh * record.factor_permille // PERMILLE
     share = stored(row.amount) * fill
     amount = -(-share // row.fill_mWh) if order.side == keys.BID else share // row.fill_mWh
-    fee = stored(row.fee) * fill // row.fill_mWh
-    return Filled(order=order, fill_mWh=fill, amount=amount, grid_fee=fee, escrow=escrow)
+    return _account(record, order, fill, (amount, stored(row.fee) * fill // row.fill_mWh))
+
+
+def _account(record: pb.Slot, order: BookOrder, fill: int, money: tuple[int, int]) -> Filled:
+    """`money` is what the fill costs or earns, and the grid fee in it."""
+    return Filled(
+        order=order,
+        fill_mWh=fill,
+        amount=money[0],
+        escrow=state.escrow_of(record.prices, order),
+        grid_fee=money[1],
+        grid_mWh=grid_mWh(order, fill, record.export_permille),
+    )

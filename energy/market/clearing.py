@@ -27,7 +27,7 @@ from energy.units import PERMILLE
 from ibc_core.host import Store
 
 SCHEDULE_DOMAIN = b"bsmg/schedule/1"
-SEAL_DOMAIN = b"bsmg/seal/1"
+SEAL_DOMAIN = b"bsmg/seal/2"
 
 
 BookOrder = Order  # `quantity_mWh` is what a cap leaves of it
@@ -228,11 +228,13 @@ def schedule_hash(bids: list[Trade], asks: list[Trade]) -> bytes:
 def seal_root(chain_id: str, record: pb.Slot) -> bytes:
     """What SEAL publishes.
 
-    SHA-256 of `bsmg/seal/1`, length u16 and text of the chain id, slot u64, factor u16, voided u8, schedule hash.
+    SHA-256 of `bsmg/seal/2`, length u16 and text of the chain id, slot u64, factor u16, export u16, voided u8,
+    schedule hash.
     """
     name = chain_id.encode()
     head = SEAL_DOMAIN + u16(len(name)) + name + u64(record.slot)
-    return sha256(head + u16(record.factor_permille) + u8(record.voided) + record.schedule_hash).digest()
+    state = u16(record.factor_permille) + u16(record.export_permille) + u8(record.voided)
+    return sha256(head + state + record.schedule_hash).digest()
 
 
 def fill_mWh(order: BookOrder, clearing: pb.Clearing, factor_permille: int) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from cosmos_wire.protos import market as pb
-from energy.market import ballot, keys, mechanism, security, shift, state
+from energy.market import ballot, keys, losses, maingrid, mechanism, security, shift, state
 from energy.market.clearing import schedule_hash, seal_root
 from energy.market.clock import Gate, first_open, gate_ms, last_open
 from energy.market.life import BALLOT, RECLEAR, SECURED, SETTLED, require_step
@@ -145,6 +145,7 @@ def _clear(ctx: Context, record: pb.Slot, _before: int) -> None:
             welfare=result.welfare,
         )
     )
+    security.freeze_baseline(ctx, record)
     voted = security.voted_feeder(ctx) if record.factor_permille and result.volume_mWh else None
     if voted is not None:
         record.state = BALLOT
@@ -170,10 +171,7 @@ def _secure(ctx: Context, record: pb.Slot, before: int) -> None:
         ballot.decide(ctx, record)
     ballot.close(ctx, record.slot)
     shift.release(ctx, record)
-    served = record.clearing.volume_mWh * record.factor_permille // PERMILLE
-    record.unserved_bid_mWh = record.bid_mWh - served
-    record.unserved_ask_mWh = record.ask_mWh - served
-    record.residual_mWh = record.unserved_bid_mWh - record.unserved_ask_mWh
+    maingrid.balance(ctx, record)
     ctx.events.emit(
         event(
             "slot_residual",
@@ -182,8 +180,18 @@ def _secure(ctx: Context, record: pb.Slot, before: int) -> None:
             unserved_bid_mWh=record.unserved_bid_mWh,
             unserved_ask_mWh=record.unserved_ask_mWh,
             price_e4=record.clearing.price_e4,
+            **_with_main_grid(record),
         )
     )
+
+
+def _with_main_grid(record: pb.Slot) -> dict[str, int]:
+    return {
+        "grid_import_mWh": record.grid_import_mWh,
+        "grid_export_mWh": record.grid_export_mWh,
+        "export_permille": record.export_permille,
+        "curtailed_mWh": record.curtailed_mWh,
+    }
 
 
 def _seal(ctx: Context, record: pb.Slot, before: int) -> None:
@@ -191,10 +199,15 @@ def _seal(ctx: Context, record: pb.Slot, before: int) -> None:
         record.voided, record.factor_permille = True, 0
         ballot.close(ctx, record.slot)
         shift.release(ctx, record)
-    security.keep_baseline(ctx, record.slot)
+        security.freeze_baseline(ctx, record)
+        maingrid.balance(ctx, record)
+    security.keep_baseline(ctx, record)
     record.schedule_hash = record.schedule_hash or schedule_hash([], [])
     record.root = seal_root(ctx.env.chain_id, record)
-    ctx.events.emit(event("slot_sealed", slot=record.slot, root=record.root.hex(), voided=str(record.voided).lower()))
+    voided = str(record.voided).lower()
+    ctx.events.emit(
+        event("slot_sealed", slot=record.slot, root=record.root.hex(), voided=voided, **_with_main_grid(record))
+    )
 
 
 def cast_votes(ctx: Context, ballots: Sequence[ballot.Ballot]) -> None:
@@ -209,7 +222,9 @@ def cast_votes(ctx: Context, ballots: Sequence[ballot.Ballot]) -> None:
 
 
 def _settle(ctx: Context, record: pb.Slot, _before: int) -> None:
-    save(ctx, keys.work_key(record.slot, keys.CHARGES), pb.SettleCursor(next_cell=1))
+    record.loss_mWh, metered_mWh = losses.metered(ctx, record.slot)
+    cursor = pb.SettleCursor(next_cell=1, metered_mWh=metered_mWh)
+    save(ctx, keys.work_key(record.slot, keys.CHARGES), cursor)
 
 
 def _close(ctx: Context, record: pb.Slot, _before: int) -> None:

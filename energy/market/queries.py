@@ -77,7 +77,7 @@ def fill(registry: Registry, ctx: Context, request: query.QueryFillRequest) -> q
         fill_mWh=got.fill_mWh,
         amount=str(got.amount),
         fee=str(got.grid_fee),
-        scheduled_mWh=got.fill_mWh + physical.grid_mWh(found, got.fill_mWh, record.export_permille),
+        scheduled_mWh=got.fill_mWh + got.grid_mWh,
     )
 
 

@@ -1,14 +1,15 @@
-"""The network check at CLEAR: on a radial feeder of mode CHAIN the chain certifies its own clearing (slot protocol 3).
+"""The network check: on a radial feeder of mode CHAIN the chain certifies its own schedules (slot protocol 3).
 
-A schedule is what the utility cell forecast at each bus (or forecast last) plus the fills. What isn't
-certified whole is cut to the largest certified factor; a baseline that breaks a limit by itself leaves a factor of 0.
-Until SECURE the utility cell may propose caps, which count if the clearing under them is certified whole and worth
-more. A microgrid without a feeder, or with one of mode UNSPECIFIED, trades unchecked.
+At CLEAR a schedule is what the utility cell forecast at each bus (or forecast last), firm orders whole, and the fills
+of flexible ones. What isn't certified whole is cut to the largest certified factor on the fills; where nothing is
+certified without trades either the factor is 0. Until SECURE the utility cell may propose caps, which count if the
+clearing under them is certified whole and worth more. At SECURE the largest certified part of what flexible asks
+didn't sell is let out to the main grid. Without a feeder, or with one of mode UNSPECIFIED, nothing is checked.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 
 from cosmos_wire.protos import market as pb
 from cosmos_wire.protos import registry as registry_pb
@@ -17,8 +18,10 @@ from energy.grid.network import network_of
 from energy.grid.schedule import BusEnergy
 from energy.grid.secure import Secured, secure
 from energy.market import keys
-from energy.market.clearing import BookOrder, Caps, fill_mWh, read_side
+from energy.market.clearing import Caps
 from energy.market.mechanism import Proposal, adopt, propose
+from energy.market.schedule import BusSum, Sums, Tangents, add_to, awarded_by, whole_fills
+from energy.records import keys_of
 from energy.registry import state as registered
 from energy.units import PERMILLE, stored
 from ibc_core.host import Context, event
@@ -44,13 +47,15 @@ def voted_feeder(ctx: Context) -> registry_pb.Feeder | None:
     return feeder if feeder is not None and feeder.mode == registry_pb.SECURITY_MODE_BALLOT else None
 
 
+def feeder_in_force(ctx: Context) -> registry_pb.Feeder | None:
+    """The feeder that schedules are held against, by whomever; None when there is none."""
+    feeder = registered.feeder(ctx)
+    return feeder if feeder is not None and feeder.mode != registry_pb.SECURITY_MODE_UNSPECIFIED else None
+
+
 def baselines(ctx: Context, slot: int) -> list[BusEnergy]:
-    """What the utility cell forecast for the slot, by bus; when it said nothing, what it said last of a sealed one."""
-    return _baselines(ctx, keys.baseline_prefix(slot)) or _baselines(ctx, keys.BASELINE_LAST)
-
-
-def _baselines(ctx: Context, prefix: bytes) -> list[BusEnergy]:
-    found = []
+    """What the utility cell forecast for the slot, by bus; from CLEAR on, when it said nothing, what it said last."""
+    found, prefix = [], keys.baseline_prefix(slot)
     for key, raw in ctx.app.iterate(prefix):
         said = pb.Baseline.FromString(raw)
         bus = int.from_bytes(key[len(prefix) :], "big")
@@ -58,10 +63,21 @@ def _baselines(ctx: Context, prefix: bytes) -> list[BusEnergy]:
     return found
 
 
-def keep_baseline(ctx: Context, slot: int) -> None:
-    """At SEAL: the slot's forecast stands in for those that don't come, where a feeder is checked."""
-    prefix = keys.baseline_prefix(slot)
-    rows = list(ctx.app.iterate(prefix)) if checked_feeder(ctx) is not None else []
+def freeze_baseline(ctx: Context, record: pb.Slot) -> None:
+    """When no forecast came the last sealed one becomes the slot's own, whatever is sealed meanwhile."""
+    prefix = keys.baseline_prefix(record.slot)
+    if feeder_in_force(ctx) is None or keys_of(ctx.app, prefix, 1):
+        return
+    for key, raw in list(ctx.app.iterate(keys.BASELINE_LAST)):
+        ctx.app.set(prefix + key[len(keys.BASELINE_LAST) :], raw)
+        record.baseline_inherited = True
+
+
+def keep_baseline(ctx: Context, record: pb.Slot) -> None:
+    """At SEAL: the slot's forecast stands in for those that don't come, where there is a feeder."""
+    prefix = keys.baseline_prefix(record.slot)
+    asked = feeder_in_force(ctx) is not None and not record.baseline_inherited
+    rows = list(ctx.app.iterate(prefix)) if asked else []
     if not rows:
         return
     for key in [key for key, _ in ctx.app.iterate(keys.BASELINE_LAST)]:
@@ -71,35 +87,53 @@ def keep_baseline(ctx: Context, slot: int) -> None:
 
 
 def trades(ctx: Context, slot: int, proposal: Proposal) -> list[BusEnergy]:
-    """The fills of a clearing summed by bus; reactive power follows each cell's registered tan phi."""
-    sums: dict[int, list[int]] = {}
-    tangents: dict[int, int] = {}
-    for order, fill in fills(ctx, slot, proposal):
-        if order.cell not in tangents:
-            tangents[order.cell] = registered.cell(ctx, order.cell).tan_phi_permille
-        signed, tangent = (fill if order.side == keys.BID else -fill), tangents[order.cell]
-        row = sums.setdefault(order.bus, [0, 0, 0, 0])
-        for at, value in enumerate((signed, signed * tangent, 1, tangent)):
-            row[at] += value
+    """Orders under a clearing, by bus: firm ones whole, the fills of flexible ones, which a factor scales."""
+    firm, flexible, tangents = Sums(), Sums(), Tangents(ctx=ctx)
+    for order, fill in whole_fills(ctx.app, slot, proposal.clearing, awarded_by(proposal.outcome)):
+        if order.kind:
+            add_to(firm, order, order.quantity_mWh, tangents.of(order.cell))
+        elif fill:
+            add_to(flexible, order, fill, tangents.of(order.cell))
+    return [*fixed(firm), *scaled(flexible)]
+
+
+def fixed(sums: Mapping[int, BusSum]) -> list[BusEnergy]:
+    """Energies that no factor scales."""
     return [
-        BusEnergy(bus=bus, trade_p_mWh=p, trade_q_permille=q, rounding_mWh=count, rounding_q_permille=tangent)
-        for bus, (p, q, count, tangent) in sorted(sums.items())
+        BusEnergy(bus=bus, base_p_mWh=total.p_mWh, base_q_permille=total.q_permille)
+        for bus, total in sorted(sums.items())
     ]
 
 
-def fills(ctx: Context, slot: int, proposal: Proposal) -> Iterator[tuple[BookOrder, int]]:
-    """Every order that trades, with its fill at factor 1000."""
-    if proposal.outcome is not None:
-        for award in (*proposal.outcome.bids, *proposal.outcome.asks):
-            yield award.order, award.fill_mWh
-        return
-    for side in (keys.BID, keys.ASK):
-        for order in read_side(ctx.app, slot, side):
-            fill = fill_mWh(order, proposal.clearing, PERMILLE)
-            if fill:
-                yield order, fill
-            elif not (proposal.clearing.cuts or proposal.clearing.dropped):
-                break  # in book order the first that gets nothing is followed by nobody who gets something
+def scaled(sums: Mapping[int, BusSum]) -> list[BusEnergy]:
+    """Energies that a factor scales, order by order."""
+    return [
+        BusEnergy(
+            bus=bus,
+            trade_p_mWh=total.p_mWh,
+            trade_q_permille=total.q_permille,
+            rounding_mWh=total.orders,
+            rounding_q_permille=total.tangents_permille,
+        )
+        for bus, total in sorted(sums.items())
+    ]
+
+
+def let_out_permille(ctx: Context, record: pb.Slot, settled: Mapping[int, BusSum], unsold: Mapping[int, BusSum]) -> int:
+    """The largest certified part of what flexible asks didn't sell that may be fed in; all of it without a check.
+
+    `settled` is what orders draw and feed in without it. A slot without trade for want of a certificate lets out
+    nothing, and so does a feeder on which the chain certifies nothing by itself (mode BALLOT).
+    """
+    feeder = feeder_in_force(ctx)
+    if feeder is None:
+        return PERMILLE
+    if feeder.mode != registry_pb.SECURITY_MODE_CHAIN or record.factor_permille == 0:
+        return 0
+    if not unsold:
+        return PERMILLE
+    energies = [*baselines(ctx, record.slot), *fixed(settled), *scaled(unsold)]
+    return secure(network_of(feeder), energies).factor_permille
 
 
 def improve(ctx: Context, record: pb.Slot, caps: Caps) -> str:

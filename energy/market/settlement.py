@@ -1,13 +1,18 @@
 """What one cell owes and is owed for one slot: the table of section 5 of the slot protocol, in integers.
 
-    position c = fills bought - sold          metered m = import - export          d = m - c
+    grid bought   unserved part of firm and critical bids     grid sold   what was let out of unserved asks
+    position c = (bought + grid bought) - (sold + grid sold)  metered m = import - export       d = m - c
     purchase         what the order's fill costs       escrow -> seller
     grid fee         contained in the above            escrow -> fees
+    grid             cap * grid bought                 cell -> balancing
+                     floor * grid sold                 balancing -> cell
     drew more        up * d                            cell -> balancing
     drew less        down * |d|                        balancing -> cell
     catch-up g       up * g or down * |g|              as above: energy of slots without a reading, no penalty
+    loss             price * (|m| * loss // metered)   cell -> balancing
     penalty          (permille * price // 1000) * max(0, |d| - |c| * tol // 1000)      cell -> incentive
     network fee      fee * (bought + sold)             cell -> fees
+What goes to balancing and comes from it is one sum, charged or credited.
 Charges are paid from what the escrow holds for the cell (rest of its orders' escrow, proceeds), then from collateral;
 the rest is arrears. What is paid goes to balancing first, then fees, then incentive.
 
@@ -35,6 +40,17 @@ class Terms:
     prices: pb.FrozenPrices
     params: pb.Params
     clearing: pb.Clearing
+    loss_mWh: int = 0  # of the feeder in the slot
+    metered_mWh: int = 0  # what it is shared by: the cells' known energies without signs, added up
+
+    def loss_share_mWh(self, net_mWh: int) -> int:
+        """What a cell pays of the losses; assumed energy counts too, so that silence saves nothing."""
+        return abs(net_mWh) * self.loss_mWh // self.metered_mWh if self.metered_mWh else 0
+
+    @property
+    def loss_e4(self) -> int:
+        """Price of losses: the auction's, the cap where nothing traded."""
+        return self.clearing.price_e4 if self.clearing.volume_mWh else self.prices.cap_e4
 
     @property
     def penalty_e4(self) -> int:
@@ -51,6 +67,7 @@ class Filled:
     amount: int
     escrow: int
     grid_fee: int = 0  # contained in what a buyer pays
+    grid_mWh: int = 0  # not filled, and with the main grid all the same
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,16 +123,18 @@ class Position:
     earned: int
     escrow: int
     grid_fee: int = 0
+    grid_bought_mWh: int = 0
+    grid_sold_mWh: int = 0
 
     @property
     def net_mWh(self) -> int:
         """C."""
-        return self.bought_mWh - self.sold_mWh
+        return self.bought_mWh + self.grid_bought_mWh - self.sold_mWh - self.grid_sold_mWh
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
-    """The outcome for a cell. Money in base units; `imbalance` and `catch_up` positive when the cell receives."""
+    """The outcome for a cell. Money in base units, positive when the cell receives."""
 
     position: Position
     import_mWh: int
@@ -125,6 +144,8 @@ class Account:
     carried_mWh: int  # the cell's new balance of assumed energy
     imbalance: int
     catch_up: int
+    grid: int
+    loss: int  # never positive
     charges: Charges
     credit: int  # from balancing
     score_permille: int
@@ -151,6 +172,8 @@ def position_of(orders: Sequence[Filled]) -> Position:
         earned=sum(item.amount for item in asks),
         escrow=sum(item.escrow for item in orders),
         grid_fee=sum(item.grid_fee for item in bids),
+        grid_bought_mWh=sum(item.grid_mWh for item in bids),
+        grid_sold_mWh=sum(item.grid_mWh for item in asks),
     )
 
 
@@ -164,6 +187,10 @@ def settle_cell(terms: Terms, position: Position, metered: Metered, score_permil
     energy = [metered.import_mWh, metered.export_mWh]
     energy[assumed < 0] += abs(assumed)
     imbalance, late = _imbalance(terms.prices, deviation), _imbalance(terms.prices, catch_up)
+    grid = amount_of(terms.prices.floor_e4, position.grid_sold_mWh)
+    grid -= amount_of(terms.prices.cap_e4, position.grid_bought_mWh)
+    loss = -amount_of(terms.loss_e4, terms.loss_share_mWh(net))
+    balancing = imbalance + late + grid + loss
     beyond = max(0, abs(deviation) - abs(position.net_mWh) * terms.params.tol_permille // PERMILLE)
     return Account(
         position=position,
@@ -174,12 +201,14 @@ def settle_cell(terms: Terms, position: Position, metered: Metered, score_permil
         carried_mWh=carried,
         imbalance=imbalance,
         catch_up=late,
+        grid=grid,
+        loss=loss,
         charges=Charges(
-            balancing=max(0, -imbalance) + max(0, -late),
+            balancing=max(0, -balancing),
             fees=amount_of(terms.prices.fee_e4, position.bought_mWh + position.sold_mWh),
             incentive=amount_of(terms.penalty_e4, beyond),
         ),
-        credit=max(0, imbalance) + max(0, late),
+        credit=max(0, balancing),
         score_permille=_score(terms.params, position.net_mWh, None if metered.missing else deviation, score_permille),
     )
 

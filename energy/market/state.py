@@ -113,12 +113,16 @@ def rules_of(record: pb.Slot) -> Rules:
 
 
 def escrow_of(prices: pb.FrozenPrices, order: BookOrder) -> int:
-    """What an order has to hold for its own worst case: a bid unused, an ask undelivered. Base units."""
+    """What an order has to hold for its own worst case, base units.
+
+    A bid is bought and not drawn, a firm one at the cap if the main grid has to sell it; an ask is let out at the floor
+    and not delivered.
+    """
     if order.side == keys.BID:
-        price_e4 = order.price_e4 + prices.fee_e4 + prices.pen_e4
+        price_e4 = order.price_e4 if order.kind == pb.ORDER_KIND_FLEXIBLE else prices.cap_e4
     else:
-        price_e4 = prices.up_e4 - order.price_e4 + prices.fee_e4 + prices.pen_e4
-    return amount_of(price_e4, order.quantity_mWh)
+        price_e4 = prices.up_e4 - prices.floor_e4
+    return amount_of(price_e4 + prices.fee_e4 + prices.pen_e4, order.quantity_mWh)
 
 
 def book_order(ctx: Context, slot: int, cell: int, seq: int) -> BookOrder | None:

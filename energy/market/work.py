@@ -65,7 +65,13 @@ class _Run:
 def _charge(ctx: Context, registry: Registry, record: pb.Slot, units: int) -> int:
     key = keys.work_key(record.slot, keys.CHARGES)
     cursor = load_or_new(ctx, key, pb.SettleCursor)
-    terms = Terms(prices=record.prices, params=record.params, clearing=record.clearing)
+    terms = Terms(
+        prices=record.prices,
+        params=record.params,
+        clearing=record.clearing,
+        loss_mWh=record.loss_mWh,
+        metered_mWh=cursor.metered_mWh,
+    )
     run = _Run(record=record, terms=terms, cursor=cursor)
     numbers = _active_cells(ctx, record.slot, cursor.next_cell, units)
     for number in numbers:
@@ -210,6 +216,11 @@ def _statement(record: pb.Slot, cell: registry_pb.Cell, account: Account, metere
     )
     if position.grid_fee:
         statement.grid_fee = str(-position.grid_fee)
+    if position.grid_bought_mWh or position.grid_sold_mWh:
+        statement.grid_bought_mWh, statement.grid_sold_mWh = position.grid_bought_mWh, position.grid_sold_mWh
+        statement.grid = str(account.grid)
+    if account.loss:
+        statement.loss = str(account.loss)
     return statement
 
 
@@ -227,7 +238,7 @@ def _publish(ctx: Context, cursor: pb.SettleCursor, cell: registry_pb.Cell, stat
             "cell_settled",
             slot=statement.slot,
             cell=cell.address,
-            c=statement.bought_mWh - statement.sold_mWh,
+            c=statement.bought_mWh + statement.grid_bought_mWh - statement.sold_mWh - statement.grid_sold_mWh,
             m=statement.import_mWh - statement.export_mWh,
             net=statement.net,
             statement=raw.hex(),

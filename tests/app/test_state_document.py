@@ -10,7 +10,7 @@ from microgrid.memory_state import MemoryState
 from tests.app.chain import Node, send_tx
 
 DOC = Path(__file__).resolve().parents[2] / "docs" / "state.md"
-GOLDEN = "e6b453d2dbbdc96cdd39c44d8c29a2f1b7196df25bb790fac36ffaa96cf65cf3"
+GOLDEN = "6ef33736b5db4d3408591859013678d5bd63cd29bea8ab7de6daa500f07880c6"
 
 
 def scripted() -> dict[str, list[tuple[bytes, bytes]]]:

@@ -33,7 +33,16 @@ def saids(draw: st.DrawFn) -> Said:
 @settings(max_examples=500, deadline=None)
 @given(
     said=saids(),
-    trades=st.builds(Trades, bought_mWh=ENERGY, sold_mWh=ENERGY, paid=MONEY, earned=MONEY, escrow=MONEY),
+    trades=st.builds(
+        Trades,
+        bought_mWh=ENERGY,
+        sold_mWh=ENERGY,
+        paid=MONEY,
+        earned=MONEY,
+        escrow=MONEY,
+        grid_bought_mWh=ENERGY,
+        grid_sold_mWh=ENERGY,
+    ),
     cell=st.tuples(st.integers(1, 3), st.integers(-(10**9), 10**9), st.integers(0, 1000)),
     rates=st.tuples(st.integers(0, 1000), st.integers(0, 1000), st.integers(0, 1000), st.integers(1, 1000)),
 )
@@ -50,15 +59,22 @@ def test_both_settle_alike(
         tol_permille=tol,
         alpha_permille=alpha,
         e_max_permille=e_max,
+        floor_e4=20_000,
+        cap_e4=80_000,
+        loss_e4=43_210,
+        loss_mWh=tol * 100,
+        metered_mWh=alpha,
     )
     mine = bill(tariff, trades, said, cell)
     params = pb.Params(penalty_permille=penalty, tol_permille=tol, alpha_permille=alpha, e_max_permille=e_max)
     terms = settlement.Terms(
-        prices=pb.FrozenPrices(up_e4=100_000, down_e4=10_000, fee_e4=200),
+        prices=pb.FrozenPrices(up_e4=100_000, down_e4=10_000, fee_e4=200, floor_e4=20_000, cap_e4=80_000),
         params=params,
-        clearing=pb.Clearing(price_e4=43_210),
+        clearing=pb.Clearing(price_e4=43_210, volume_mWh=1),
+        loss_mWh=tol * 100,
+        metered_mWh=alpha,
     )
-    names = ("bought_mWh", "sold_mWh", "paid", "earned", "escrow")
+    names = ("bought_mWh", "sold_mWh", "paid", "earned", "escrow", "grid_bought_mWh", "grid_sold_mWh")
     position = settlement.Position(**{name: getattr(trades, name) for name in names})
     theirs = settlement.settle_cell(terms, position, chains_view(said, cell), cell[2])
     charges = theirs.charges
@@ -68,6 +84,7 @@ def test_both_settle_alike(
         theirs.catch_up,
         theirs.catch_up_mWh,
     )
+    assert (mine.grid, mine.loss) == (theirs.grid, theirs.loss)
     assert mine.assumed_mWh == theirs.carried_mWh
     assert mine.charges == (charges.balancing, charges.fees, charges.incentive)
     assert (mine.credit, mine.net, mine.income) == (theirs.credit, theirs.net, theirs.income)

@@ -35,7 +35,7 @@ def cell_wealth(chain: Chain, number: int) -> int:
     return own + stored(cell.collateral) + stored(cell.owed) - stored(cell.arrears)
 
 
-def played_slot(chain: Chain, rows: list[tuple[int, int, int, int]], factor: int) -> int:
+def played_slot(chain: Chain, rows: list[tuple[int, int, int, int]], factor: int, *, kinds: bool = False) -> int:
     """A slot with these orders, brought to METERING with a factor that a network check might have set."""
     chain.block()
     slot = chain.live()[-1]
@@ -43,14 +43,28 @@ def played_slot(chain: Chain, rows: list[tuple[int, int, int, int]], factor: int
     placed: dict[int, int] = {}
     for cell, side, price, quantity in rows:
         if placed.get(cell, 0) < 8:
-            chain.deliver(chain.place(cell, slot, side, price, quantity))
+            message = chain.place(cell, slot, side, price, quantity)
+            chain.deliver(of_some_kind(message) if kinds else message)
             placed[cell] = placed.get(cell, 0) + 1
-    chain.until(slot, pb.SLOT_STATE_RESIDUAL, 200)
+    cut_to(chain, slot, factor)
+    return slot
+
+
+def of_some_kind(message: market_tx.MsgPlaceOrder) -> market_tx.MsgPlaceOrder:
+    """Bids at the cap are critical, of the others every second one is firm."""
+    firm = pb.ORDER_KIND_FIRM if message.quantity_mWh % 2 else pb.ORDER_KIND_FLEXIBLE
+    top = message.side == BID and message.price_e4 == 80_000
+    message.kind = pb.ORDER_KIND_CRITICAL if top else firm
+    return message
+
+
+def cut_to(chain: Chain, slot: int, factor: int) -> None:
+    """Bring a slot from BIDDING to METERING, with a factor as the network check at CLEAR would have set it."""
+    chain.until(slot, pb.SLOT_STATE_SECURED, 200)
     record = chain.slot(slot)
     record.factor_permille = factor
     state.save_slot(chain.ctx(), record)
     chain.until(slot, pb.SLOT_STATE_METERING, 200)
-    return slot
 
 
 def statements(chain: Chain, slot: int) -> list[pb.Statement]:
@@ -75,7 +89,7 @@ def test_a_slot_conserves_money_and_energy(
     chain = Chain(cells=CELLS, mechanism=mechanism, settle_units=units)
     before = {number: cell_wealth(chain, number) for number in range(1, CELLS + 1)}
     pools_before = {pool: chain.balance(pool) for pool in POOLS}
-    slot = played_slot(chain, rows, factor)
+    slot = played_slot(chain, rows, factor, kinds=units > 3)
     if said:
         chain.deliver(chain.submit(*(chain.reading(cell, slot, *energy) for cell, energy in said.items())))
     record = chain.until(slot, pb.SLOT_STATE_SETTLED)
@@ -83,7 +97,8 @@ def test_a_slot_conserves_money_and_energy(
     assert chain.held_in_all() == chain.supply
     found = statements(chain, slot)
     assert [stored(s.net) for s in found] == [
-        stored(s.trade) + stored(s.imbalance) + stored(s.penalty) + stored(s.fee) + stored(s.catch_up) for s in found
+        sum(stored(getattr(s, row)) for row in ("trade", "imbalance", "penalty", "fee", "catch_up", "grid", "loss"))
+        for s in found
     ]
     numbers = {address(number): number for number in before}
     gains = {numbers[statement.cell]: stored(statement.net) for statement in found}
@@ -99,11 +114,30 @@ def test_a_slot_conserves_money_and_energy(
 
 def check_energy(record: pb.Slot, found: list[pb.Statement]) -> None:
     metered = sum(s.import_mWh - s.export_mWh + s.catch_up_mWh for s in found)
-    deviations = sum(s.import_mWh - s.export_mWh - s.bought_mWh + s.sold_mWh + s.catch_up_mWh for s in found)
+    deviations = sum(s.import_mWh - s.export_mWh - position_of(s) + s.catch_up_mWh for s in found)
     residue = sum(s.bought_mWh - s.sold_mWh for s in found)
-    assert record.balance_mWh == record.import_mWh - record.export_mWh == metered == deviations + residue
+    assert record.balance_mWh == record.import_mWh - record.export_mWh == metered
+    assert metered == deviations + residue + record.residual_mWh
     assert abs(residue) <= 20
     assert sum(s.bought_mWh for s in found) <= record.clearing.volume_mWh
+    check_main_grid(record, found)
+
+
+def position_of(statement: pb.Statement) -> int:
+    return statement.bought_mWh + statement.grid_bought_mWh - statement.sold_mWh - statement.grid_sold_mWh
+
+
+def check_main_grid(record: pb.Slot, found: list[pb.Statement]) -> None:
+    """What the slot leaves to the main grid is what its cells were billed for it, to the unit."""
+    assert record.grid_import_mWh == sum(s.grid_bought_mWh for s in found)
+    assert record.grid_export_mWh == sum(s.grid_sold_mWh for s in found)
+    assert record.residual_mWh == record.grid_import_mWh - record.grid_export_mWh
+    assert record.unserved_ask_mWh == record.grid_export_mWh + record.curtailed_mWh
+    assert record.unserved_ask_mWh == record.ask_mWh - sum(s.sold_mWh for s in found)
+    assert record.grid_import_mWh <= record.unserved_bid_mWh == record.bid_mWh - sum(s.bought_mWh for s in found)
+    cap, floor = record.prices.cap_e4, record.prices.floor_e4
+    for s in found:
+        assert stored(s.grid) == floor * s.grid_sold_mWh - cap * s.grid_bought_mWh
 
 
 def check_root(record: pb.Slot, found: list[pb.Statement]) -> None:
@@ -230,11 +264,13 @@ def test_what_the_factor_rounds_away_goes_through_balancing(shared: int, whole: 
     rows = [(1, whole, 50_000, 1_000), (2, shared, 50_000, 333), (3, shared, 50_000, 333), (4, shared, 50_000, 334)]
     slot = played_slot(chain, rows, 500)
     fills = ((1, 500), (2, 166), (3, 166), (4, 167))
+    asked = {row[0]: row[3] for row in rows}  # nothing is checked: what wasn't sold is let out
     for cell, fill in fills:
         buys = (whole if cell == 1 else shared) == BID
-        chain.deliver(chain.submit(chain.reading(cell, slot, fill if buys else 0, 0 if buys else fill)))
+        chain.deliver(chain.submit(chain.reading(cell, slot, fill if buys else 0, 0 if buys else asked[cell])))
     record = chain.until(slot, pb.SLOT_STATE_SETTLED)
-    assert (record.escrow, record.balance_mWh) == ("0", residue)
-    assert chain.balance(state.BALANCING) == RICH + residue * 50_000
+    let_out = 501 if shared == ASK else 500
+    assert (record.escrow, record.balance_mWh, record.grid_export_mWh) == ("0", residue - let_out, let_out)
+    assert chain.balance(state.BALANCING) == RICH + residue * 50_000 - let_out * 20_000
     assert chain.balance(state.INCENTIVE) == 0
     assert chain.balance(state.FEES) == 999 * 200

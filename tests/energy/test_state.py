@@ -73,15 +73,15 @@ def test_the_state_after_a_script_is_the_golden_one() -> None:
     assert scripted().store.data == chain.store.data
 
 
-GOLDEN_STATE = "0a3e622d4606ad265cfc1a48674ce66a620e7ac786f00deda761366cbd21a3d5"
+GOLDEN_STATE = "d46c603449ca01f05e5d68c34242300eb85dae37799f3276e47d35ec3256defa"
 
 
 def test_hashes_are_over_the_documented_bytes() -> None:
     trade = Trade(BookOrder(keys.BID, 50_000, 3, 7, 9, 100), 60)
     body = "010000c3500000000000000003000000070009000000000000003c"
     assert schedule_hash([trade], []) == sha256(b"bsmg/schedule/1" + bytes.fromhex(body)).digest()
-    record = pb.Slot(slot=258, factor_permille=1000, voided=True, schedule_hash=b"\x05" * 32)
-    text = b"bsmg/seal/1" + b"\x00\x05mga-1" + (258).to_bytes(8, "big") + b"\x03\xe8\x01" + b"\x05" * 32
+    record = pb.Slot(slot=258, factor_permille=1000, export_permille=500, voided=True, schedule_hash=b"\x05" * 32)
+    text = b"bsmg/seal/2" + b"\x00\x05mga-1" + (258).to_bytes(8, "big") + b"\x03\xe8\x01\xf4\x01" + b"\x05" * 32
     assert seal_root("mga-1", record) == sha256(text).digest()
     reading = meter_tx.Reading(
         device="m@mga", slot=258, import_mWh=1, export_mWh=2, import_total_mWh=3, export_total_mWh=4
@@ -110,7 +110,7 @@ def test_queries_answer_from_the_store() -> None:
     book = chain.query(market_query.QueryBookRequest(slot=slot, side=BID))
     assert [(o.cell, o.price_e4, o.quantity_mWh, o.bus) for o in book.orders] == [(address(1), 60_000, 1_000, 1)]
     assert chain.query(market_query.QueryOrdersRequest(slot=slot, cell="cell2@mga")).orders[0].escrow == str(
-        (100_000 - 40_000 + 200 + 40_000) * 700
+        (100_000 - 20_000 + 200 + 40_000) * 700
     )
     by_address = chain.query(market_query.QueryOrdersRequest(slot=slot, cell=address(2)))
     assert by_address.orders[0].seq == 2

@@ -85,7 +85,9 @@ def test_what_it_doesnt_bear_is_cut_to_the_largest_certified_factor() -> None:
     assert (record.state, record.factor_permille) == (RECLEAR, 499)
     assert chain.events_of("slot_insecure") == [{"slot": str(slot), "element": "branch 0-2", "reason": "flow"}]
     record = chain.until(slot, RESIDUAL, 200)
-    assert (record.unserved_bid_mWh, record.residual_mWh) == (2_000_000 - 998_000, 0)
+    assert (record.unserved_bid_mWh, record.unserved_ask_mWh) == (2_000_000 - 998_000, 2_000_000 - 998_000)
+    assert (record.grid_import_mWh, record.grid_export_mWh, record.residual_mWh) == (0, 1_002_000, -1_002_000)
+    assert (record.export_permille, record.curtailed_mWh) == (1000, 0)  # the branch to bus 1 is strong
     assert chain.events_of("slot_secured")[-1]["factor_permille"] == "499"
     assert_settled(chain, slot)
 

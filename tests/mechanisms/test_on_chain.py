@@ -27,7 +27,15 @@ from energy.units import stored
 from ibc_core import bank
 from ibc_core.host import Context
 from tests.energy.chain import ASK, BID, DENOM, RICH, UTILITY, Chain, address
-from tests.energy.test_settlement import FACTORS, cell_wealth, check_energy, check_root, statements
+from tests.energy.test_settlement import (
+    FACTORS,
+    cell_wealth,
+    check_energy,
+    check_root,
+    cut_to,
+    of_some_kind,
+    statements,
+)
 
 CELLS = 5
 FUND = 10**15
@@ -83,7 +91,7 @@ def next_slot(chain: Chain) -> int:
 def place(chain: Chain, slot: int, row: Row, min_score: int = 0) -> None:
     message = chain.place(row[0], slot, *row[1:4])
     message.min_score_permille = min_score
-    chain.deliver(message)
+    chain.deliver(of_some_kind(message))
 
 
 def played(chain: Chain, rows: list[Row], factor: int, *, greedy: bool = False) -> int:
@@ -93,11 +101,7 @@ def played(chain: Chain, rows: list[Row], factor: int, *, greedy: bool = False) 
         if placed.get(row[0], 0) < 8:
             place(chain, slot, row, row[4] if greedy and row[1] == BID else 0)
             placed[row[0]] = placed.get(row[0], 0) + 1
-    chain.until(slot, pb.SLOT_STATE_RESIDUAL, 200)
-    record = chain.slot(slot)
-    record.factor_permille = factor
-    state.save_slot(chain.ctx(), record)
-    chain.until(slot, pb.SLOT_STATE_METERING, 200)
+    cut_to(chain, slot, factor)
     return slot
 
 

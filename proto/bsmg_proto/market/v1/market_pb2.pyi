@@ -562,6 +562,7 @@ class Slot(google.protobuf.message.Message):
     GRID_EXPORT_MWH_FIELD_NUMBER: builtins.int
     LOSS_MWH_FIELD_NUMBER: builtins.int
     CURTAILED_MWH_FIELD_NUMBER: builtins.int
+    BASELINE_INHERITED_FIELD_NUMBER: builtins.int
     BALLOT_FIELD_NUMBER: builtins.int
     MINIMUMS_FIELD_NUMBER: builtins.int
     SHIFTABLE_FIELD_NUMBER: builtins.int
@@ -608,6 +609,8 @@ class Slot(google.protobuf.message.Message):
     """of the feeder at the metered energies, set at SETTLE"""
     curtailed_mWh: builtins.int
     """asked, neither sold nor let out"""
+    baseline_inherited: builtins.bool
+    """no forecast came: the baselines are those of an earlier slot"""
     minimums: builtins.int
     """orders with a minimum fill"""
     shiftable: builtins.int
@@ -661,6 +664,7 @@ class Slot(google.protobuf.message.Message):
         grid_export_mWh: builtins.int = ...,
         loss_mWh: builtins.int = ...,
         curtailed_mWh: builtins.int = ...,
+        baseline_inherited: builtins.bool = ...,
         ballot: global___BallotRecord | None = ...,
         minimums: builtins.int = ...,
         shiftable: builtins.int = ...,
@@ -668,7 +672,7 @@ class Slot(google.protobuf.message.Message):
         reveal_blocks: builtins.int = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["ballot", b"ballot", "clearing", b"clearing", "params", b"params", "prices", b"prices"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["ask_mWh", b"ask_mWh", "balance_mWh", b"balance_mWh", "ballot", b"ballot", "bid_mWh", b"bid_mWh", "clearing", b"clearing", "commits", b"commits", "curtailed_mWh", b"curtailed_mWh", "escrow", b"escrow", "export_mWh", b"export_mWh", "export_permille", b"export_permille", "factor_permille", b"factor_permille", "gate_height", b"gate_height", "grid_export_mWh", b"grid_export_mWh", "grid_import_mWh", b"grid_import_mWh", "import_mWh", b"import_mWh", "loss_mWh", b"loss_mWh", "minimums", b"minimums", "next_gate", b"next_gate", "next_seq", b"next_seq", "opened_ms", b"opened_ms", "orders", b"orders", "params", b"params", "prices", b"prices", "residual_mWh", b"residual_mWh", "reveal_blocks", b"reveal_blocks", "root", b"root", "schedule_hash", b"schedule_hash", "settled_cells", b"settled_cells", "shiftable", b"shiftable", "slot", b"slot", "state", b"state", "statements_root", b"statements_root", "unserved_ask_mWh", b"unserved_ask_mWh", "unserved_bid_mWh", b"unserved_bid_mWh", "voided", b"voided"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["ask_mWh", b"ask_mWh", "balance_mWh", b"balance_mWh", "ballot", b"ballot", "baseline_inherited", b"baseline_inherited", "bid_mWh", b"bid_mWh", "clearing", b"clearing", "commits", b"commits", "curtailed_mWh", b"curtailed_mWh", "escrow", b"escrow", "export_mWh", b"export_mWh", "export_permille", b"export_permille", "factor_permille", b"factor_permille", "gate_height", b"gate_height", "grid_export_mWh", b"grid_export_mWh", "grid_import_mWh", b"grid_import_mWh", "import_mWh", b"import_mWh", "loss_mWh", b"loss_mWh", "minimums", b"minimums", "next_gate", b"next_gate", "next_seq", b"next_seq", "opened_ms", b"opened_ms", "orders", b"orders", "params", b"params", "prices", b"prices", "residual_mWh", b"residual_mWh", "reveal_blocks", b"reveal_blocks", "root", b"root", "schedule_hash", b"schedule_hash", "settled_cells", b"settled_cells", "shiftable", b"shiftable", "slot", b"slot", "state", b"state", "statements_root", b"statements_root", "unserved_ask_mWh", b"unserved_ask_mWh", "unserved_bid_mWh", b"unserved_bid_mWh", "voided", b"voided"]) -> None: ...
 
 global___Slot = Slot
 
@@ -851,9 +855,9 @@ class Statement(google.protobuf.message.Message):
     grid_sold_mWh: builtins.int
     """let out of unserved asks, at the slot's floor"""
     grid: builtins.str
-    """what both come to"""
+    """what both come to; absent without"""
     loss: builtins.str
-    """the cell's share of the feeder's losses"""
+    """the cell's share of the feeder's losses; absent without"""
     disputed: builtins.bool
     """the state estimation contradicts a reading; settled by the reading all the same"""
     def __init__(
@@ -1116,6 +1120,7 @@ class SettleCursor(google.protobuf.message.Message):
     COLLATERAL_FEES_FIELD_NUMBER: builtins.int
     COLLATERAL_INCENTIVE_FIELD_NUMBER: builtins.int
     GRID_FEES_FIELD_NUMBER: builtins.int
+    METERED_MWH_FIELD_NUMBER: builtins.int
     next_cell: builtins.int
     statements: builtins.int
     bought_mWh: builtins.int
@@ -1133,6 +1138,8 @@ class SettleCursor(google.protobuf.message.Message):
     collateral_incentive: builtins.str
     grid_fees: builtins.str
     """contained in `paid`"""
+    metered_mWh: builtins.int
+    """sum over the cells of what is known, without signs: losses are shared by it"""
     @property
     def peaks(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.bytes]:
         """of the statements' Merkle tree (RFC 6962)"""
@@ -1154,8 +1161,9 @@ class SettleCursor(google.protobuf.message.Message):
         collateral_fees: builtins.str = ...,
         collateral_incentive: builtins.str = ...,
         grid_fees: builtins.str = ...,
+        metered_mWh: builtins.int = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["bought_mWh", b"bought_mWh", "collateral_balancing", b"collateral_balancing", "collateral_fees", b"collateral_fees", "collateral_incentive", b"collateral_incentive", "earned", b"earned", "escrow_balancing", b"escrow_balancing", "escrow_fees", b"escrow_fees", "escrow_incentive", b"escrow_incentive", "grid_fees", b"grid_fees", "next_cell", b"next_cell", "paid", b"paid", "peaks", b"peaks", "sold_mWh", b"sold_mWh", "statements", b"statements"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["bought_mWh", b"bought_mWh", "collateral_balancing", b"collateral_balancing", "collateral_fees", b"collateral_fees", "collateral_incentive", b"collateral_incentive", "earned", b"earned", "escrow_balancing", b"escrow_balancing", "escrow_fees", b"escrow_fees", "escrow_incentive", b"escrow_incentive", "grid_fees", b"grid_fees", "metered_mWh", b"metered_mWh", "next_cell", b"next_cell", "paid", b"paid", "peaks", b"peaks", "sold_mWh", b"sold_mWh", "statements", b"statements"]) -> None: ...
 
 global___SettleCursor = SettleCursor
 
