@@ -10,7 +10,7 @@ from pathlib import Path
 from bsmg.client.chain import ChainClient
 from bsmg.client.testnet_file import ChainInfo
 from bsmg.demo.collect import ChainLog
-from bsmg.demo.day import MAIN_GRID, CellRow, ChainRow, ContractRow, SlotRow, SupplyRow
+from bsmg.demo.day import MAIN_GRID, MAIN_GRID_LEVEL, CellRow, ChainRow, ContractRow, SlotRow, SupplyRow
 from bsmg.demo.scene import Scene
 from bsmg.demo.tokens import Flow, flows
 from cosmos_wire.protos import (
@@ -228,7 +228,7 @@ async def contract_rows(scene: Scene, span: Span) -> tuple[ContractRow, ...]:
             if item.lock.slot in span:
                 far = ends[chain_id, item.channel_id]
                 rows.append(_contract_row(item, chain_id, sellers.get(bytes(item.lock.contract_id), (far, None)), span))
-    rows = [replace(row, level=3) if {row.seller_chain, row.buyer_chain} & grids else row for row in rows]
+    rows = [replace(row, level=MAIN_GRID_LEVEL) if {row.seller_chain, row.buyer_chain} & grids else row for row in rows]
     return tuple(sorted(rows, key=lambda row: (row.slot, row.contract_id)))
 
 

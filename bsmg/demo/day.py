@@ -13,6 +13,7 @@ from typing import Any as Json
 from bsmg.demo.feeder_day import FeederDay, share_of_best
 
 VERSION = 1
+MAIN_GRID_LEVEL = 3  # of trade with it; 2 is between microgrids
 MAIN_GRID = "grid"  # role of the chain that the main grid's operator runs
 
 
@@ -107,7 +108,7 @@ class ContractRow:
     buyer_state: str
     basis: str
     paid_seller: int
-    level: int = 2  # 3: with the main grid
+    level: int = 2
 
     @property
     def delivered_mWh(self) -> int:

@@ -6,7 +6,7 @@ same auction without caps and without a factor. Baselines are what is left of th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,11 +24,13 @@ from bsmg.demo.feeder_day import (
     State,
 )
 from cosmos_wire.protos import market
-from energy.grid.dispatch import Block, Problem
+from energy.errors import NotCertified
 from energy.grid.network import Network, network_of
 from energy.grid.schedule import BusEnergy
+from energy.grid.welfare import Offer, auction_problem
 from energy.market.clearing import BookOrder, Rules, clear, fill_mWh
 from energy.market.keys import ASK, BID
+from energy.market.minimum import Dropped, cleared
 from energy.mechanisms.book import merit
 from energy.units import MWH_PER_W, PERMILLE
 from physics.errors import DispatchError, PowerFlowError
@@ -48,9 +50,8 @@ K_OF = {market.MECHANISM_LAO: (0, 1), market.MECHANISM_FRO: (1, 1)}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Studied:
-    """A slot's three schedules by bus, and what the free clearing was."""
+    """What no check would have held, by bus: the clearing alone, and with all that was offered fed in."""
 
-    base: dict[int, list[int]]
     free: dict[int, list[int]]
     open: dict[int, list[int]]
     clearing: market.Clearing
@@ -89,8 +90,8 @@ class Study:
         sealed = {row.bus: [row.p_mWh, row.q_mvarh] for row in seen.buses}
         free, final = self.state(studied.free), self.state(sealed)
         asked = sum(order.quantity_mWh for order in seen.orders if order.side == market.SIDE_ASK)
-        best = self._best(seen, studied) if free.violations or seen.refused else None
-        lmps = seen.lmps_e4 or ({} if best is None else _by_bus(self._net, best))
+        best = self._best(seen) if free.violations or seen.refused else None
+        lmps = seen.lmps_e4 or ({} if best is None else _by_bus(self._net, best[0]))
         return FeederSlot(
             slot=record.slot,
             quarter=quarter,
@@ -117,7 +118,7 @@ class Study:
             asked_mWh=asked,
             loss_mWh=record.loss_mWh,
             welfare=int(record.clearing.welfare or 0) * record.factor_permille // PERMILLE,
-            best_welfare=None if best is None else _welfare(seen, best.fills),
+            best_welfare=None if best is None else best[1],
             lmps_e4=tuple(lmps.get(bus, 0) for bus in self._grid.buses) if lmps else (),
             lmps_of_chain=bool(seen.lmps_e4),
         )
@@ -148,51 +149,45 @@ class Study:
 
     def _studied(self, seen: SlotSeen) -> Studied:
         clearing = free_clearing(seen, self._seen.params)
-        base = baseline(seen.buses, seen.cells)
-        free, everything = ({bus: list(row) for bus, row in base.items()} for _ in range(2))
-        for order in _book(seen.orders):
+        free, everything = (baseline(seen.buses, seen.cells) for _ in range(2))
+        for order in seen.orders:
             tangent = self._seen.tan_phi.get(order.cell, 0)
             sign = 1 if order.side == market.SIDE_BID else -1
             fill = fill_mWh(_entry(order), clearing, PERMILLE)
             if firm(order):
-                _add(base, order.bus, sign * order.quantity_mWh, tangent)
                 fill = order.quantity_mWh
             _add(free, order.bus, sign * fill, tangent)
             _add(everything, order.bus, sign * (fill if sign > 0 else order.quantity_mWh), tangent)
-        return Studied(base=base, free=free, open=everything, clearing=clearing)
+        return Studied(free=free, open=everything, clearing=clearing)
 
-    def _best(self, seen: SlotSeen, studied: Studied) -> Dispatch | None:
-        """The optimal power flow of the slot's book; None when the feeder is meshed or nothing is feasible."""
+    def _best(self, seen: SlotSeen) -> tuple[Dispatch, int] | None:
+        """The optimal power flow of the slot's book and its welfare; None if it is meshed or infeasible.
+
+        What a loss costs is next to nothing here, so that the optimum is one of the trades' welfare.
+        """
         if self._net is None or not seen.orders:
             return None
-        base = [BusEnergy(bus=bus, base_p_mWh=p, base_q_mvarh=q) for bus, (p, q) in sorted(studied.base.items())]
-        problem = Problem(
-            net=self._net,
-            base=tuple(base),
-            blocks=tuple(self._block(order) for order in _book(seen.orders)),
-            import_e4=LOSS_E4,
-            export_e4=LOSS_E4,
-            local=True,
-        )
+        base = [
+            BusEnergy(bus=bus, base_p_mWh=p, base_q_mvarh=q)
+            for bus, (p, q) in sorted(baseline(seen.buses, seen.cells).items())
+        ]
         try:
-            return self._opf.solve(problem)
-        except DispatchError:
+            problem, _ = auction_problem(self._net, base, [self._offer(order) for order in seen.orders], LOSS_E4)
+            found = self._opf.solve(problem)
+        except (DispatchError, NotCertified):
             return None
+        rows = zip(problem.blocks, found.fills, strict=True)
+        return found, sum(block.direction * block.price_e4 * fill for block, fill in rows)
 
-    def _block(self, order: market.Order) -> Block:
-        """An order as the programme takes it.
-
-        What is firm flows whether it trades or not: the base has it. Its block stands at the root, where it loads
-        nothing; bids and asks balance, so what the root draws depends on losses alone.
-        """
-        direction = 1 if order.side == market.SIDE_BID else -1
-        fixed = firm(order)
-        return Block(
-            bus=self._seen.feeder.root_bus if fixed else order.bus,
-            direction=direction,
+    def _offer(self, order: market.Order) -> Offer:
+        return Offer(
+            bus=order.bus,
+            direction=1 if order.side == market.SIDE_BID else -1,
             price_e4=order.price_e4,
             quantity_mWh=order.quantity_mWh,
-            reactive_permille=0 if fixed else direction * self._seen.tan_phi.get(order.cell, 0),
+            fill_mWh=0,
+            tan_phi_permille=self._seen.tan_phi.get(order.cell, 0),
+            firm=firm(order),
         )
 
 
@@ -237,7 +232,10 @@ def _add(powers: dict[int, list[int]], bus: int, p_mWh: int, tan_phi_permille: i
 
 
 def free_clearing(seen: SlotSeen, params: market.Params) -> market.Clearing:
-    """The auction of the book without caps; other mechanisms than a merge are stood in for by the uniform auction."""
+    """The auction of the book without caps, minimum fills kept.
+
+    Mechanisms that are no merge of the sorted book are stood in for by the uniform auction.
+    """
     mechanism = params.mechanism if params.mechanism in MERGED else market.MECHANISM_UNIFORM_K
     k_num, k_den = K_OF.get(mechanism, (params.k_num, params.k_den or 1))
     rules = Rules(
@@ -248,12 +246,17 @@ def free_clearing(seen: SlotSeen, params: market.Params) -> market.Clearing:
         cap_e4=seen.record.prices.cap_e4,
     )
     book = sorted((_entry(order) for order in seen.orders), key=merit)
-    sides = tuple(iter([entry for entry in book if entry.side == side]) for side in (BID, ASK))
-    return clear((sides[0], sides[1]), rules, {})[0]
 
+    def run(dropped: Dropped) -> market.Clearing:
+        bids, asks = (iter([o for o in book if o.side == side and o.seq not in dropped]) for side in (BID, ASK))
+        found = clear((bids, asks), rules, {})[0]
+        found.dropped.extend(dropped)
+        return found
 
-def _book(orders: Iterable[market.Order]) -> list[market.Order]:
-    return sorted(orders, key=lambda order: (order.side, order.seq))
+    def fills_of(clearing: market.Clearing) -> Callable[[int], int]:
+        return {entry.seq: fill_mWh(entry, clearing, PERMILLE) for entry in book}.__getitem__
+
+    return cleared(run, fills_of, {order.seq: order.min_fill_mWh for order in seen.orders if order.min_fill_mWh})
 
 
 def _entry(order: market.Order) -> BookOrder:
@@ -267,11 +270,6 @@ def steps(orders: Iterable[market.Order], side: int) -> tuple[tuple[int, int], .
         if order.side == side:
             sums[order.price_e4] = sums.get(order.price_e4, 0) + order.quantity_mWh
     return tuple(sorted(sums.items(), reverse=side == market.SIDE_BID))
-
-
-def _welfare(seen: SlotSeen, fills: Sequence[int]) -> int:
-    rows = zip(_book(seen.orders), fills, strict=True)
-    return sum((1 if order.side == market.SIDE_BID else -1) * order.price_e4 * fill for order, fill in rows)
 
 
 def _network(seen: FeederSeen) -> Network | None:

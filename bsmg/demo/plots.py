@@ -5,7 +5,7 @@ from __future__ import annotations
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bsmg.demo.day import ChainRow, DayReport
+from bsmg.demo.day import MAIN_GRID_LEVEL, ChainRow, ContractRow, DayReport
 from bsmg.demo.style import COLOURS, KWH, PRICE, TOKEN, day_axes, figure_of, legend, plain, svg
 
 HEIGHT = 3.4
@@ -48,11 +48,18 @@ def _levels(day: DayReport) -> list[tuple[str, dict[int, int]]]:
     levels: dict[str, dict[int, int]] = {}
     for chain in day.microgrids:
         levels[f"level 1 {chain.chain_id}"] = {row.quarter: row.volume_mWh for row in chain.slots}
-    for contract in day.contracts:
-        label = f"level {contract.level} {contract.seller_chain} to {contract.buyer_chain}"
+    for contract in sorted(day.contracts, key=lambda item: (item.level, item.seller_chain, item.buyer_chain)):
+        label = _way(day, contract)
         column = levels.setdefault(label, {})
         column[contract.quarter] = column.get(contract.quarter, 0) + contract.delivered_mWh
     return list(levels.items())
+
+
+def _way(day: DayReport, contract: ContractRow) -> str:
+    if contract.level == MAIN_GRID_LEVEL:
+        inside = {chain.chain_id for chain in day.microgrids}
+        return f"level 3 {'to' if contract.seller_chain in inside else 'from'} the main grid"
+    return f"level 2 {contract.seller_chain} to {contract.buyer_chain}"
 
 
 def latency(day: DayReport) -> str:

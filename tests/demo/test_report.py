@@ -155,7 +155,8 @@ def test_what_is_traded_with_the_main_grid_is_level_3() -> None:
     day = replace(DAY, chains=(CHAIN, grid), contracts=(CONTRACT, bought))
     assert [day.summary()[f"level{n}_mWh"] for n in (2, 3)] == [400_000, 400_000]
     page = html(day)
-    assert "level 3 grid-1 to mga-1" in page
+    assert "level 3 from the main grid" in page
+    assert "level 2 mga-1 to mgb-1" in page
     assert "1 microgrids" in page
 
 
