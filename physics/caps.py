@@ -25,7 +25,7 @@ from physics.errors import DispatchError
 from physics.opf import MARGIN, Dispatch, Opf
 
 Caps = dict[tuple[int, int], int]  # (bus, side) -> mWh
-MARGINS = (MARGIN, 1e-4, 1e-3)  # p.u., tried one after the other
+MARGINS = (MARGIN, 1e-4, 1e-3, 4e-3, 1e-2)  # p.u., tried one after the other
 STEPS_MAX = 6  # prices of a bus and side that the programme tells apart
 FIRM_STEPS_MAX = 24
 COARSE, FINE = 9, 6  # prices that are tried, first over all, then around the best
@@ -55,7 +55,12 @@ class Found:
     caps: Caps
     welfare: int
     certified: bool
-    best_e4: float = 0.0  # base units that the best dispatch with a price for each bus is worth
+    best: float = 0.0  # base units that the best dispatch with a price for each bus is worth
+
+    @property
+    def share(self) -> float:
+        """Of the best dispatch."""
+        return self.welfare / self.best if self.best else 1.0
 
 
 def offers_of(book: Book) -> list[Offer]:
@@ -101,9 +106,12 @@ class CapSearch:
     def __init__(self) -> None:
         self._solvers = [Opf(margin) for margin in MARGINS]
 
-    def search(self, book: Book) -> Found | None:
-        """The most valuable caps that are certified; None when nothing is."""
-        for solver in self._solvers:
+    def search(self, book: Book, refused: int = 0) -> Found | None:
+        """The most valuable caps that are certified; None when nothing is.
+
+        Limits are tighter the more proposals were refused before: then the chain knew something else.
+        """
+        for solver in self._solvers[min(refused, len(MARGINS) - 1) :]:
             try:
                 found = _Search(book, solver).run()
             except DispatchError:
@@ -138,7 +146,7 @@ class _Search:
         return self._result()
 
     def _result(self) -> Found | None:
-        return None if self.best is None else replace(self.best, best_e4=self.nodal)
+        return None if self.best is None else replace(self.best, best=self.nodal)
 
     def _prices(self) -> list[int]:
         return sorted({order.price_e4 for order in self.book.orders}) or [0]
