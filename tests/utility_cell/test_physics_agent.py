@@ -119,7 +119,7 @@ async def test_nothing_is_said_of_an_empty_book() -> None:
 
 def small_sce56() -> registry.Feeder:
     """The 56-bus feeder at a hundredth of its power: cells of 10 kW weigh as 1 MW there."""
-    feeder = sce56(975, 1040).feeder
+    feeder = sce56(980, 1020).feeder
     feeder.mode = registry.SECURITY_MODE_CHAIN
     feeder.s_base_W //= 100
     for branch in feeder.branches:
@@ -127,7 +127,7 @@ def small_sce56() -> registry.Feeder:
     return feeder
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, 3, 4, 5])
 async def test_on_the_56_bus_feeder_with_firm_orders(seed: int) -> None:
     """Fifty-six cells, half of the bids firm: caps are adopted at the first try, and certified prices follow."""
     random, chain = Random(seed), Chain(cells=56)
@@ -135,7 +135,7 @@ async def test_on_the_56_bus_feeder_with_firm_orders(seed: int) -> None:
     for number in range(2, 57):
         seller = random.random() < 0.3
         price = random.randrange(20_000, 50_000) if seller else random.randrange(40_000, 80_000)
-        most = 1_600_000 if seller else 400_000
+        most = 2_400_000 if seller else 500_000
         message = chain.place(number, slot, ASK if seller else BID, price, random.randrange(most // 4, most))
         message.kind = market.ORDER_KIND_FIRM if not seller and number % 2 else market.ORDER_KIND_FLEXIBLE
         chain.deliver(message)

@@ -28,6 +28,7 @@ from energy.market.orders import collateral_required
 from utility_cell.agents.cell import CellAgent
 from utility_cell.agents.concentrator import batches
 from utility_cell.agents.microgrid import Day, Meters, Microgrid, dump_settings, flows_of, make_microgrid
+from utility_cell.agents.physics import PhysicsAgent
 from utility_cell.agents.view import MarketView, read_market, read_orders, read_schedule, read_totals
 from utility_cell.devices import Allowed
 from utility_cell.profiles import first_quarter, load_profiles
@@ -48,6 +49,7 @@ class Runner:
 
     def __init__(self, grid: Microgrid) -> None:
         self.grid = grid
+        self.physics = PhysicsAgent(chain=grid.chain, address=grid.utility_lane.address)
         self.learned: set[int] = set()
         self.outcomes: Counter[tuple[str, str, int]] = Counter()
         self.tasks: set[asyncio.Task[object]] = set()
@@ -146,7 +148,16 @@ class Runner:
         self.meter(view)
         utility, lane = self.grid.utility, self.grid.utility_lane
         self.start(lane, utility.forecasts(view))
+        self._begin(self._physics(view))
         self.start(lane, await self.grid.levels.act(view))
+
+    async def _physics(self, view: MarketView) -> None:
+        """Solvers take their time: what they find is sent when it is there."""
+        try:
+            async for message in self.physics.messages(view):
+                self.start(self.grid.utility_lane, [message])
+        except ToolError as error:
+            log.warning("%s physics at block %d: %s", self.grid.chain.chain_id, view.head.height, error)
 
     async def run(self) -> None:
         """Act on every block until cancelled; a node that is away is waited for."""
