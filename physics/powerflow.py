@@ -121,7 +121,8 @@ def withdrawals(grid: Grid, energies: Iterable[BusEnergy], factor_permille: int 
     for energy in energies:
         at = place[energy.bus]
         p[at] += (energy.base_p_mWh + factor * energy.trade_p_mWh) / unit
-        q[at] += (energy.base_q_mvarh + factor * energy.trade_q_permille / PERMILLE) / unit
+        base_q = energy.base_q_mvarh + energy.base_q_permille / PERMILLE
+        q[at] += (base_q + factor * energy.trade_q_permille / PERMILLE) / unit
     return p, q
 
 

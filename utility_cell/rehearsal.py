@@ -6,17 +6,20 @@ a limit, what the certificate leaves of them, what a proposal of caps is worth, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
-from functools import cached_property
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from cosmos_wire.protos import market as pb
 from energy.grid.network import Network, network_of
-from energy.grid.schedule import BusEnergy, injection_of
-from energy.grid.secure import Certificate, Secured, certify, secure
+from energy.grid.schedule import BusEnergy
+from energy.grid.secure import Secured, secure
 from energy.market import keys
 from energy.market.clearing import BookOrder, Caps, Rules, clear, fill_mWh
+from energy.market.schedule import Sums, add_to
+from energy.market.security import fixed, scaled
 from energy.units import MWH_PER_W, PERMILLE, stored
+from physics import caps
+from physics.caps import CapSearch
 from physics.feeders import Case
 from utility_cell.bidding import Band, Kind, Outlook, Wish, share_permille
 from utility_cell.devices import Allowed, Devices
@@ -25,7 +28,6 @@ from utility_cell.profiles import QUARTERS_PER_DAY, Profiles
 from utility_cell.world import Forecaster, forecast_mWh, unordered_mWh
 
 BAND = Band(floor_e4=20_000, cap_e4=80_000)
-ENERGY_FIELDS = tuple(each.name for each in fields(BusEnergy) if each.name != "bus")
 LAG = 1  # orders of a slot are due when the schedule of the slot so many before it is known
 
 
@@ -61,14 +63,18 @@ class Book:
     entries: tuple[Entry, ...]
     band: Band
 
-    def clear(self, caps: Caps) -> Outcome:
+    @property
+    def rules(self) -> Rules:
+        """The uniform auction in the slot's band."""
+        low, high = self.band.floor_e4, self.band.cap_e4
+        return Rules(mechanism=pb.MECHANISM_UNIFORM_K, k_num=1, k_den=2, floor_e4=low, cap_e4=high)
+
+    def clear(self, limits: Caps) -> Outcome:
         """The uniform auction under caps."""
         orders = [entry.order for entry in self.entries]
         bids = sorted((o for o in orders if o.side == keys.BID), key=lambda o: (-o.price_e4, o.seq))
         asks = sorted((o for o in orders if o.side == keys.ASK), key=lambda o: (o.price_e4, o.seq))
-        band = self.band
-        rules = Rules(mechanism=pb.MECHANISM_UNIFORM_K, k_num=1, k_den=2, floor_e4=band.floor_e4, cap_e4=band.cap_e4)
-        clearing, _ = clear((iter(bids), iter(asks)), rules, caps)
+        clearing, _ = clear((iter(bids), iter(asks)), self.rules, limits)
         fills = {order.seq: fill_mWh(order, clearing, PERMILLE) for order in orders}
         return Outcome(book=self, clearing=clearing, fills=fills)
 
@@ -86,24 +92,17 @@ class Outcome:
         """Base units."""
         return stored(self.clearing.welfare)
 
-    @cached_property
-    def energies(self) -> tuple[BusEnergy, ...]:
-        """By bus: baseline and firm energy are fixed, what flexible orders trade is what a factor cuts."""
-        return by_bus([*self.book.baselines, *(self._energy(entry) for entry in self.book.entries)])
-
-    def _energy(self, entry: Entry) -> BusEnergy:
-        bus, tangent = entry.order.bus, entry.tan_phi_permille
-        if not entry.flexible:
-            p = entry.direction * entry.order.quantity_mWh
-            return BusEnergy(bus=bus, base_p_mWh=p, base_q_mvarh=p * tangent // PERMILLE)
-        p = entry.direction * self.fills[entry.order.seq]
-        return BusEnergy(
-            bus=bus, trade_p_mWh=p, trade_q_permille=p * tangent, rounding_mWh=1, rounding_q_permille=tangent
-        )
+    def energies(self) -> list[BusEnergy]:
+        """The schedule as it is certified at CLEAR: firm orders whole, what flexible ones trade for a factor to cut."""
+        firm, flexible = Sums(), Sums()
+        for entry in self.book.entries:
+            energy = self.fills[entry.order.seq] if entry.flexible else entry.order.quantity_mWh
+            add_to(flexible if entry.flexible else firm, entry.order, energy, entry.tan_phi_permille)
+        return [*self.book.baselines, *fixed(firm), *scaled(flexible)]
 
     def secured(self) -> Secured:
         """What the feeder bears of it."""
-        return secure(self.book.net, self.energies)
+        return secure(self.book.net, self.energies())
 
 
 CapsProposer = Callable[[Outcome], Caps | None]  # from a clearing that the feeder refused
@@ -141,10 +140,13 @@ class Rehearsed:
         rest = entry.order.quantity_mWh - self.fill(entry)
         return rest * self.export_permille // PERMILLE if entry.flexible else rest
 
-    @cached_property
-    def energies(self) -> tuple[BusEnergy, ...]:
-        """The certified schedule by bus, nothing left to cut."""
-        return by_bus(scheduled(self.outcome, self.factor_permille, self.export_permille))
+    def energies(self) -> list[BusEnergy]:
+        """The certified schedule, nothing left to cut."""
+        sums = Sums()
+        for entry in self.outcome.book.entries:
+            energy = self.fill(entry) if entry.flexible else entry.order.quantity_mWh
+            add_to(sums, entry.order, energy + (self.let_out(entry) if entry.flexible else 0), entry.tan_phi_permille)
+        return [*self.outcome.book.baselines, *fixed(sums)]
 
     @property
     def grid_import_mWh(self) -> int:
@@ -169,42 +171,39 @@ class Rehearsed:
         return self.grid_import_mWh - self.grid_export_mWh
 
 
-def by_bus(energies: Iterable[BusEnergy]) -> tuple[BusEnergy, ...]:
-    """Sums, one a bus."""
-    sums: dict[int, BusEnergy] = {}
-    for energy in energies:
-        before = sums.get(energy.bus, BusEnergy(bus=energy.bus))
-        added = {name: getattr(before, name) + getattr(energy, name) for name in ENERGY_FIELDS}
-        sums[energy.bus] = BusEnergy(bus=energy.bus, **added)
-    return tuple(sums[bus] for bus in sorted(sums))
-
-
-def scheduled(outcome: Outcome, factor_permille: int, export_permille: int) -> Iterator[BusEnergy]:
-    """A schedule's energies when all is cut: the baselines, then an entry an order."""
-    yield from outcome.book.baselines
+def let_out_permille(outcome: Outcome, factor_permille: int) -> int:
+    """The largest certified part of what flexible asks didn't sell; nothing where the factor is 0."""
+    settled, unsold = Sums(), Sums()
     for entry in outcome.book.entries:
-        energy = entry.order.quantity_mWh
-        if entry.flexible:
-            sold = outcome.fills[entry.order.seq] * factor_permille // PERMILLE
-            energy = sold if entry.is_bid else sold + (energy - sold) * export_permille // PERMILLE
-        p = entry.direction * energy
-        yield BusEnergy(bus=entry.order.bus, base_p_mWh=p, base_q_mvarh=p * entry.tan_phi_permille // PERMILLE)
+        order, tangent = entry.order, entry.tan_phi_permille
+        fill = outcome.fills[order.seq] * factor_permille // PERMILLE
+        add_to(settled, order, fill if entry.flexible else order.quantity_mWh, tangent)
+        if entry.flexible and not entry.is_bid and fill < order.quantity_mWh:
+            add_to(unsold, order, order.quantity_mWh - fill, tangent)
+    if not factor_permille or not unsold:
+        return PERMILLE if factor_permille else 0
+    energies = [*outcome.book.baselines, *fixed(settled), *scaled(unsold)]
+    return secure(outcome.book.net, energies).factor_permille
 
 
-def export_permille(outcome: Outcome, factor_permille: int) -> int:
-    """The largest share of unsold flexible asks that halving certifies."""
+def caps_of(search: CapSearch) -> CapsProposer:
+    """Proposals as the utility cell makes them."""
 
-    def holds(share: int) -> bool:
-        energies = scheduled(outcome, factor_permille, share)
-        return isinstance(certify(outcome.book.net, injection_of(outcome.book.net, energies)), Certificate)
+    def propose(first: Outcome) -> Caps | None:
+        book = first.book
+        found = search.search(
+            caps.Book(
+                net=book.net,
+                base=book.baselines,
+                orders=tuple(entry.order for entry in book.entries),
+                tangents={entry.order.cell: entry.tan_phi_permille for entry in book.entries},
+                rules=book.rules,
+                loss_price_e4=first.clearing.price_e4,
+            )
+        )
+        return found.caps if found is not None else None
 
-    if holds(PERMILLE):
-        return PERMILLE
-    best, above = 0, PERMILLE
-    while above - best > 1:
-        middle = best + above >> 1
-        best, above = (middle, above) if holds(middle) else (best, middle)
-    return best
+    return propose
 
 
 @dataclass(kw_only=True)
@@ -248,7 +247,7 @@ class Stage:
             secured=secured,
             outcome=outcome,
             factor_permille=factor,
-            export_permille=export_permille(outcome, factor) if secured.certificate is not None else 0,
+            export_permille=let_out_permille(outcome, factor),
         )
 
     def _book(self, quarter: int, last_e4: int | None) -> Book:
@@ -281,11 +280,11 @@ def _order(wish: Wish, seq: int, cell: int, bus: int) -> BookOrder:
     return BookOrder(side, wish.price_e4, seq, cell, bus, wish.quantity_mWh, wish.kind)
 
 
-def _improved(first: Outcome, factor_permille: int, caps: Caps | None) -> tuple[Outcome, int]:
+def _improved(first: Outcome, factor_permille: int, limits: Caps | None) -> tuple[Outcome, int]:
     """The chain's rule for caps: certified whole and worth more than the best so far."""
-    if caps is None:
+    if limits is None:
         return first, factor_permille
-    again = first.book.clear(caps)
+    again = first.book.clear(limits)
     better = again.welfare > first.welfare * factor_permille // PERMILLE
     return (again, PERMILLE) if better and again.secured().refusal is None else (first, factor_permille)
 

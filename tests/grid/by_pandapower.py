@@ -40,8 +40,11 @@ def network(feeder: pb.Feeder) -> Any:
 
 def solve(net: Any, energies: Sequence[BusEnergy]) -> None:
     """Run the AC power flow of a schedule; raises pandapower's own error when it does not converge."""
-    p = {energy.bus: (energy.base_p_mWh + energy.trade_p_mWh) / MWH_PER_MW for energy in energies}
-    q = {energy.bus: (energy.base_q_mvarh + energy.trade_q_permille / 1000) / MWH_PER_MW for energy in energies}
+    p, q = dict.fromkeys((energy.bus for energy in energies), 0.0), dict.fromkeys((e.bus for e in energies), 0.0)
+    for energy in energies:
+        p[energy.bus] += (energy.base_p_mWh + energy.trade_p_mWh) / MWH_PER_MW
+        permille = energy.base_q_permille + energy.trade_q_permille
+        q[energy.bus] += (energy.base_q_mvarh + permille / 1000) / MWH_PER_MW
     net.load["p_mw"] = [p.get(int(name), 0.0) for name in net.load["name"]]
     net.load["q_mvar"] = [q.get(int(name), 0.0) for name in net.load["name"]]
     pandapower.runpp(net, algorithm="nr", tolerance_mva=1e-10, max_iteration=50, numba=False)
