@@ -190,20 +190,23 @@ def caps_of(search: CapSearch) -> CapsProposer:
     """Proposals as the utility cell makes them."""
 
     def propose(first: Outcome) -> Caps | None:
-        book = first.book
-        found = search.search(
-            caps.Book(
-                net=book.net,
-                base=book.baselines,
-                orders=tuple(entry.order for entry in book.entries),
-                tangents={entry.order.cell: entry.tan_phi_permille for entry in book.entries},
-                rules=book.rules,
-                loss_price_e4=first.clearing.price_e4,
-            )
-        )
+        found = search.search(caps_book(first))
         return found.caps if found is not None else None
 
     return propose
+
+
+def caps_book(first: Outcome) -> caps.Book:
+    """A refused clearing's book as the search for caps takes it; losses cost the clearing price."""
+    book = first.book
+    return caps.Book(
+        net=book.net,
+        base=book.baselines,
+        orders=tuple(entry.order for entry in book.entries),
+        tangents={entry.order.cell: entry.tan_phi_permille for entry in book.entries},
+        rules=book.rules,
+        loss_price_e4=first.clearing.price_e4,
+    )
 
 
 @dataclass(kw_only=True)

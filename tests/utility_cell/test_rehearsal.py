@@ -7,7 +7,10 @@ from functools import lru_cache
 import numpy as np
 import pytest
 
+from energy.grid.welfare import auction_problem
+from physics.caps import CapSearch, offers_of, worth_of
 from physics.feeders import feeder_case
+from physics.opf import Opf
 from physics.powerflow import PowerFlow, grid_of, violations, withdrawals
 from tests.grid import by_pandapower
 from utility_cell import make_fleets
@@ -15,7 +18,7 @@ from utility_cell.agents.run import DEFAULT_DAY
 from utility_cell.bidding import Kind
 from utility_cell.fleet import load_fleet
 from utility_cell.profiles import QUARTERS_PER_DAY, first_quarter, load_profiles
-from utility_cell.rehearsal import Rehearsed, Stage
+from utility_cell.rehearsal import Rehearsed, Stage, caps_book, caps_of
 
 FEEDERS = ("sce56", "bw33")
 START = first_quarter(DEFAULT_DAY)
@@ -61,6 +64,28 @@ def test_the_unconstrained_clearing_breaks_limits_of_the_56_buses(lag: int) -> N
     assert REPAIRED_MIN <= len(broken) <= QUARTERS_PER_DAY // 3
     assert {words.split()[0] for found in broken for words in found} == {"bus", "branch"}
     assert all(slot.secured.certificate is not None for slot in day("sce56", lag))
+
+
+@pytest.mark.parametrize("lag", [1, 8], ids=["slots of 900 s", "slots of 4 s in a window of 120 s"])
+def test_with_caps_the_day_is_worth_nearly_what_the_feeder_bears(lag: int) -> None:
+    """98 % of the plain relaxation's optima, which no AC schedule exceeds; what was certified breaks no limit."""
+    case = feeder_case("sce56")
+    stage = Stage(case=case, fleet=load_fleet("sce56"), profiles=load_profiles(), lag=lag, propose=caps_of(CapSearch()))
+    panda, relaxation = by_pandapower.network(case.feeder), Opf(gan=False)
+    worth = most = 0.0
+    for slot in stage.day(START):
+        worth += slot.welfare
+        most += slot.welfare if not slot.refused else best_of(relaxation, slot)
+        if slot.outcome is not slot.first:
+            by_pandapower.solve(panda, slot.energies())
+            assert by_pandapower.violations(panda, case.feeder, ORACLE) == [], slot.quarter
+    assert worth >= 0.98 * most
+
+
+def best_of(relaxation: Opf, slot: Rehearsed) -> float:
+    book = caps_book(slot.first)
+    problem, _ = auction_problem(book.net, book.base, offers_of(book), book.loss_price_e4)
+    return worth_of(problem, relaxation.solve(problem))
 
 
 def test_our_own_flow_agrees_about_the_certified_day() -> None:
