@@ -145,6 +145,7 @@ def loading(day: FeederDay) -> str:
         if rows:
             at, loads = _held(rows)
             over_day.step(at, [100 * max(r) for r in loads], line, where="post", color=colour, label=label)
+    over_day.set_ylim(bottom=0)
     over_day.axhline(100, color=RED, linewidth=1.4, label="rating")
     legend(over_day, 3)
     _ranked(ranked, day)
@@ -186,7 +187,7 @@ def curtailment(day: FeederDay) -> str:
 
 def losses(day: FeederDay) -> str:
     """Losses by the chain's metering and by the flow of the schedule."""
-    figure, axes = day_axes("losses, kWh a quarter hour", 2.6)
+    figure, axes = day_axes("kWh a quarter hour", 2.8)
     rows = [*day.slots, *day.slots[-1:]]
     starts = [row.quarter / 4 for row in day.slots] + [row.quarter / 4 + 0.25 for row in day.slots[-1:]]
     series: tuple[tuple[str, str, str, Callable[[FeederSlot], int]], ...] = (

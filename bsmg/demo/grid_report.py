@@ -15,8 +15,8 @@ BROKEN_HEAD = (
     "hour", "limits broken", "the first of them", "the chain said", "repaired by", "voltages after", "fullest branch",
 )  # fmt: skip
 FEEDER_HEAD = (
-    "microgrid", "buses", "limits broken as sealed", "slots that would have broken one", "repaired", "welfare there",
-    "curtailed", "losses",
+    "microgrid", "buses", "limits broken", "slots to repair", "repaired", "welfare there", "curtailed", "of asks",
+    "losses",
 )  # fmt: skip
 RANK_HEAD = ("rank, cell", "score", "off its position", "of its energy", "penalties", "cost", "cost alone")
 
@@ -26,7 +26,12 @@ def feeders(day: DayReport) -> str:
     rows = [(chain, chain.feeder) for chain in day.microgrids if chain.feeder is not None]
     if not rows:
         return ""
-    return section("The feeders", table(FEEDER_HEAD, feeder_rows(day))) + "".join(_feeder(*row) for row in rows)
+    text = (
+        "<p>By an AC power flow of every sealed schedule that shares nothing with the chain's certificate. To repair: "
+        "slots in which the auction, left to itself, would have broken a limit. Welfare there: of the optimal power "
+        "flow's.</p>"
+    )
+    return section("The feeders", text + table(FEEDER_HEAD, feeder_rows(day))) + "".join(_feeder(*row) for row in rows)
 
 
 def feeder_rows(day: DayReport) -> list[tuple[str, ...]]:
@@ -44,7 +49,8 @@ def _feeder_row(feeder: FeederDay) -> tuple[str, ...]:
         str(len(feeder.broken_free)),
         str(sum(row.repaired for row in feeder.slots)),
         "-" if worth is None else f"{worth / 10:.1f} %",
-        f"{curtailed / KWH:.3f} kWh, {100 * curtailed / asked if asked else 0:.1f} %",
+        f"{curtailed / KWH:.3f} kWh",
+        f"{100 * curtailed / asked if asked else 0:.1f} %",
         f"{sum(row.loss_mWh for row in feeder.slots) / KWH:.3f} kWh",
     )
 

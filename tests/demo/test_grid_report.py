@@ -13,6 +13,7 @@ from bsmg.demo.grid_report import broken_rows, characteristic, feeder_rows
 from bsmg.demo.physical import Study
 from bsmg.demo.report import html, tables
 from physics.feeders import random_radial, sce56
+from tests.demo import rehearsed
 from tests.demo.synthetic import seen_day
 from tests.demo.test_report import CHAIN, DAY, Links
 
@@ -77,6 +78,13 @@ def test_the_most_congested_slot_is_among_those_that_are_shown(feeder: FeederDay
     shown = [row.slot for row in characteristic(feeder)]
     assert max(spread, key=lambda slot: spread[slot]) in shown
     assert len(shown) == len(set(shown)) <= 12
+
+
+def test_the_real_fleet_s_noon_has_slots_to_repair_and_they_are() -> None:
+    found = Study(rehearsed.seen_day("sce56", 33, 4)).day(lambda slot: slot)
+    assert [bool(row.refused) for row in found.slots] == [bool(row.free.violations) for row in found.slots]
+    assert len(found.broken_free) == sum(row.repaired for row in found.slots) >= 3
+    assert all(row.curtailed_mWh <= row.asked_mWh - row.volume_mWh for row in found.slots)
 
 
 def test_a_feeder_without_trade_is_drawn_too(feeder: FeederDay) -> None:
