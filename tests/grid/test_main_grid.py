@@ -142,7 +142,7 @@ def feeder_of(random: Random) -> registry_pb.Feeder:
     parents = {1: 0, 2: 1, 3: 2, 4: 1, 5: random.choice((2, 4))}
     for branch in made.branches:
         branch.from_bus = parents[branch.to_bus]
-        branch.s_max_W = random.choice((300, 1_500, 6_000, 40_000))
+        branch.s_max_W = random.choice((1_500, 3_000, 6_000, 40_000))
         branch.r_pu_q30 = random.randrange(2**20, 2**24)
         branch.x_pu_q30 = random.randrange(2**20, 2**24)
     return made
