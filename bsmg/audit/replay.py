@@ -50,6 +50,7 @@ SILENT = (
     "/bsmg.market.v1.MsgProposeCaps",
     "/bsmg.market.v1.MsgPostOptimality",
     "/bsmg.trade.v1.MsgResend",
+    "/bsmg.trade.v1.MsgPostReputation",
 )
 
 
@@ -103,7 +104,7 @@ class Replay:
         values = values_of(event)
         if event.type == "send_packet":
             self._send(values)
-        elif event.type.startswith("trade_"):
+        elif event.type.startswith("trade_") or event.type == "slot_sealed":
             self.trade.hook(event.type, values)
 
     # --- transactions ------------------------------------------------------------------------------------------------

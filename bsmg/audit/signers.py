@@ -29,6 +29,7 @@ FIELDS: Mapping[str, tuple[type[Json], ...]] = {
         market_tx.MsgPostOptimality,
         meter_tx.MsgPostEstimate,
         trade_tx.MsgPostReading,
+        trade_tx.MsgPostReputation,
     ),
     "cell": (market_tx.MsgPlaceOrder, market_tx.MsgCancelOrder, market_tx.MsgDeposit, market_tx.MsgWithdraw),
     "authority": (market_tx.MsgUpdateParams, registry_tx.MsgUpdateParams),

@@ -85,6 +85,7 @@ class Trade:
         self.bought: dict[Place, Contract] = {}
         self.deliveries: dict[tuple[str, int], Delivery] = {}
         self.readings: dict[tuple[str, int], int] = {}
+        self.voided: set[int] = set()  # slots that the market sealed without a schedule
         self.forwards: dict[Tokens, tuple[Place, int]] = {}  # pay that may go home -> contract, slot
 
     def load(self, doc: Mapping[str, Json]) -> None:
@@ -103,6 +104,17 @@ class Trade:
         """The buyer's fee."""
         return (self.params.level2 if level == LEVEL_MICROGRID else self.params.level3).fee_e4
 
+    def penalty_ppm(self, level: int) -> int:
+        """The seller's highest penalty."""
+        return self.params.penalty_ppm if level == LEVEL_MICROGRID else self.params.grid_penalty_ppm
+
+    def require_line(self, place: Place, contracts: Mapping[Place, Contract]) -> None:
+        """A new contract and the others of its channel and slot fit on the tie line."""
+        slot = contracts[place].lock.slot
+        there = [made for (channel, _), made in contracts.items() if channel == place[0] and made.lock.slot == slot]
+        taken = sum(made.energy_mwh for made in there if made.state not in (CANCELLED, REFUNDED))
+        self.require(place, f"at most {self.params.line_max_mwh} mWh on a line", taken <= self.params.line_max_mwh)
+
     def expect(self, kind: str, place: Place, slot: int, **fields: object) -> None:
         """Expect an event of a contract (or of a delivery, with an empty id)."""
         self.stage.findings.count("contracts")
@@ -118,7 +130,7 @@ class Trade:
 
     def post_offer(self, msg: trade_tx.MsgPostOffer, answer: trade_tx.MsgPostOfferResponse) -> None:
         """Collateral for the whole energy."""
-        deposit = contract.collateral(self.params.penalty_ppm, msg.price_e4, msg.energy_mwh)
+        deposit = contract.collateral(self.penalty_ppm(msg.level), msg.price_e4, msg.energy_mwh)
         name = f"{self.stage.place}: offer {answer.offer_id.hex()[:12]} collateral"
         self.stage.findings.count("contracts")
         self.stage.findings.equal("contracts", name, str(deposit), answer.collateral)
@@ -166,6 +178,7 @@ class Trade:
         findings.equal("contracts", f"{name} price", offer.price_e4, lock.price_e4)
         findings.equal("contracts", f"{name} rate", offer.rate, lock.rate)
         findings.equal("contracts", f"{name} energy", msg.energy_mwh, lock.energy_mwh)
+        self.require_line(place, self.bought)
         self.require(place, "a lock before T_lock", self.stage.time_ms < self.clock(offer.level, offer.slot).lock_ms)
         self.expect("trade_locked", place, offer.slot, escrow=made.held)
 
@@ -210,7 +223,7 @@ class Trade:
     def _reserve(self, here: str, lock: trade_packet.Lock, result: trade_packet.LockResult) -> None:
         offer, place = self.offers[lock.offer_id], (here, lock.contract_id)
         energy = min(lock.energy_mwh, offer.remaining_mwh)
-        pledged = contract.collateral(self.params.penalty_ppm, lock.price_e4, energy)
+        pledged = contract.collateral(self.penalty_ppm(offer.offer.level), lock.price_e4, energy)
         offer.remaining_mwh -= energy
         offer.collateral -= pledged
         made = Contract(
@@ -224,6 +237,7 @@ class Trade:
         self.sold[place] = made
         name = f"{self.stage.place}: reservation {lock.contract_id.hex()[:12]} energy"
         self.stage.findings.equal("contracts", name, energy, result.energy_mwh)
+        self.require_line(place, self.sold)
         self.require(place, "energy within lock and offer", 0 < lock.energy_min_mwh <= energy)
         self.require(place, "price and rate of the offer", same_price(lock, offer.offer))
         self.require(place, "LOCK before T_lock", self.stage.time_ms < self.clock(made.level, lock.slot).lock_ms)
@@ -342,6 +356,8 @@ class Trade:
 
     def hook(self, kind: str, values: Mapping[str, str]) -> None:
         """One event of the hooks."""
+        if kind == "slot_sealed" and values["voided"] == "true":
+            self.voided.add(int(values["slot"]))
         place = values.get("channel_id", ""), bytes.fromhex(values.get("contract_id", ""))
         steps = {
             "trade_refunded": self._clock_refund,
@@ -380,10 +396,17 @@ class Trade:
         self.expect("trade_committed", place, made.lock.slot, locked=made.price.cost(made.energy_mwh))
 
     def _clock_cancel(self, place: Place, made: Contract) -> None:
-        due = self.clock(made.level, made.lock.slot).act_ms
-        self.require(place, "RESERVED at T_act", made.state == RESERVED and self.stage.time_ms >= due)
+        clock = self.clock(made.level, made.lock.slot)
+        if made.state == ACTIVE:
+            ahead = self.stage.time_ms < clock.start_ms and made.lock.slot in self.voided
+            self.require(place, "a voided slot whose delivery is ahead", ahead)
+        else:
+            late = self.stage.time_ms >= clock.act_ms
+            self.require(place, "RESERVED at T_act", made.state == RESERVED and late)
         self.pay(COLLATERAL, made.owner, made.held)
         made.held, made.state, made.claim = 0, CANCELLED, 0
+        if not self._active(place[0], made.lock.slot):
+            self.deliveries.pop((place[0], made.lock.slot), None)
         self.expect("trade_cancelled", place, made.lock.slot, energy_mwh=made.energy_mwh)
 
     def _clock_decide(self, here: str, slot: int) -> None:
@@ -451,7 +474,7 @@ class Trade:
             price_e4=made.lock.price_e4,
             energy_mwh=made.energy_mwh,
             collateral=made.held,
-            penalty_ppm=self.params.penalty_ppm,
+            penalty_ppm=self.penalty_ppm(made.level),
             pen_tol_ppm=self.params.pen_tol_ppm,
         )
         made.paid, made.verdict = pledge.split(verdict), verdict

@@ -16,6 +16,7 @@ class Clock:
     lock_ms: int
     gate_ms: int
     act_ms: int
+    start_ms: int
     meter_ms: int
     disp_ms: int
     close_ms: int
@@ -30,6 +31,7 @@ def clock_of(params: trade.Params, level: int, slot: int) -> Clock:
         lock_ms=start - offsets.lock_permille * step,
         gate_ms=start - offsets.gate_permille * step,
         act_ms=start - offsets.act_permille * step,
+        start_ms=start,
         meter_ms=end + offsets.meter_ms,
         disp_ms=end + offsets.disp_ms,
         close_ms=end + offsets.close_ms,

@@ -31,8 +31,9 @@ def bsmg(*arguments: str) -> str:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The mixed network comes first and is down before the other one is up: two cores carry one at a time."""
-    items.sort(key=lambda item: "mixed" not in getattr(item, "fixturenames", ()))
+    """The small networks come first and are down before the big one is up: two cores carry one at a time."""
+    order = ("grid_net", "mixed")
+    items.sort(key=lambda item: [name not in getattr(item, "fixturenames", ()) for name in order])
 
 
 def _end_session(number: int, _: FrameType | None) -> None:
