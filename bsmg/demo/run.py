@@ -18,7 +18,7 @@ from bsmg.demo import assemble, outage, refusal, report
 from bsmg.demo.assemble import Span
 from bsmg.demo.check import audited
 from bsmg.demo.collect import packet_rows, packets
-from bsmg.demo.day import Audited, DayReport, Outage, Refusal
+from bsmg.demo.day import MAIN_GRID, Audited, DayReport, Outage, Refusal
 from bsmg.demo.feeder_day import FeederDay
 from bsmg.demo.gather import Gatherer, gatherer
 from bsmg.demo.physical import Study
@@ -34,6 +34,7 @@ from testnet.topology import Topology, load_topology, parse_topology
 from utility_cell.profiles import QUARTERS_PER_DAY
 
 SHORT_DAY_QUARTER = 66  # a few slots only: late afternoon of the default day, where the direction of trade turns
+MICROGRIDS = ("mga-1", "mgb-1", "mgf-1")
 SHORT_DAY = 16  # so few slots are traded in a shorter window, or most of the time would be waiting for the first
 WINDOW = "gates = { window_min_ms = 60_000 }"
 ON_COMETBFT = """
@@ -63,6 +64,20 @@ b = "mgf-1"
 a = "mgb-1"
 b = "mgf-1"
 """
+ON_GRID = """
+[[chain]]
+id = "grid-1"
+kind = "cometbft"
+role = "grid"
+validators = 1
+market = {{ cap_e4 = 70_000 }}
+{window}
+"""
+TO_GRID = """
+[[link]]
+a = "{chain}"
+b = "grid-1"
+"""
 OUTAGE_AFTER = 3  # the outage comes after a third of the day
 TOKENS = 25 * 10**10
 PATIENCE_MS = 90_000  # beyond the last contract's T_close
@@ -89,10 +104,11 @@ class Options:
         return 0 if self.slots >= QUARTERS_PER_DAY else SHORT_DAY_QUARTER
 
     def network(self) -> Topology:
-        """The topology that was asked for, or two microgrids on CometBFT and one on Fabric."""
+        """The topology that was asked for, or two microgrids on CometBFT, one on Fabric, and the main grid."""
         if self.topology is not None:
             return load_topology(self.topology)
-        text = ON_COMETBFT + (ON_FABRIC if self.third else "")
+        text = ON_COMETBFT + (ON_FABRIC if self.third else "") + ON_GRID
+        text += "".join(TO_GRID.format(chain=chain) for chain in MICROGRIDS[: 3 if self.third else 2])
         window = WINDOW if self.slots <= SHORT_DAY else ""
         return parse_topology(text.format(window=window, kind=self.third), "the demo's topology")
 
@@ -112,7 +128,7 @@ async def run(options: Options, console: Console) -> DayReport:
     if home.specs.exists():
         lifecycle.down(home, purge=True)
     network = options.network()
-    console.log(f"starting {len(network.chains)} microgrids")
+    console.log(f"starting {len(network.chains)} chains: {', '.join(chain.id for chain in network.chains)}")
     request = lifecycle.Request(home=home, topology=network, say=console.log)
     try:
         await lifecycle.up(request)
@@ -223,7 +239,8 @@ async def _watch(
 
 
 async def _finished(scene: Scene, span: Span) -> bool:
-    for log in scene.logs.values():
+    grids = [info.chain_id for info in scene.net.chains if assemble.role_of(info) == MAIN_GRID]
+    for log in [log for chain_id, log in scene.logs.items() if chain_id not in grids]:
         closed = {int(seen.attributes["slot"]) for seen in log.of("slot_closed")}
         if any(slot not in closed for slot in range(span.first_slot, span.first_slot + span.slots)):
             return False
