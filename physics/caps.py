@@ -4,7 +4,8 @@ The chain clears a book under caps by bus and side, at one price. So what is loo
 where every bus has its own price, but the best that one price supports: for a price t, OPF-m over the bids at t or
 above and the asks at t or below, and then over t. The fills of flexible orders by bus and side become caps. Every
 candidate is cleared and certified with the chain's own functions before it is proposed, so that a proposal is what the
-chain will find; limits are tightened where a rounded schedule misses them or a relaxed optimum is no AC solution.
+chain will find. Gan's constraint makes the programme exact and costs something where export meets a voltage limit, so
+the plain one is tried as well; limits are tightened where a rounded schedule misses them or no optimum is an AC one.
 """
 
 from __future__ import annotations
@@ -104,21 +105,24 @@ class CapSearch:
     """Searches one feeder's caps slot after slot; its solvers are kept."""
 
     def __init__(self) -> None:
-        self._solvers = [Opf(margin) for margin in MARGINS]
+        self._solvers = [(Opf(margin), Opf(margin, gan=False)) for margin in MARGINS]
 
     def search(self, book: Book, refused: int = 0) -> Found | None:
         """The most valuable caps that are certified; None when nothing is.
 
         Limits are tighter the more proposals were refused before: then the chain knew something else.
         """
-        for solver in self._solvers[min(refused, len(MARGINS) - 1) :]:
-            try:
-                found = _Search(book, solver).run()
-            except DispatchError:
-                continue
-            if found is not None:
-                return found
+        for solvers in self._solvers[min(refused, len(MARGINS) - 1) :]:
+            found = [each for each in (self._with(book, solver) for solver in solvers) if each is not None]
+            if found:
+                return max(found, key=lambda each: each.welfare)
         return None
+
+    def _with(self, book: Book, solver: Opf) -> Found | None:
+        try:
+            return _Search(book, solver).run()
+        except DispatchError:
+            return None
 
 
 class _Search:

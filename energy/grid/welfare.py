@@ -4,9 +4,8 @@
 
 Blocks are the orders. What an order that is drawn or fed in anyway (firm) trades moves nothing on the feeder: its
 energy belongs to the baseline, and its block stands at the root, where the trade replaces energy of the main grid. The
-root's flow has one price both ways, so that of its cost only the losses depend on the fills; it is the price that
-cells pay for losses. The marginal price of a bus is then the auction's price, plus the losses that another unit there
-causes, plus what it takes to keep the limits.
+root's flow has one price both ways, so that of its cost only the losses depend on the fills. The marginal price of a
+bus is then the auction's price, plus the losses that another unit there causes, plus what it takes to keep the limits.
 """
 
 from __future__ import annotations

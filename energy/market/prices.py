@@ -53,13 +53,16 @@ def post_optimality(ctx: Context, msg: tx.MsgPostOptimality) -> tx.MsgPostOptima
 
 
 def loss_price_e4(record: pb.Slot) -> int:
-    """What a loss costs: the clearing price, the slot's cap where there is none."""
-    return record.clearing.price_e4 or record.prices.cap_e4
+    """What a loss costs: the slot's cap, at which the main grid sells.
+
+    It is also more than any trade gains. Were it less, the relaxation would burn what the feeder can't carry.
+    """
+    return record.prices.cap_e4
 
 
 def tau_of(record: pb.Slot) -> int:
     """The gap that a slot allows, base units: a fixed part, and a share of what was traded at the clearing price."""
-    turnover = record.clearing.volume_mWh * loss_price_e4(record)
+    turnover = record.clearing.volume_mWh * record.clearing.price_e4
     return stored(record.params.lmp_tau) + turnover * record.params.lmp_tau_permille // PERMILLE
 
 

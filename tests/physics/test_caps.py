@@ -34,7 +34,9 @@ def book_of(limits: tuple[int, int], seed: int, load: int, supply: int) -> Book:
         for at, block in enumerate(problem.blocks)
     )
     tangents = {at: abs(block.reactive_permille) for at, block in enumerate(problem.blocks)}
-    return Book(net=problem.net, base=problem.base, orders=orders, tangents=tangents, rules=RULES, loss_price_e4=45_000)
+    return Book(
+        net=problem.net, base=problem.base, orders=orders, tangents=tangents, rules=RULES, loss_price_e4=RULES.cap_e4
+    )
 
 
 def filled(book: Book, found: Found) -> list:

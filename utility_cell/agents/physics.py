@@ -17,6 +17,7 @@ from bsmg.client.chain import ChainClient
 from bsmg.client.errors import QueryRefused
 from cosmos_wire.protos import Message, market, market_query, market_tx, pagination, registry, registry_query
 from energy.grid.network import network_of
+from energy.grid.optimality import Dual, lower_bound
 from energy.grid.schedule import BusEnergy
 from energy.grid.welfare import auction_problem
 from energy.market import keys
@@ -56,7 +57,7 @@ class PhysicsAgent:
     chain: ChainClient
     address: str
     search: CapSearch = field(default_factory=CapSearch)
-    opf: Opf = field(default_factory=Opf)
+    solvers: tuple[Opf, ...] = field(default_factory=lambda: (Opf(), Opf(gan=False)))
     cells: dict[str, CellFacts] = field(default_factory=dict)
     tries: dict[int, int] = field(default_factory=dict)  # slot -> proposals made
     proposed: dict[int, int] = field(default_factory=dict)  # slot -> height of the last one
@@ -111,12 +112,15 @@ class PhysicsAgent:
                 yield market_tx.MsgPostOptimality(utility=self.address, slot=slot.slot, dual=dual)
 
     def _dual(self, book: Book) -> market_tx.Multipliers | None:
+        """The tighter of two: Gan's constraint costs something where export meets a voltage limit."""
         problem, _ = auction_problem(book.net, book.base, offers_of(book), book.loss_price_e4)
-        try:
-            return write_dual(self.opf.solve(problem).dual) if problem.blocks else None
-        except DispatchError as error:
-            log.warning("%s: no marginal prices: %s", self.chain.chain_id, error)
-            return None
+        found: list[Dual] = []
+        for solver in self.solvers if problem.blocks else ():
+            try:
+                found.append(solver.solve(problem).dual)
+            except DispatchError as error:
+                log.warning("%s: no marginal prices: %s", self.chain.chain_id, error)
+        return write_dual(max(found, key=lambda dual: lower_bound(problem, dual))) if found else None
 
     async def _run(self, work: Callable[..., R], *arguments: object) -> R:
         return await asyncio.get_running_loop().run_in_executor(self.worker, partial(work, *arguments))
