@@ -92,6 +92,7 @@ from bsmg_proto.fabric.v1 import fabric_pb2 as fabric_client
 from bsmg_proto.fabric.v1 import calls_pb2 as fabric_calls
 from bsmg_proto.fabric.v1 import microgrid_pb2 as fabric_microgrid
 from bsmg_proto.market.v1 import ballot_pb2 as market_ballot
+from bsmg_proto.market.v1 import forward_pb2 as market_forward
 from bsmg_proto.market.v1 import market_pb2 as market
 from bsmg_proto.market.v1 import query_pb2 as market_query
 from bsmg_proto.market.v1 import tx_pb2 as market_tx
@@ -174,6 +175,7 @@ __all__ = [
     "ics23",
     "market",
     "market_ballot",
+    "market_forward",
     "market_query",
     "market_tx",
     "meter",

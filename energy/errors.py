@@ -30,6 +30,7 @@ OrdersSealed = declare("market", 40, "OrdersSealed", "orders are sealed")
 NoCommits = declare("market", 41, "NoCommits", "no commits now")
 NoReveals = declare("market", 42, "NoReveals", "no reveals now")
 CommitMismatch = declare("market", 43, "CommitMismatch", "reveal does not match the commit")
+NoForward = declare("market", 44, "NoForward", "no forward market")
 
 UnknownDevice = declare("meter", 2, "UnknownDevice", "unknown device")
 BadSignature = declare("meter", 3, "BadSignature", "bad signature")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from cosmos_wire.protos import market as pb
-from energy.market import ballot, keys, losses, maingrid, mechanism, security, shift, state
+from energy.market import ballot, forward_life, keys, losses, maingrid, mechanism, security, shift, state
 from energy.market.clearing import schedule_hash, seal_root
 from energy.market.clock import Gate, first_open, gate_ms, last_open
 from energy.market.life import BALLOT, RECLEAR, SECURED, SETTLED, require_step
@@ -26,6 +26,7 @@ Due = tuple[int, int, int]  # time in ms, slot, gate
 
 def run_gates(ctx: Context, registry: Registry) -> list[int]:
     """Fire everything that is due in this block; returns the slots that were sealed without a certified schedule."""
+    forward_life.close_due(ctx)
     live, params = state.live(ctx), state.params(ctx)
     changed, voided = False, list[int]()
     while (due := _earliest(ctx, live, params)) is not None:
@@ -75,7 +76,7 @@ def _open(ctx: Context, registry: Registry, slot: int) -> pb.LiveSlot:
     record = pb.Slot(
         slot=slot,
         params=params,
-        prices=_frozen(params),
+        prices=state.frozen_prices(params),
         next_gate=Gate.BID,
         gate_height=ctx.env.height,
         next_seq=1,
@@ -83,22 +84,12 @@ def _open(ctx: Context, registry: Registry, slot: int) -> pb.LiveSlot:
         opened_ms=ctx.env.time_ms,
     )
     mechanism.open_with(ctx, record)
+    forward_life.slot_opens(ctx, record)
     record.state = pb.SLOT_STATE_FORECAST
     state.save_slot(ctx, record)
     ctx.app.set(keys.LAST_OPENED, str(slot).encode())
     ctx.events.emit(event("slot_opened", slot=slot, factor_permille=record.factor_permille))
     return _entry(record, Gate.BID)
-
-
-def _frozen(params: pb.Params) -> pb.FrozenPrices:
-    return pb.FrozenPrices(
-        floor_e4=params.floor_e4,
-        cap_e4=params.cap_e4,
-        up_e4=params.up_e4,
-        down_e4=params.down_e4,
-        fee_e4=params.fee_e4,
-        pen_e4=params.penalty_permille * params.cap_e4 // PERMILLE,
-    )
 
 
 def _entry(record: pb.Slot, gate: Gate) -> pb.LiveSlot:

@@ -26,6 +26,10 @@ mk/sw/<slot>                               where moving them stands: tail of the
 mk/sq/<slot>/<cell>/<number>               Waiting: what waits for the slot to take orders
 mk/sn                                      last number given, decimal
 mk/cm/<slot>/<cell>/<seq>                  Commit: a sealed order
+mk/fp/<first>/<slots u16>                  ForwardProduct
+mk/fb/<first>/<slots>/<side>/<pkey>/<seq>  ForwardEntry, in clearing order, until it is awarded
+mk/fc/<first>/<slots>/<cell>/<seq>         ForwardOrder: an order of a product, later its position
+mk/fo/<cell>/<first>/<slots>/<seq>         1: the cell has it
 """
 
 from __future__ import annotations
@@ -59,6 +63,10 @@ SHIFT_WORK = b"mk/sw/"
 WAITING = b"mk/sq/"
 WAITING_LAST = b"mk/sn"
 COMMITS = b"mk/cm/"
+PRODUCTS = b"mk/fp/"
+FORWARD_BOOK = b"mk/fb/"
+FORWARDS = b"mk/fc/"
+FORWARDS_OF = b"mk/fo/"
 
 BID, ASK = 1, 2
 CHARGES, CREDITS, PRUNE = 1, 2, 3
@@ -235,3 +243,24 @@ def commit_key(slot: int, cell: int, seq: int) -> bytes:
 def slot_cell_number(tail: bytes) -> tuple[int, int, int]:
     """Slot, cell and last number of a key's tail `<slot>/<cell>/<number>`."""
     return int.from_bytes(tail[:8], "big"), int.from_bytes(tail[9:13], "big"), int.from_bytes(tail[14:22], "big")
+
+
+def product_part(first: int, slots: int) -> bytes:
+    """How keys name a product of the forward market."""
+    return u64(first) + b"/" + u16(slots)
+
+
+def forward_book_key(product: bytes, side: int, price_e4: int, seq: int) -> bytes:
+    """An order of a product in clearing order."""
+    rank = U32_MAX - price_e4 if side == BID else price_e4
+    return FORWARD_BOOK + product + b"/" + u8(side) + b"/" + u32(rank) + b"/" + u64(seq)
+
+
+def forward_key(product: bytes, cell: int, seq: int) -> bytes:
+    """A cell's order or position of a product."""
+    return FORWARDS + product + b"/" + u32(cell) + b"/" + u64(seq)
+
+
+def forward_of_key(cell: int, product: bytes, seq: int) -> bytes:
+    """Marks a cell's order or position."""
+    return FORWARDS_OF + u32(cell) + b"/" + product + b"/" + u64(seq)

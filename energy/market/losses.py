@@ -30,7 +30,7 @@ def metered(ctx: Context, slot: int) -> tuple[int, int]:
         return 0, 0
     rows = list(_known(ctx, slot))
     acting = _with_orders(ctx, slot)
-    energies = [_reactive(said) for said in security.baselines(ctx, slot)]
+    energies = [_reactive(said) for said in security.forecasts(ctx, slot)]
     for number, energy_mWh in rows:
         cell = registered.cell(ctx, number)
         tangent = cell.tan_phi_permille if number in acting else 0

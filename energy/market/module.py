@@ -14,6 +14,7 @@ from energy.market import (
     accounts,
     amend,
     fees,
+    forward,
     keys,
     mechanism,
     orders,
@@ -59,6 +60,8 @@ class Market:
         unwait = partial(shift.cancel_waiting, self.registry)
         commit = partial(reveal.commit_order, self.registry)
         revealed = partial(reveal.reveal_order, self.registry)
+        forwarded = partial(forward.place_forward, self.registry)
+        unforward = partial(forward.cancel_forward, self.registry)
         deposit = partial(accounts.deposit, self.registry)
         withdraw = partial(accounts.withdraw, self.registry)
         route = MessageRoute
@@ -72,6 +75,8 @@ class Market:
             TX + "MsgCancelWaiting": route(unwait, tx.MsgCancelWaiting, tx.MsgCancelWaitingResponse, "cell"),
             TX + "MsgCommitOrder": route(commit, tx.MsgCommitOrder, tx.MsgCommitOrderResponse, "cell"),
             TX + "MsgRevealOrder": route(revealed, tx.MsgRevealOrder, tx.MsgRevealOrderResponse, "cell"),
+            TX + "MsgPlaceForward": route(forwarded, tx.MsgPlaceForward, tx.MsgPlaceForwardResponse, "cell"),
+            TX + "MsgCancelForward": route(unforward, tx.MsgCancelForward, tx.MsgCancelForwardResponse, "cell"),
             TX + "MsgProposeCaps": route(utility.propose_caps, tx.MsgProposeCaps, tx.MsgProposeCapsResponse, "utility"),
             TX + "MsgPostOptimality": route(
                 prices.post_optimality, tx.MsgPostOptimality, tx.MsgPostOptimalityResponse, "utility"
@@ -99,6 +104,18 @@ class Market:
                 ("Ballot", queries.ballot_of, query.QueryBallotRequest, query.QueryBallotResponse),
                 ("Waiting", queries.waiting, query.QueryWaitingRequest, query.QueryWaitingResponse),
                 ("Commits", queries.commits, query.QueryCommitsRequest, query.QueryCommitsResponse),
+                (
+                    "ForwardProducts",
+                    queries.forward_products,
+                    query.QueryForwardProductsRequest,
+                    query.QueryForwardProductsResponse,
+                ),
+                (
+                    "ForwardOrders",
+                    queries.forward_orders,
+                    query.QueryForwardOrdersRequest,
+                    query.QueryForwardOrdersResponse,
+                ),
                 ("Pools", queries.pools, query.QueryPoolsRequest, query.QueryPoolsResponse),
                 ("Forecast", queries.forecast, query.QueryForecastRequest, query.QueryForecastResponse),
                 ("Lmps", prices.lmps, query.QueryLmpsRequest, query.QueryLmpsResponse),

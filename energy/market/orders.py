@@ -20,6 +20,7 @@ from energy.errors import (
 )
 from energy.market import keys, sealed, state, terms
 from energy.market.clearing import BookOrder
+from energy.market.forward_book import pledged_mWh
 from energy.market.life import Step, require_step
 from energy.records import keys_of, load_or_new, save
 from energy.registry import Registry
@@ -146,6 +147,7 @@ def _check_cell_total(ctx: Context, record: pb.Slot, cell: registry_pb.Cell, ord
     check_room(ctx, record, cell.number, len(others))
     rating_W = cell.max_import_W if order.side == keys.BID else cell.max_export_W
     total = order.quantity_mWh + sum(other.quantity_mWh for other in others if other.side == order.side)
+    total += pledged_mWh(ctx, cell.number, order.side, (record.slot, record.slot)) if record.forwards else 0
     if total > slot_energy_mWh(rating_W):
         raise QuantityOutOfRange(
             f"orders of a side may add up to the rating, {slot_energy_mWh(rating_W)} mWh, would be {total}"

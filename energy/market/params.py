@@ -20,6 +20,7 @@ K_DEN_MAX = 1_000_000
 UNITS_MAX = 100_000
 LIVE_SLOTS_MAX = 1_000
 ORDERS_PER_CELL_MAX = 64
+FORWARD_LEAD_MAX = 960
 DENOM = re.compile(r"[a-zA-Z][a-zA-Z0-9/:._-]{2,127}")
 UNCHANGED = ("slot_ms", "denom", "first_slot")  # slot numbers and balances are made of them
 
@@ -108,6 +109,7 @@ def _check_counts(params: pb.Params) -> None:
     require_range(params.lmp_tau_permille, (0, PERMILLE), "lmp_tau_permille")
     for name in ("commit_permille", "unrevealed_permille"):
         require_range(getattr(params, name), (0, PERMILLE), name)
+    require_range(params.forward_lead, (0, FORWARD_LEAD_MAX), "forward_lead")
     if params.sealed:
         require_range(params.commit_permille, (1, PERMILLE - 1), "commit_permille of sealed bids")
 

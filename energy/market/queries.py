@@ -10,7 +10,7 @@ from cosmos_wire.protos import market_ballot as ballot_pb
 from cosmos_wire.protos import market_query as query
 from energy.errors import NoSuchOrder, WrongState
 from energy.grid.schedule import BusEnergy
-from energy.market import awards, ballot, fees, keys, security, state, terms
+from energy.market import awards, ballot, fees, forward_book, keys, security, state, terms
 from energy.market import schedule as physical
 from energy.market.clearing import BookOrder
 from energy.market.shift import waiting_of
@@ -93,6 +93,8 @@ def schedule(registry: Registry, ctx: Context, request: query.QueryScheduleReque
         energy = fill_mWh + physical.grid_mWh(order, fill_mWh, record.export_permille)
         physical.add_to(sums, order, energy, tangents.of(order.cell))
         cells.setdefault(order.cell, [order.bus, 0, 0])[order.side] += energy
+    for item in forward_book.positions(ctx, record):
+        cells.setdefault(item.cell, [item.order.bus, 0, 0])[item.order.side] += item.order.quantity_mWh
     answer = query.QueryScheduleResponse(
         buses=_buses(security.baselines(ctx, record.slot), sums),
         factor_permille=record.factor_permille,
@@ -168,6 +170,23 @@ def waiting(registry: Registry, ctx: Context, request: query.QueryWaitingRequest
     cell, answer = registry.find_cell(ctx, request.cell), query.QueryWaitingResponse()
     for (slot, _, number), waits in waiting_of(ctx, cell.number):
         answer.orders.add(number=number, slot=slot, order=waits)
+    return answer
+
+
+def forward_products(
+    _registry: Registry, ctx: Context, _request: query.QueryForwardProductsRequest
+) -> query.QueryForwardProductsResponse:
+    """Products of the forward market that have orders or positions, by first slot."""
+    return query.QueryForwardProductsResponse(products=forward_book.products(ctx))
+
+
+def forward_orders(
+    registry: Registry, ctx: Context, request: query.QueryForwardOrdersRequest
+) -> query.QueryForwardOrdersResponse:
+    """A cell's orders and positions of the forward market."""
+    cell, answer = registry.find_cell(ctx, request.cell), query.QueryForwardOrdersResponse()
+    for item in forward_book.held_by(ctx, cell.number):
+        answer.orders.add(first_slot=item.first, slots=item.slots, seq=item.seq, order=item.order)
     return answer
 
 

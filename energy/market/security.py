@@ -17,7 +17,7 @@ from energy.errors import NotCertified, WelfareNotBetter
 from energy.grid.network import network_of
 from energy.grid.schedule import BusEnergy
 from energy.grid.secure import Secured, secure
-from energy.market import keys
+from energy.market import forward_book, keys
 from energy.market.clearing import Caps
 from energy.market.mechanism import Proposal, adopt, propose
 from energy.market.schedule import BusSum, Sums, Tangents, add_to, awarded_by, whole_fills
@@ -54,6 +54,11 @@ def feeder_in_force(ctx: Context) -> registry_pb.Feeder | None:
 
 
 def baselines(ctx: Context, slot: int) -> list[BusEnergy]:
+    """What is fixed before the auction, by bus: the forecast of those without orders, and forward positions."""
+    return forward_book.with_positions(ctx, slot, forecasts(ctx, slot))
+
+
+def forecasts(ctx: Context, slot: int) -> list[BusEnergy]:
     """What the utility cell forecast for the slot, by bus; from CLEAR on, when it said nothing, what it said last."""
     found, prefix = [], keys.baseline_prefix(slot)
     for key, raw in ctx.app.iterate(prefix):

@@ -38,6 +38,18 @@ def params(ctx: Context) -> pb.Params:
     return load_or_new(ctx, keys.PARAMS, pb.Params)
 
 
+def frozen_prices(params: pb.Params) -> pb.FrozenPrices:
+    """Prices that a slot, or a product of the forward market, keeps from its beginning."""
+    return pb.FrozenPrices(
+        floor_e4=params.floor_e4,
+        cap_e4=params.cap_e4,
+        up_e4=params.up_e4,
+        down_e4=params.down_e4,
+        fee_e4=params.fee_e4,
+        pen_e4=params.penalty_permille * params.cap_e4 // PERMILLE,
+    )
+
+
 def find_slot(ctx: Context, slot: int) -> pb.Slot | None:
     """A slot's record or summary, None when there is none."""
     return load(ctx, keys.slot_key(slot), pb.Slot) if slot < 2**64 else None

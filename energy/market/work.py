@@ -9,7 +9,7 @@ from cosmos_wire.address import from_bech32
 from cosmos_wire.merkle import grown, root_of_peaks
 from cosmos_wire.protos import market as pb
 from cosmos_wire.protos import registry as registry_pb
-from energy.market import keys, reveal, shift, state
+from energy.market import forward_book, forward_life, keys, reveal, shift, state
 from energy.market.awards import filled
 from energy.market.clock import Gate
 from energy.market.life import Step, require_step
@@ -28,7 +28,7 @@ def run_work(ctx: Context, registry: Registry) -> None:
     params = state.params(ctx)
     left = params.settle_units - _pay_owed(ctx, registry, params.settle_units)
     # Commits and bids that move on leave a slot's escrow before it is settled: nothing of them is left when units are.
-    left = shift.run(ctx, registry, reveal.run(ctx, registry, left))
+    left = forward_life.run(ctx, registry, shift.run(ctx, registry, reveal.run(ctx, registry, left)))
     jobs = [(int.from_bytes(key[len(keys.WORK) : -2], "big"), key[-1]) for key, _ in ctx.app.iterate(keys.WORK)]
     for slot, kind in jobs:
         if left > 0 and kind != keys.PRUNE:
@@ -73,7 +73,7 @@ def _charge(ctx: Context, registry: Registry, record: pb.Slot, units: int) -> in
         metered_mWh=cursor.metered_mWh,
     )
     run = _Run(record=record, terms=terms, cursor=cursor)
-    numbers = _active_cells(ctx, record.slot, cursor.next_cell, units)
+    numbers = _active_cells(ctx, record, cursor.next_cell, units)
     for number in numbers:
         _charge_cell(ctx, registry, number, run)
         cursor.next_cell = number + 1
@@ -88,10 +88,11 @@ def _charge(ctx: Context, registry: Registry, record: pb.Slot, units: int) -> in
     return units - len(numbers)
 
 
-def _active_cells(ctx: Context, slot: int, first: int, limit: int) -> list[int]:
-    """The next cells that have orders or readings, ascending."""
+def _active_cells(ctx: Context, record: pb.Slot, first: int, limit: int) -> list[int]:
+    """The next cells that have orders, positions or readings, ascending."""
     found: list[int] = []
-    streams = [_Numbers(ctx, keys.orders_prefix(slot), first), _Numbers(ctx, meters.cells_prefix(slot), first)]
+    prefixes = [keys.orders_prefix(record.slot), meters.cells_prefix(record.slot), *forward_book.prefixes(ctx, record)]
+    streams = [_Numbers(ctx, prefix, first) for prefix in prefixes]
     while len(found) < limit:
         heads = [stream.head for stream in streams if stream.head is not None]
         if not heads:
@@ -126,6 +127,7 @@ def _charge_cell(ctx: Context, registry: Registry, number: int, run: _Run) -> No
     record, terms, cursor = run.record, run.terms, run.cursor
     cell = registry.cell(ctx, number)
     orders = filled(ctx, record, state.orders_of(ctx, record.slot, cell.number))
+    orders += forward_book.filled(ctx, record, cell.number)
     metered = _metered(ctx, record.slot, cell)
     account = settle_cell(terms, position_of(orders), metered, cell.score_permille)
     from_income = account.charges.up_to(account.income)

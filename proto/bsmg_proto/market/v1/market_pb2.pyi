@@ -212,6 +212,7 @@ class Params(google.protobuf.message.Message):
     SEALED_FIELD_NUMBER: builtins.int
     COMMIT_PERMILLE_FIELD_NUMBER: builtins.int
     UNREVEALED_PERMILLE_FIELD_NUMBER: builtins.int
+    FORWARD_LEAD_FIELD_NUMBER: builtins.int
     slot_ms: builtins.int
     window_min_ms: builtins.int
     max_live_slots: builtins.int
@@ -258,6 +259,8 @@ class Params(google.protobuf.message.Message):
     """share of the time from BID to CLEAR that takes commits, the rest reveals; 0: none"""
     unrevealed_permille: builtins.int
     """of its escrow, that a commit without a reveal loses to the incentive pool"""
+    forward_lead: builtins.int
+    """slots before its first slot opens that a product is cleared; 0: no forward market"""
     @property
     def gates(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Gate]: ...
     def __init__(
@@ -299,8 +302,9 @@ class Params(google.protobuf.message.Message):
         sealed: builtins.bool = ...,
         commit_permille: builtins.int = ...,
         unrevealed_permille: builtins.int = ...,
+        forward_lead: builtins.int = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["alpha_permille", b"alpha_permille", "authority", b"authority", "balancing_min", b"balancing_min", "cap_e4", b"cap_e4", "commit_permille", b"commit_permille", "denom", b"denom", "down_e4", b"down_e4", "e_max_permille", b"e_max_permille", "fee_e4", b"fee_e4", "first_slot", b"first_slot", "floor_e4", b"floor_e4", "gates", b"gates", "k_den", b"k_den", "k_num", b"k_num", "lmp_tau", b"lmp_tau", "lmp_tau_permille", b"lmp_tau_permille", "margin_permille", b"margin_permille", "max_live_slots", b"max_live_slots", "max_orders_per_cell", b"max_orders_per_cell", "max_orders_per_slot", b"max_orders_per_slot", "max_reclear", b"max_reclear", "mechanism", b"mechanism", "min_score_permille", b"min_score_permille", "missed_before_suspension", b"missed_before_suspension", "penalty_permille", b"penalty_permille", "prune_units", b"prune_units", "sealed", b"sealed", "settle_units", b"settle_units", "slot_ms", b"slot_ms", "subsidy_max", b"subsidy_max", "tariff_e4", b"tariff_e4", "tol_permille", b"tol_permille", "unrevealed_permille", b"unrevealed_permille", "up_e4", b"up_e4", "utility", b"utility", "window_min_ms", b"window_min_ms"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["alpha_permille", b"alpha_permille", "authority", b"authority", "balancing_min", b"balancing_min", "cap_e4", b"cap_e4", "commit_permille", b"commit_permille", "denom", b"denom", "down_e4", b"down_e4", "e_max_permille", b"e_max_permille", "fee_e4", b"fee_e4", "first_slot", b"first_slot", "floor_e4", b"floor_e4", "forward_lead", b"forward_lead", "gates", b"gates", "k_den", b"k_den", "k_num", b"k_num", "lmp_tau", b"lmp_tau", "lmp_tau_permille", b"lmp_tau_permille", "margin_permille", b"margin_permille", "max_live_slots", b"max_live_slots", "max_orders_per_cell", b"max_orders_per_cell", "max_orders_per_slot", b"max_orders_per_slot", "max_reclear", b"max_reclear", "mechanism", b"mechanism", "min_score_permille", b"min_score_permille", "missed_before_suspension", b"missed_before_suspension", "penalty_permille", b"penalty_permille", "prune_units", b"prune_units", "sealed", b"sealed", "settle_units", b"settle_units", "slot_ms", b"slot_ms", "subsidy_max", b"subsidy_max", "tariff_e4", b"tariff_e4", "tol_permille", b"tol_permille", "unrevealed_permille", b"unrevealed_permille", "up_e4", b"up_e4", "utility", b"utility", "window_min_ms", b"window_min_ms"]) -> None: ...
 
 global___Params = Params
 
@@ -568,6 +572,7 @@ class Slot(google.protobuf.message.Message):
     SHIFTABLE_FIELD_NUMBER: builtins.int
     COMMITS_FIELD_NUMBER: builtins.int
     REVEAL_BLOCKS_FIELD_NUMBER: builtins.int
+    FORWARDS_FIELD_NUMBER: builtins.int
     slot: builtins.int
     state: global___SlotState.ValueType
     next_gate: builtins.int
@@ -619,6 +624,8 @@ class Slot(google.protobuf.message.Message):
     """sealed orders not revealed yet"""
     reveal_blocks: builtins.int
     """blocks in which reveals were taken, counted up to 2"""
+    forwards: builtins.int
+    """products of the forward market that have positions in this slot"""
     @property
     def params(self) -> global___Params:
         """frozen at OPEN"""
@@ -670,9 +677,10 @@ class Slot(google.protobuf.message.Message):
         shiftable: builtins.int = ...,
         commits: builtins.int = ...,
         reveal_blocks: builtins.int = ...,
+        forwards: builtins.int = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["ballot", b"ballot", "clearing", b"clearing", "params", b"params", "prices", b"prices"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["ask_mWh", b"ask_mWh", "balance_mWh", b"balance_mWh", "ballot", b"ballot", "baseline_inherited", b"baseline_inherited", "bid_mWh", b"bid_mWh", "clearing", b"clearing", "commits", b"commits", "curtailed_mWh", b"curtailed_mWh", "escrow", b"escrow", "export_mWh", b"export_mWh", "export_permille", b"export_permille", "factor_permille", b"factor_permille", "gate_height", b"gate_height", "grid_export_mWh", b"grid_export_mWh", "grid_import_mWh", b"grid_import_mWh", "import_mWh", b"import_mWh", "loss_mWh", b"loss_mWh", "minimums", b"minimums", "next_gate", b"next_gate", "next_seq", b"next_seq", "opened_ms", b"opened_ms", "orders", b"orders", "params", b"params", "prices", b"prices", "residual_mWh", b"residual_mWh", "reveal_blocks", b"reveal_blocks", "root", b"root", "schedule_hash", b"schedule_hash", "settled_cells", b"settled_cells", "shiftable", b"shiftable", "slot", b"slot", "state", b"state", "statements_root", b"statements_root", "unserved_ask_mWh", b"unserved_ask_mWh", "unserved_bid_mWh", b"unserved_bid_mWh", "voided", b"voided"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["ask_mWh", b"ask_mWh", "balance_mWh", b"balance_mWh", "ballot", b"ballot", "baseline_inherited", b"baseline_inherited", "bid_mWh", b"bid_mWh", "clearing", b"clearing", "commits", b"commits", "curtailed_mWh", b"curtailed_mWh", "escrow", b"escrow", "export_mWh", b"export_mWh", "export_permille", b"export_permille", "factor_permille", b"factor_permille", "forwards", b"forwards", "gate_height", b"gate_height", "grid_export_mWh", b"grid_export_mWh", "grid_import_mWh", b"grid_import_mWh", "import_mWh", b"import_mWh", "loss_mWh", b"loss_mWh", "minimums", b"minimums", "next_gate", b"next_gate", "next_seq", b"next_seq", "opened_ms", b"opened_ms", "orders", b"orders", "params", b"params", "prices", b"prices", "residual_mWh", b"residual_mWh", "reveal_blocks", b"reveal_blocks", "root", b"root", "schedule_hash", b"schedule_hash", "settled_cells", b"settled_cells", "shiftable", b"shiftable", "slot", b"slot", "state", b"state", "statements_root", b"statements_root", "unserved_ask_mWh", b"unserved_ask_mWh", "unserved_bid_mWh", b"unserved_bid_mWh", "voided", b"voided"]) -> None: ...
 
 global___Slot = Slot
 

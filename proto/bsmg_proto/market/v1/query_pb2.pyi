@@ -4,6 +4,7 @@ isort:skip_file
 """
 
 import bsmg_proto.market.v1.ballot_pb2
+import bsmg_proto.market.v1.forward_pb2
 import bsmg_proto.market.v1.market_pb2
 import builtins
 import collections.abc
@@ -726,3 +727,86 @@ class QueryForecastResponse(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["buses", b"buses", "prices", b"prices"]) -> None: ...
 
 global___QueryForecastResponse = QueryForecastResponse
+
+@typing.final
+class QueryForwardProductsRequest(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+
+global___QueryForwardProductsRequest = QueryForwardProductsRequest
+
+@typing.final
+class QueryForwardProductsResponse(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    PRODUCTS_FIELD_NUMBER: builtins.int
+    @property
+    def products(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[bsmg_proto.market.v1.forward_pb2.ForwardProduct]: ...
+    def __init__(
+        self,
+        *,
+        products: collections.abc.Iterable[bsmg_proto.market.v1.forward_pb2.ForwardProduct] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["products", b"products"]) -> None: ...
+
+global___QueryForwardProductsResponse = QueryForwardProductsResponse
+
+@typing.final
+class QueryForwardOrdersRequest(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CELL_FIELD_NUMBER: builtins.int
+    cell: builtins.str
+    def __init__(
+        self,
+        *,
+        cell: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["cell", b"cell"]) -> None: ...
+
+global___QueryForwardOrdersRequest = QueryForwardOrdersRequest
+
+@typing.final
+class CellForward(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    FIRST_SLOT_FIELD_NUMBER: builtins.int
+    SLOTS_FIELD_NUMBER: builtins.int
+    SEQ_FIELD_NUMBER: builtins.int
+    ORDER_FIELD_NUMBER: builtins.int
+    first_slot: builtins.int
+    slots: builtins.int
+    seq: builtins.int
+    @property
+    def order(self) -> bsmg_proto.market.v1.forward_pb2.ForwardOrder: ...
+    def __init__(
+        self,
+        *,
+        first_slot: builtins.int = ...,
+        slots: builtins.int = ...,
+        seq: builtins.int = ...,
+        order: bsmg_proto.market.v1.forward_pb2.ForwardOrder | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["order", b"order"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["first_slot", b"first_slot", "order", b"order", "seq", b"seq", "slots", b"slots"]) -> None: ...
+
+global___CellForward = CellForward
+
+@typing.final
+class QueryForwardOrdersResponse(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ORDERS_FIELD_NUMBER: builtins.int
+    @property
+    def orders(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___CellForward]: ...
+    def __init__(
+        self,
+        *,
+        orders: collections.abc.Iterable[global___CellForward] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["orders", b"orders"]) -> None: ...
+
+global___QueryForwardOrdersResponse = QueryForwardOrdersResponse

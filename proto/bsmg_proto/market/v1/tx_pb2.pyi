@@ -673,3 +673,98 @@ class MsgRevealOrderResponse(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["escrow", b"escrow", "refund", b"refund"]) -> None: ...
 
 global___MsgRevealOrderResponse = MsgRevealOrderResponse
+
+@typing.final
+class MsgPlaceForward(google.protobuf.message.Message):
+    """Energy in each of several slots at one price."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CELL_FIELD_NUMBER: builtins.int
+    FIRST_SLOT_FIELD_NUMBER: builtins.int
+    SLOTS_FIELD_NUMBER: builtins.int
+    SIDE_FIELD_NUMBER: builtins.int
+    PRICE_E4_FIELD_NUMBER: builtins.int
+    QUANTITY_MWH_FIELD_NUMBER: builtins.int
+    WHOLE_FIELD_NUMBER: builtins.int
+    cell: builtins.str
+    first_slot: builtins.int
+    slots: builtins.int
+    """1 to 96"""
+    side: bsmg_proto.market.v1.market_pb2.Side.ValueType
+    price_e4: builtins.int
+    quantity_mWh: builtins.int
+    """a slot"""
+    whole: builtins.bool
+    """all of it or nothing"""
+    def __init__(
+        self,
+        *,
+        cell: builtins.str = ...,
+        first_slot: builtins.int = ...,
+        slots: builtins.int = ...,
+        side: bsmg_proto.market.v1.market_pb2.Side.ValueType = ...,
+        price_e4: builtins.int = ...,
+        quantity_mWh: builtins.int = ...,
+        whole: builtins.bool = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["cell", b"cell", "first_slot", b"first_slot", "price_e4", b"price_e4", "quantity_mWh", b"quantity_mWh", "side", b"side", "slots", b"slots", "whole", b"whole"]) -> None: ...
+
+global___MsgPlaceForward = MsgPlaceForward
+
+@typing.final
+class MsgPlaceForwardResponse(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    SEQ_FIELD_NUMBER: builtins.int
+    ESCROW_FIELD_NUMBER: builtins.int
+    seq: builtins.int
+    escrow: builtins.str
+    def __init__(
+        self,
+        *,
+        seq: builtins.int = ...,
+        escrow: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["escrow", b"escrow", "seq", b"seq"]) -> None: ...
+
+global___MsgPlaceForwardResponse = MsgPlaceForwardResponse
+
+@typing.final
+class MsgCancelForward(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CELL_FIELD_NUMBER: builtins.int
+    FIRST_SLOT_FIELD_NUMBER: builtins.int
+    SLOTS_FIELD_NUMBER: builtins.int
+    SEQ_FIELD_NUMBER: builtins.int
+    cell: builtins.str
+    first_slot: builtins.int
+    slots: builtins.int
+    seq: builtins.int
+    def __init__(
+        self,
+        *,
+        cell: builtins.str = ...,
+        first_slot: builtins.int = ...,
+        slots: builtins.int = ...,
+        seq: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["cell", b"cell", "first_slot", b"first_slot", "seq", b"seq", "slots", b"slots"]) -> None: ...
+
+global___MsgCancelForward = MsgCancelForward
+
+@typing.final
+class MsgCancelForwardResponse(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    REFUND_FIELD_NUMBER: builtins.int
+    refund: builtins.str
+    def __init__(
+        self,
+        *,
+        refund: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["refund", b"refund"]) -> None: ...
+
+global___MsgCancelForwardResponse = MsgCancelForwardResponse
