@@ -1,8 +1,8 @@
 """The life of a product: cleared before its first slot opens, its escrow handed to each slot that opens, then gone.
 
-    BIDDING    -> AWARDING   at `closes_ms`, or when its first slot opens before that: uniform k-double auction
-    AWARDING   -> ACTIVE     background work: an order becomes a position or ends, what it doesn't need returns
-    ACTIVE     -> gone       all slots closed or skipped: what slots that never opened would have held returns
+BIDDING    -> AWARDING   at `closes_ms`, or when its first slot opens before that: uniform k-double auction
+AWARDING   -> ACTIVE     background work: an order becomes a position or ends, what it doesn't need returns
+ACTIVE     -> gone       all slots closed or skipped: what slots that never opened would have held returns
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from energy.errors import UnknownSlot
 from energy.market import keys
 from energy.market.clearing import BookOrder, Rules, fill_mWh
 from energy.records import load, load_or_new, save
-from energy.units import amount_of, stored
+from energy.units import PERMILLE, amount_of, stored
 from ibc_core import bank
 from ibc_core.host import Context
 
