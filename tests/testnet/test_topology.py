@@ -168,3 +168,28 @@ def test_every_chain_knows_the_main_grids() -> None:
 def test_the_main_grids_chain_has_no_cells_and_is_one(text: str, what: str) -> None:
     with pytest.raises(ToolError, match=what):
         parse_topology(text, "t")
+
+
+def test_a_feeder_brings_its_fleet_and_a_way_to_judge_schedules() -> None:
+    (plain,) = parsed(CHAIN).chains
+    assert (plain.feeder, plain.profile, plain.security) == ("", "", "chain")
+    (chain,) = parsed(CHAIN + 'feeder = "bw33"\nsecurity = "ballot"\nvmin_permille = 950').chains
+    assert (chain.feeder, chain.profile, chain.security) == ("bw33", "bw33", "ballot")
+    assert (chain.vmin_permille, chain.vmax_permille) == (950, 0)
+    (other,) = parsed(CHAIN + 'feeder = "sce56"\nprofile = "bw33"').chains
+    assert (other.feeder, other.profile) == ("sce56", "bw33")
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('feeder = "ieee13"', r"feeder: expected one of , bw33, sce56, got 'ieee13'"),
+        ('security = "trust"', r"security: expected one of chain, ballot, got 'trust'"),
+        ("vmax_permille = 2001", r"vmax_permille: expected a whole number from 0 to 2000, got 2001"),
+        ('feder = "bw33"', r"unknown key 'feder'; nearest is 'feeder'"),
+        ('role = "grid"\nfeeder = "bw33"', r"feeder: expected nothing, since a chain of role grid has no cells"),
+    ],
+)
+def test_a_wrong_feeder_is_named(line: str, message: str) -> None:
+    with pytest.raises(ToolError, match=message):
+        parsed(CHAIN + line)

@@ -118,9 +118,7 @@ def test_the_last_price_is_that_of_the_latest_cleared_slot() -> None:
 def test_the_baseline_is_what_places_no_orders() -> None:
     """Capacitors of the feeder, and cells too small to bother; everybody else's orders say it."""
     fleet = load_fleet("sce56")
-    agent = UtilityAgent(
-        address="bsmg1utility", fleet=fleet, calendar=CALENDAR, profiles=PROFILES, feeder="sce56"
-    )
+    agent = UtilityAgent(address="bsmg1utility", fleet=fleet, calendar=CALENDAR, profiles=PROFILES, feeder="sce56")
     (message,) = agent.forecasts(view(slot(FIRST, market.SLOT_STATE_FORECAST)))
     assert isinstance(message, market_tx.MsgPostForecast)
     reactive = {entry.bus: entry.q_mvarh for entry in message.buses if entry.q_mvarh}
@@ -179,7 +177,9 @@ async def test_the_concentrator_sends_all_readings_in_one_message() -> None:
     assert own == []
 
 
-@pytest.mark.parametrize("lane", [FakeLane("bsmg1utility", NodeError("gone")), FakeLane("bsmg1utility", code=5)])
+@pytest.mark.parametrize(
+    "lane", [FakeLane("bsmg1utility", NodeError("submit", "node", "gone")), FakeLane("bsmg1utility", code=5)]
+)
 async def test_cells_send_their_own_when_the_concentrator_cannot(lane: FakeLane) -> None:
     _, own = await metered(lane)
     assert [(message.sender, len(message.readings)) for message in own] == [("bsmg1cell0", 1), ("bsmg1cell1", 1)]  # type: ignore[attr-defined]  # readings
