@@ -57,4 +57,4 @@ def _panel(axes: Axes, row: FeederSlot) -> None:
     right = min(totals[1], 2.5 * max(totals[0], row.free_volume_mWh / KWH)) or 1.0
     axes.set_xlim(0, right * 1.02)
     if right < totals[1]:
-        axes.text(1, 0.98, f"… {totals[1]:.1f}", transform=axes.transAxes, ha="right", va="top", fontsize=7)
+        axes.text(1, 0.03, f"… {totals[1]:.1f}", transform=axes.transAxes, ha="right", va="bottom", fontsize=7)

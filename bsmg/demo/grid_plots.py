@@ -30,6 +30,7 @@ from bsmg.demo.style import (
     svg,
 )
 
+SPREAD_MIN = 0.0005  # token / kWh either way: smaller differences look like none
 NAMED_MAX = 90  # buses whose numbers are written
 COLOUR_MAP = colormaps["viridis"].resampled(40)  # from 50 colours on the legend becomes a bitmap
 
@@ -60,8 +61,8 @@ def price_map(day: FeederDay, lmps_e4: Sequence[int], state: State | None) -> st
     _branches(axes, day, layout, state)
     places = [layout.places[bus] for bus in day.buses]
     prices = [price / PRICE for price in lmps_e4]
-    middle, spread = sum(prices) / len(prices), max(0.0005, (max(prices) - min(prices)) / 2)
-    norm = Normalize(min(*prices, middle - spread), max(*prices, middle + spread))
+    middle, spread = (max(prices) + min(prices)) / 2, max(SPREAD_MIN, (max(prices) - min(prices)) / 2)
+    norm = Normalize(middle - spread, middle + spread)
     at_limit = [RED if state and state.v and day.at_limit(state.v[at]) else "white" for at in range(len(places))]
     dots = axes.scatter(
         [x for x, _ in places],
