@@ -21,6 +21,7 @@ THIRD = {"embedded": FABRIC_EMBEDDED, "real": FABRIC, "none": ""}
 
 @click.command("demo")
 @click.option("--slots", type=click.IntRange(1, SLOTS_MAX), default=SLOTS_MAX, help="Quarter hours to trade.")
+@click.option("--quarter", type=click.IntRange(0, SLOTS_MAX - 1), help="Quarter hour of the day to begin with.")
 @click.option("--day", type=click.DateTime(["%Y-%m-%d"]), default="2016-04-26", help="Day of 2016 to replay.")
 @click.option("--seed", type=int, default=1, help="Seed of the cells' prices.")
 @click.option("--folder", type=click.Path(path_type=Path), default=Path("demo"), help="Where the report goes.")
@@ -34,7 +35,15 @@ THIRD = {"embedded": FABRIC_EMBEDDED, "real": FABRIC, "none": ""}
 )
 @click.option("--keep", is_flag=True, help="Leave the testnet running.")
 def command(  # noqa: PLR0913  (one parameter a flag)
-    *, slots: int, day: datetime, seed: int, folder: Path, topology: Path | None, fabric: str, keep: bool
+    *,
+    slots: int,
+    quarter: int | None,
+    day: datetime,
+    seed: int,
+    folder: Path,
+    topology: Path | None,
+    fabric: str,
+    keep: bool,
 ) -> None:
     """Microgrids trade a real day, with proofs; ends with tables and FOLDER/report.html."""
     console = Console()
@@ -47,6 +56,7 @@ def command(  # noqa: PLR0913  (one parameter a flag)
         seed=seed,
         keep=keep,
         third=THIRD[fabric],
+        quarter=quarter,
     )
     done = asyncio.run(run(options, console))
     for table in tables(done):

@@ -63,7 +63,7 @@ def price_map(day: FeederDay, lmps_e4: Sequence[int], state: State | None) -> st
     prices = [price / PRICE for price in lmps_e4]
     middle, spread = (max(prices) + min(prices)) / 2, max(SPREAD_MIN, (max(prices) - min(prices)) / 2)
     norm = Normalize(middle - spread, middle + spread)
-    at_limit = [RED if state and state.v and day.at_limit(state.v[at]) else "white" for at in range(len(places))]
+    at_limit = [RED if state and state.v and day.at_limit(state.v[at]) else "#555555" for at in range(len(places))]
     dots = axes.scatter(
         [x for x, _ in places],
         [-y for _, y in places],
@@ -72,7 +72,7 @@ def price_map(day: FeederDay, lmps_e4: Sequence[int], state: State | None) -> st
         norm=norm,
         s=90 if len(places) <= NAMED_MAX else 30,
         edgecolors=at_limit,
-        linewidths=[2.0 if colour == RED else 0.6 for colour in at_limit],
+        linewidths=[2.0 if colour == RED else 0.5 for colour in at_limit],
         zorder=3,
     )
     axes.scatter([0], [-layout.places[day.root][1]], marker="s", s=170, facecolors="none", edgecolors=BLACK, zorder=4)

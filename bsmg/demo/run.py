@@ -33,7 +33,7 @@ from testnet.files import Home
 from testnet.topology import Topology, load_topology, parse_topology
 from utility_cell.profiles import QUARTERS_PER_DAY
 
-SHORT_DAY_QUARTER = 66  # a few slots only: late afternoon of the default day, where the direction of trade turns
+SHORT_DAY_QUARTER = 34  # a few slots only: in the morning of the default day the sun strains a feeder
 MICROGRIDS = ("mga-1", "mgb-1", "mgf-1")
 SHORT_DAY = 16  # so few slots are traded in a shorter window, or most of the time would be waiting for the first
 WINDOW = "gates = { window_min_ms = 60_000 }"
@@ -41,10 +41,12 @@ ON_COMETBFT = """
 [[chain]]
 id = "mga-1"
 kind = "cometbft"
+feeder = "sce56"
 {window}
 [[chain]]
 id = "mgb-1"
 kind = "cometbft"
+feeder = "bw33"
 {window}
 [[link]]
 a = "mga-1"
@@ -97,10 +99,13 @@ class Options:
     seed: int
     keep: bool  # leave the testnet running
     third: str = ""  # kind of the third microgrid's ledger, empty: only two
+    quarter: int | None = None  # of the day, that the first slot stands for
 
     @property
     def first_quarter(self) -> int:
-        """A whole day begins at midnight."""
+        """A whole day begins at midnight, a short one when the sun strains the feeders, unless told otherwise."""
+        if self.quarter is not None:
+            return self.quarter
         return 0 if self.slots >= QUARTERS_PER_DAY else SHORT_DAY_QUARTER
 
     def network(self) -> Topology:
