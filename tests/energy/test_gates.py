@@ -103,16 +103,21 @@ def test_a_live_slot_is_never_skipped_when_blocks_come_in_time() -> None:
 
 
 def test_seal_waits_for_nothing_and_voids_what_isnt_residual() -> None:
-    chain = Chain(cells=1)
+    chain, told = Chain(cells=1), list[int]()
+    chain.market.on_voided.append(lambda _, slot: told.append(slot))
     chain.block()
     slot = chain.live()[-1]
     chain.until(slot, pb.SLOT_STATE_BIDDING)
+    before = list(told)
     chain.deliver(chain.place(1, slot, BID, 50_000, 1_000))  # in the block in which BID fired
     record = chain.slot(slot)
     chain.block(gate_ms(record.params, slot, Gate.SEAL) - chain.now_ms)  # CLEAR still waits for its second block
     record = chain.slot(slot)
     assert (record.state, record.voided, record.factor_permille) == (pb.SLOT_STATE_SEALED, True, 0)
+    assert slot in told
+    assert slot not in before
     record = chain.until(slot, pb.SLOT_STATE_SETTLED)
+    assert told.count(slot) == 1
     assert (record.escrow, chain.balance(state.ESCROW)) == ("0", 0)
 
 
