@@ -78,7 +78,7 @@ class LevelsAgent(LineAgent):
             rate=SAME,
             bus=1,
             seller_payee=self.lines.address,
-            nonce=slot,
+            nonce=terms.level,  # an offer's id is made of slot and nonce
         )
         message.MergeFrom(terms)
         return message
