@@ -37,16 +37,16 @@ PLANTS: Mapping[str, Sequence[Row]] = {
         {"name": "solar-19", "bus": 19, "sources": {"PV3": 1_300_000}},
         {"name": "cold-store-37", "bus": 37, "shiftable": {"G3-A": 400_000}, "patience": 24},
         {"name": "cold-store-52", "bus": 52, "shiftable": {"G3-A": 400_000}, "patience": 24},
-        {"name": "battery-32", "bus": 32, "storage": {"capacity_Wh": 1_500_000, "power_W": 350_000}},
-        {"name": "battery-10", "bus": 10, "storage": {"capacity_Wh": 1_500_000, "power_W": 350_000}},
+        {"name": "battery-32", "bus": 32, "storage": {"capacity_Wh": 1_000_000, "power_W": 250_000}},
+        {"name": "battery-10", "bus": 10, "storage": {"capacity_Wh": 1_000_000, "power_W": 250_000}},
     ),
     "bw33": (
         {"name": "wind-18", "bus": 18, "sources": {"WP10": 400_000}},
         {"name": "wind-25", "bus": 25, "sources": {"WP7": 500_000}},
         {"name": "solar-22", "bus": 22, "sources": {"PV4": 800_000}},
         {"name": "solar-33", "bus": 33, "sources": {"PV3": 600_000}},
-        {"name": "battery-06", "bus": 6, "storage": {"capacity_Wh": 2_000_000, "power_W": 500_000}},
-        {"name": "battery-30", "bus": 30, "storage": {"capacity_Wh": 1_000_000, "power_W": 300_000}},
+        {"name": "battery-06", "bus": 6, "storage": {"capacity_Wh": 800_000, "power_W": 200_000}},
+        {"name": "battery-30", "bus": 30, "storage": {"capacity_Wh": 600_000, "power_W": 150_000}},
     ),
 }
 

@@ -6,7 +6,7 @@ a limit, what the certificate leaves of them, what a proposal of caps is worth, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from cosmos_wire.protos import market as pb
@@ -92,6 +92,7 @@ class Outcome:
         """Base units."""
         return stored(self.clearing.welfare)
 
+    @property
     def energies(self) -> list[BusEnergy]:
         """The schedule as it is certified at CLEAR: firm orders whole, what flexible ones trade for a factor to cut."""
         firm, flexible = Sums(), Sums()
@@ -102,7 +103,7 @@ class Outcome:
 
     def secured(self) -> Secured:
         """What the feeder bears of it."""
-        return secure(self.book.net, self.energies())
+        return secure(self.book.net, self.energies)
 
 
 CapsProposer = Callable[[Outcome], Caps | None]  # from a clearing that the feeder refused
@@ -140,13 +141,14 @@ class Rehearsed:
         rest = entry.order.quantity_mWh - self.fill(entry)
         return rest * self.export_permille // PERMILLE if entry.flexible else rest
 
-    def energies(self) -> list[BusEnergy]:
-        """The certified schedule, nothing left to cut."""
+    @property
+    def energies(self) -> tuple[BusEnergy, ...]:
+        """The certified schedule, one row a bus, nothing left to cut."""
         sums = Sums()
         for entry in self.outcome.book.entries:
             energy = self.fill(entry) if entry.flexible else entry.order.quantity_mWh
             add_to(sums, entry.order, energy + (self.let_out(entry) if entry.flexible else 0), entry.tan_phi_permille)
-        return [*self.outcome.book.baselines, *fixed(sums)]
+        return by_bus([*self.outcome.book.baselines, *fixed(sums)])
 
     @property
     def grid_import_mWh(self) -> int:
@@ -169,6 +171,19 @@ class Rehearsed:
     def residual_mWh(self) -> int:
         """What levels 2 and 3 buy, negative: sell."""
         return self.grid_import_mWh - self.grid_export_mWh
+
+
+def by_bus(energies: Iterable[BusEnergy]) -> tuple[BusEnergy, ...]:
+    """Fixed energies summed, whole mvarh apart from the rest."""
+    sums: dict[int, list[int]] = {}
+    for energy in energies:
+        row = sums.setdefault(energy.bus, [0, 0])
+        row[0] += energy.base_p_mWh
+        row[1] += energy.base_q_mvarh * PERMILLE + energy.base_q_permille
+    return tuple(
+        BusEnergy(bus=bus, base_p_mWh=p, base_q_mvarh=q // PERMILLE, base_q_permille=q % PERMILLE)
+        for bus, (p, q) in sorted(sums.items())
+    )
 
 
 def let_out_permille(outcome: Outcome, factor_permille: int) -> int:

@@ -46,7 +46,7 @@ def test_pandapower_finds_no_violation_in_any_certified_schedule(name: str) -> N
     case = feeder_case(name)
     panda = by_pandapower.network(case.feeder)
     for slot in day(name):
-        by_pandapower.solve(panda, slot.energies())
+        by_pandapower.solve(panda, slot.energies)
         assert by_pandapower.violations(panda, case.feeder, ORACLE) == [], slot.quarter
 
 
@@ -57,7 +57,7 @@ def test_the_unconstrained_clearing_breaks_limits_of_the_56_buses(lag: int) -> N
     panda = by_pandapower.network(case.feeder)
     broken = []
     for slot in day("sce56", lag):
-        by_pandapower.solve(panda, slot.first.energies())
+        by_pandapower.solve(panda, slot.first.energies)
         found = by_pandapower.violations(panda, case.feeder, 0.0)
         assert bool(found) <= slot.refused, slot.quarter
         broken += [found] if found else []
@@ -77,7 +77,7 @@ def test_with_caps_the_day_is_worth_nearly_what_the_feeder_bears(lag: int) -> No
         worth += slot.welfare
         most += slot.welfare if not slot.refused else best_of(relaxation, slot)
         if slot.outcome is not slot.first:
-            by_pandapower.solve(panda, slot.energies())
+            by_pandapower.solve(panda, slot.energies)
             assert by_pandapower.violations(panda, case.feeder, ORACLE) == [], slot.quarter
     assert worth >= 0.98 * most
 
@@ -91,7 +91,7 @@ def best_of(relaxation: Opf, slot: Rehearsed) -> float:
 def test_our_own_flow_agrees_about_the_certified_day() -> None:
     flow = PowerFlow(grid_of(feeder_case("sce56").feeder))
     for slot in day("sce56"):
-        assert violations(flow.grid, flow.solve(*withdrawals(flow.grid, slot.energies()))) == []
+        assert violations(flow.grid, flow.solve(*withdrawals(flow.grid, slot.energies))) == []
 
 
 def test_the_main_grid_buys_and_sells_after_the_neighbours() -> None:
@@ -111,7 +111,7 @@ def test_energy_of_a_slot_is_accounted_for(name: str) -> None:
         assert abs(bought - sold) <= len(entries)  # a factor rounds every order
         fed = sum(e.order.quantity_mWh for e in entries if not e.is_bid)
         assert fed == sold + slot.grid_export_mWh + slot.curtailed_mWh
-        withdrawn = sum(energy.base_p_mWh for energy in slot.energies())
+        withdrawn = sum(energy.base_p_mWh for energy in slot.energies)
         baseline = sum(energy.base_p_mWh for energy in slot.outcome.book.baselines)
         assert withdrawn - baseline == slot.residual_mWh + bought - sold
 
