@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 
 BID, ASK = 1, 2
@@ -31,6 +31,10 @@ class Order:
     def firm(self) -> bool:
         """Whether it is drawn or fed in whole, traded or not (kinds FIRM and CRITICAL)."""
         return self.kind != 0
+
+    def cut_to(self, quantity_mWh: int) -> Order:
+        """The same order with less energy."""
+        return replace(self, quantity_mWh=quantity_mWh)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

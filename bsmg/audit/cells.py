@@ -25,6 +25,7 @@ class Cell:
     id: str
     address: str
     bus: int
+    tangent: int = 0  # tan phi, permille
     devices: int = 0
     score: int = FULL_SCORE
     collateral: int = 0
@@ -71,22 +72,32 @@ class Cells:
         self.by_address: dict[str, Cell] = {}
         self.devices: dict[str, Device] = {}
         self.waiting: dict[str, None] = {}
+        self.feeder: registry.Feeder | None = None
+        self.next_feeder: registry.Feeder | None = None
 
     def load(self, doc: Mapping[str, Json]) -> None:
         """Cells and devices of genesis."""
         for item in doc.get("cells", ()):
             record = json_format.ParseDict(item, registry.Cell())
-            cell = self._add(record.id, record.address, record.bus)
+            cell = self._add(record.id, record.address, (record.bus, record.tan_phi_permille))
             cell.score = record.score_permille or FULL_SCORE
             cell.status = record.status or registry.STATUS_ACTIVE
             cell.collateral, cell.arrears = int(record.collateral or 0), int(record.arrears or 0)
             cell.owed, cell.missed = int(record.owed or 0), record.missed
+        if "feeder" in doc:
+            self.feeder = json_format.ParseDict(doc["feeder"], registry.Feeder())
         for item in doc.get("devices", ()):
             device = json_format.ParseDict(item, registry.Device())
             self._add_device(device.id, device.cell, device.pubkey, device.status or registry.STATUS_ACTIVE)
 
-    def _add(self, ident: str, address: str, bus: int) -> Cell:
-        cell = Cell(number=len(self.by_number) + 1, id=ident, address=address, bus=bus)
+    def set_feeder(self, msg: registry_tx.MsgSetFeeder) -> None:
+        """In force when the next slot opens."""
+        self.next_feeder = registry.Feeder()
+        self.next_feeder.CopyFrom(msg.feeder)
+
+    def _add(self, ident: str, address: str, place: tuple[int, int]) -> Cell:
+        bus, tangent = place
+        cell = Cell(number=len(self.by_number) + 1, id=ident, address=address, bus=bus, tangent=tangent)
         self.by_number[cell.number] = self.by_id[ident] = self.by_address[address] = cell
         return cell
 
@@ -97,7 +108,7 @@ class Cells:
 
     def register_cell(self, msg: registry_tx.MsgRegisterCell, answer: registry_tx.MsgRegisterCellResponse) -> None:
         """A new cell gets the next number."""
-        cell = self._add(msg.id, msg.cell, msg.bus)
+        cell = self._add(msg.id, msg.cell, (msg.bus, msg.tan_phi_permille))
         self.stage.findings.equal("cells", f"{self.stage.place}: number of {msg.id}", cell.number, answer.number)
 
     def register_device(self, msg: registry_tx.MsgRegisterDevice) -> None:
@@ -119,6 +130,7 @@ class Cells:
                 found.cell.devices += (found.next_status == registry.STATUS_ACTIVE) - before
             found.status, found.next_status = found.next_status, 0
         self.waiting = {}
+        self.feeder, self.next_feeder = self.next_feeder or self.feeder, None
 
     def reading(self, said: Meters, reading: meter_tx.Reading) -> None:
         """An accepted reading: its signature is checked again, its sums are kept."""
@@ -143,8 +155,11 @@ class Cells:
         device.totals = reading.import_total_mWh, reading.export_total_mWh
 
     def estimate(self, said: Meters, estimate: meter_tx.Estimate) -> None:
-        """The utility cell's word for a silent device."""
+        """The utility cell's word for a silent device, or against a reading: that changes nothing but a mark."""
         sums = said.of(self.devices[estimate.device].cell.number)
+        if estimate.device in said.read:
+            sums.disputed = True
+            return
         sums.estimates += 1
         sums.estimated_mWh += estimate.net_mWh
         said.estimates[estimate.device] = estimate.net_mWh

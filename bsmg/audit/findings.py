@@ -19,6 +19,7 @@ SUBJECTS: Mapping[str, str] = {
     "accounts": "transactions signed by the accounts that they name, each once",
     "gates": "slots opened, moved and closed by block time",
     "clearings": "auctions: price, volume, welfare",
+    "schedules": "network checks: factors, caps, what is let out to the main grid, by a certificate of the audit's own",
     "readings": "device signatures of accepted readings",
     "statements": "cells' statements, field by field",
     "settlements": "slots: energy balance, money sums to zero, escrow empty, root of statements",

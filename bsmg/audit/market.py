@@ -7,7 +7,7 @@ or settles twice is found as well.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from hashlib import sha256
 from typing import Any as Json
 
@@ -15,91 +15,19 @@ from google.protobuf import json_format
 
 from bsmg.audit import auction, mechanisms
 from bsmg.audit.auction import ASK, BID, Order, Outcome
-from bsmg.audit.cells import Cell, Cells, Meters
+from bsmg.audit.cells import Cell, Cells
 from bsmg.audit.ledger import module_address
-from bsmg.audit.settle import Bill, Tariff, Trades, bill, paid_in_order
+from bsmg.audit.physical import Physical
+from bsmg.audit.settle import Trades, bill, paid_in_order
+from bsmg.audit.slot import CLEAR, CLOSE, OPEN, PERMILLE, SEAL, SECURE, SETTLE, Slot, gate_ms, statement_of, tariff_of
 from bsmg.audit.stage import Stage
 from cosmos_wire.errors import ToolError
 from cosmos_wire.protos import market, market_tx, meter_tx
 
-PERMILLE = 1000
-OPEN, BID_GATE, CLEAR, SECURE, SEAL, DELIVER, METER, METER_CLOSE, SETTLE, CLOSE = range(10)
+NOT_CERTIFIED, NOT_BETTER = 14, 15  # codes of the market's refusals
 ESCROW, BALANCING, INCENTIVE, FEES, COLLATERAL, SUBSIDY = (
     module_address(f"market/{name}") for name in ("escrow", "balancing", "incentive", "fees", "collateral", "subsidy")
 )
-
-
-@dataclass(slots=True, kw_only=True)
-class Slot:
-    """A slot from OPEN to CLOSE."""
-
-    number: int
-    params: market.Params
-    floor_e4: int
-    cap_e4: int
-    factor: int
-    export: int = 0  # permille of what flexible asks didn't sell
-    gate: int = BID_GATE  # the next one
-    gate_height: int = 0
-    next_seq: int = 1
-    secured: bool = False
-    resolved: bool = False  # SECURE has fired
-    orders: dict[int, Order] = field(default_factory=dict)
-    thresholds: dict[int, int] = field(default_factory=dict)
-    meters: Meters = field(default_factory=Meters)
-    escrow: int = 0
-    outcome: Outcome | None = None
-    charging: bool = False
-    crediting: bool = False
-    settled: bool = False
-    next_cell: int = 1
-    statements: dict[int, market.Statement] = field(default_factory=dict)
-    sums: dict[str, int] = field(default_factory=dict)
-    pools: list[list[int]] = field(default_factory=lambda: [[0, 0, 0], [0, 0, 0]])  # from escrow, from collateral
-    gained: int = 0  # by pools, in this slot's settlement
-    owed: int = 0
-
-    def add(self, name: str, amount: int) -> None:
-        """Add to one of the slot's sums."""
-        self.sums[name] = self.sums.get(name, 0) + amount
-
-    def sum_of(self, name: str) -> int:
-        """One of the slot's sums."""
-        return self.sums.get(name, 0)
-
-    @property
-    def pen_e4(self) -> int:
-        """The highest penalty price, which escrows cover; by the tariff's cap."""
-        return self.params.penalty_permille * self.params.cap_e4 // PERMILLE
-
-    def escrow_of(self, order: Order) -> int:
-        """Worst case of an order: a bid unused, at the cap when firm; an ask let out at the floor and undelivered."""
-        tariff = self.params
-        bid = self.cap_e4 if order.firm else order.price_e4
-        own = bid if order.side == BID else tariff.up_e4 - self.floor_e4
-        return (own + tariff.fee_e4 + self.pen_e4) * order.quantity_mWh
-
-    def gate_ms(self, gate: int) -> int:
-        """When a gate is due."""
-        return gate_ms(self.params, self.number, gate)
-
-    def fill(self, order: Order) -> int:
-        """What an order got, after the factor."""
-        return 0 if self.outcome is None else self.outcome.fills.get(order.seq, 0) * self.factor // PERMILLE
-
-    def with_main_grid(self, order: Order) -> int:
-        """What isn't filled and is drawn or fed in all the same."""
-        rest = order.quantity_mWh - self.fill(order)
-        if order.firm:
-            return rest
-        return rest * self.export // PERMILLE if order.side == ASK else 0
-
-
-def gate_ms(params: market.Params, slot: int, gate: int) -> int:
-    """Block time at which a gate of a slot is due."""
-    window = max(params.slot_ms, params.window_min_ms)
-    base = slot if gate <= DELIVER else slot + 1
-    return base * params.slot_ms + params.gates[gate].offset_permille * (window // 1000)
 
 
 class Market:
@@ -107,6 +35,7 @@ class Market:
 
     def __init__(self, stage: Stage, cells: Cells) -> None:
         self.stage, self.cells = stage, cells
+        self.physical = Physical(stage, cells)
         self.params = market.Params()
         self.live: dict[int, Slot] = {}
         self.last_opened = -1
@@ -206,21 +135,15 @@ class Market:
         elif gate == SEAL:
             self._seal(slot)
         elif gate == SETTLE:
+            slot.loss_mWh, slot.metered_mWh = self.physical.losses(slot)
             slot.charging = True
         elif gate == CLOSE:
             self.stage.expect.event("slot_closed", (slot.number,))
             del self.live[slot.number]
 
     def _clear(self, slot: Slot) -> None:
-        rules = auction.Rules(
-            mechanism=slot.params.mechanism,
-            k_num=slot.params.k_num,
-            k_den=slot.params.k_den,
-            floor_e4=slot.floor_e4,
-            cap_e4=slot.cap_e4,
-        )
-        found = slot.outcome = self._outcome(slot, rules)
-        slot.secured = True
+        found = slot.outcome = self._outcome(slot, list(slot.orders.values()))
+        self._take_subsidy(slot, found.subsidy)
         self.stage.findings.count("clearings")
         self.stage.expect.event(
             "slot_cleared",
@@ -229,10 +152,26 @@ class Market:
             volume_mWh=found.volume_mWh,
             welfare=found.welfare,
         )
+        self.physical.freeze(slot)
+        factor = self.physical.cut_at_clear(slot) if slot.factor else None
+        slot.secured = factor is None
+        if factor is None:
+            self._say_secured(slot)
+        else:
+            slot.factor = min(slot.factor, factor)
+
+    def _say_secured(self, slot: Slot) -> None:
         self.stage.expect.event("slot_secured", (slot.number,), candidate=0, factor_permille=slot.factor)
 
-    def _outcome(self, slot: Slot, rules: auction.Rules) -> Outcome:
+    def _outcome(self, slot: Slot, orders: list[Order]) -> Outcome:
         """The mechanism's, or one price where the pool doesn't cover its deficit."""
+        rules = auction.Rules(
+            mechanism=slot.params.mechanism,
+            k_num=slot.params.k_num,
+            k_den=slot.params.k_den,
+            floor_e4=slot.floor_e4,
+            cap_e4=slot.cap_e4,
+        )
         facts = mechanisms.Facts(
             scores={number: cell.score for number, cell in self.cells.by_number.items()},
             thresholds=slot.thresholds,
@@ -240,18 +179,44 @@ class Market:
             chain_id=self.stage.chain_id,
             slot=slot.number,
         )
-        found = mechanisms.run(list(slot.orders.values()), rules, facts)
-        if found.subsidy > min(self.held(SUBSIDY), int(slot.params.subsidy_max or 0)):
-            return auction.run(list(slot.orders.values()), replace(rules, mechanism=auction.UNIFORM_K))
-        self.pay(SUBSIDY, ESCROW, found.subsidy)
-        slot.escrow += found.subsidy
-        slot.gained -= found.subsidy
+        found = mechanisms.run(orders, rules, facts)
+        kept = slot.outcome.subsidy if slot.outcome else 0
+        if found.subsidy > min(self.held(SUBSIDY) + kept, int(slot.params.subsidy_max or 0)):
+            return auction.run(orders, replace(rules, mechanism=auction.UNIFORM_K))
         return found
+
+    def _take_subsidy(self, slot: Slot, amount: int) -> None:
+        """Out of the pool into the slot's escrow; back when negative."""
+        self.pay(SUBSIDY, ESCROW, max(0, amount))
+        self.pay(ESCROW, SUBSIDY, max(0, -amount))
+        slot.escrow += amount
+        slot.gained -= amount
+
+    def propose_caps(self, msg: market_tx.MsgProposeCaps) -> None:
+        """The utility cell's caps count when the clearing under them is certified whole and worth more."""
+        slot = self.live[msg.slot]
+        assert slot.outcome is not None
+        slot.attempts += 1
+        self.stage.findings.equal("clearings", f"{self.stage.place}: attempt", slot.attempts, msg.attempt)
+        caps = {(cap.bus, int(cap.side)): cap.cap_mWh for cap in msg.caps}
+        found = self._outcome(slot, self.physical.capped(slot, caps))
+        code = 0
+        if not self.physical.bears(slot, found):
+            code = NOT_CERTIFIED
+        elif found.welfare <= slot.outcome.welfare * slot.factor // PERMILLE:
+            code = NOT_BETTER
+        else:
+            self._take_subsidy(slot, found.subsidy - slot.outcome.subsidy)
+            slot.outcome, slot.factor = found, PERMILLE
+        self.stage.expect.event("caps_judged", (slot.number,), attempt=msg.attempt, code=code)
 
     def _secure(self, slot: Slot) -> None:
         slot.resolved = True
         assert slot.outcome is not None
-        slot.export = PERMILLE
+        if not slot.secured:
+            self._say_secured(slot)
+        slot.export = self.physical.export(slot)
+        self.stage.findings.count("schedules")
         rest, grid = self._left_over(slot)
         self.stage.expect.event(
             "slot_residual",
@@ -283,7 +248,10 @@ class Market:
     def _seal(self, slot: Slot) -> None:
         voided = not slot.resolved
         if voided:
-            slot.factor, slot.export = 0, PERMILLE
+            slot.factor = 0
+            self.physical.freeze(slot)
+            slot.export = self.physical.export(slot)
+        self.physical.keep(slot)
         root, said = self._seal_root(slot, voided=voided).hex(), str(voided).lower()
         self.stage.expect.event("slot_sealed", (slot.number,), root=root, voided=said, **self._main_grid(slot))
 
@@ -308,9 +276,14 @@ class Market:
     # --- messages ----------------------------------------------------------------------------------------------------
 
     def forecast(self, msg: market_tx.MsgPostForecast) -> None:
-        """A narrower price band."""
+        """A narrower price band, and the buses' baselines."""
         slot = self.live[msg.slot]
         slot.floor_e4, slot.cap_e4 = msg.floor_e4, msg.cap_e4
+        slot.baselines = {
+            row.bus: (row.p_mWh, row.q_mvarh)
+            for row in msg.buses
+            if row.p_mWh or row.q_mvarh or row.net_low_mWh or row.net_high_mWh
+        }
 
     def place(self, msg: market_tx.MsgPlaceOrder, answer: market_tx.MsgPlaceOrderResponse) -> None:
         """An order escrows its worst case."""
@@ -515,60 +488,15 @@ class Market:
         leaves = [slot.statements[n].SerializeToString(deterministic=True) for n in sorted(slot.statements)]
         balance = slot.sum_of("import") - slot.sum_of("export")
         self.stage.expect.event(
-            "slot_settled", (slot.number,), statements_root=tree_root(leaves).hex(), balance_mWh=balance
+            "slot_settled",
+            (slot.number,),
+            statements_root=tree_root(leaves).hex(),
+            balance_mWh=balance,
+            loss_mWh=slot.loss_mWh,
         )
         flows = slot.sum_of("net") + slot.sum_of("arrears") - slot.owed + slot.gained
         findings.equal("settlements", f"{name}: sum of all flows", 0, flows)
         findings.equal("settlements", f"{name}: escrow after", 0, slot.escrow)
-
-
-def tariff_of(slot: Slot) -> Tariff:
-    """What the slot's cells are settled by."""
-    params = slot.params
-    return Tariff(
-        up_e4=params.up_e4,
-        down_e4=params.down_e4,
-        fee_e4=params.fee_e4,
-        price_e4=slot.outcome.price_e4 if slot.outcome else 0,
-        penalty_permille=params.penalty_permille,
-        tol_permille=params.tol_permille,
-        alpha_permille=params.alpha_permille,
-        e_max_permille=params.e_max_permille,
-        floor_e4=slot.floor_e4,
-        cap_e4=slot.cap_e4,
-    )
-
-
-def statement_of(slot: Slot, cell: Cell, result: tuple[Trades, Bill], paid: tuple[int, int]) -> market.Statement:
-    """The statement as the chain has to publish it; `paid` is (charges that the slot's money paid, arrears)."""
-    trades, made = result
-    grid = trades.grid_bought_mWh or trades.grid_sold_mWh
-    return market.Statement(
-        slot=slot.number,
-        cell=cell.address,
-        bought_mWh=trades.bought_mWh,
-        sold_mWh=trades.sold_mWh,
-        import_mWh=made.import_mWh,
-        export_mWh=made.export_mWh,
-        estimated=made.missing,
-        price_e4=tariff_of(slot).price_e4,
-        trade=str(trades.earned - trades.paid),
-        imbalance=str(made.imbalance),
-        penalty=str(-made.charges[2]),
-        fee=str(-made.charges[1]),
-        escrow_back=str(trades.escrow - trades.paid),
-        net=str(made.net),
-        score_permille=made.score_permille,
-        arrears=str(paid[1]),
-        catch_up=str(made.catch_up),
-        catch_up_mWh=made.catch_up_mWh,
-        payout=str(made.income - paid[0]),
-        credit=str(made.credit),
-        grid_bought_mWh=trades.grid_bought_mWh,
-        grid_sold_mWh=trades.grid_sold_mWh,
-        grid=str(made.grid) if grid else "",
-        loss=str(made.loss) if made.loss else "",
-    )
 
 
 def tree_root(leaves: list[bytes]) -> bytes:

@@ -65,6 +65,7 @@ class Said:
     estimated_mWh: int = 0
     gap_mWh: int = 0
     first_readings: int = 0
+    disputed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +86,7 @@ class Bill:
     income: int
     score_permille: int
     missing: bool
+    disputed: bool
 
 
 def bill(tariff: Tariff, trades: Trades, said: Said, cell: tuple[int, int, int]) -> Bill:
@@ -124,6 +126,7 @@ def bill(tariff: Tariff, trades: Trades, said: Said, cell: tuple[int, int, int])
         income=trades.escrow - trades.paid + trades.earned,
         score_permille=_score(tariff, position, None if missing else off, score),
         missing=missing,
+        disputed=said.disputed,
     )
 
 

@@ -352,7 +352,15 @@ def _finish(ctx: Context, record: pb.Slot) -> None:
         entry.settled = entry.settled or (entry.slot == record.slot and entry.next_gate == Gate.CLOSE)
     state.save_live(ctx, live)
     root = record.statements_root.hex()
-    ctx.events.emit(event("slot_settled", slot=record.slot, statements_root=root, balance_mWh=record.balance_mWh))
+    ctx.events.emit(
+        event(
+            "slot_settled",
+            slot=record.slot,
+            statements_root=root,
+            balance_mWh=record.balance_mWh,
+            loss_mWh=record.loss_mWh,
+        )
+    )
 
 
 # Pruning

@@ -23,6 +23,7 @@ from cosmos_wire.protos import (
     cmt_types,
     market,
     meter_tx,
+    registry,
     registry_query,
     tendermint_client,
     trade_query,
@@ -68,6 +69,16 @@ def denom_of(chain_id: str) -> str:
     return "b" + chain_id.removesuffix("-1")
 
 
+def feeder(weak_W: int = 4_000) -> registry.Feeder:
+    """Buses 1..5 in a row behind the root 0, with 3 and 4 on weak branches."""
+    made = registry.Feeder(s_base_W=10_000, v0_permille=1000, vmin_permille=950, vmax_permille=1050)
+    made.mode = registry.SECURITY_MODE_CHAIN
+    for bus, above in ((2, 1), (3, 2), (1, 0), (4, 2), (5, 1)):
+        power = weak_W if bus in (3, 4) else 40_000
+        made.branches.add(from_bus=above, to_bus=bus, r_pu_q30=2**22, x_pu_q30=2**21, s_max_W=power)
+    return made
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
     """What tests vary."""
@@ -77,6 +88,7 @@ class Options:
     balancing: int = RICH
     cell_collateral: int = RICH
     subsidy: int = RICH
+    feeder: bool = False
 
 
 class RecordedChain(Chain):
@@ -133,6 +145,7 @@ class RecordedChain(Chain):
                 "max_import_W": 10_000,
                 "max_export_W": 10_000,
                 "collateral": "0" if number == POOR else str(options.cell_collateral),
+                "tan_phi_permille": 300 if options.feeder else 0,
             }
             for number in numbers
         ]
@@ -143,6 +156,7 @@ class RecordedChain(Chain):
                 "params": {"utility": UTILITY, "microgrid": "mg"},
                 "cells": cells,
                 "devices": [_device(number) for number in numbers],
+                **({"feeder": MessageToDict(feeder())} if options.feeder else {}),
             },
             "market": {"params": params_document(params)},
             "trade": {"params": MessageToDict(trade, preserving_proto_field_name=True)},

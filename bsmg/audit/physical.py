@@ -1,0 +1,146 @@
+"""What a replayed slot means for its feeder: the check at CLEAR, under caps and at SECURE, and the losses.
+
+At CLEAR firm orders are whole and a factor cuts the fills of flexible ones; at SECURE a factor cuts what flexible asks
+didn't sell. Reactive energy follows each cell's tan phi. See docs/grid.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from bsmg.audit.auction import ASK, BID, Order, Outcome, sorted_side
+from bsmg.audit.cells import Cells
+from bsmg.audit.feeder import Draw, Feeder
+from bsmg.audit.slot import PERMILLE, Slot
+from bsmg.audit.stage import Stage
+from cosmos_wire.errors import ToolError
+from cosmos_wire.protos import registry
+
+Part = tuple[Order, int]  # an order, and what of it is drawn or fed in
+
+
+class Physical:
+    """The feeder in force, and the forecast that was sealed last."""
+
+    def __init__(self, stage: Stage, cells: Cells) -> None:
+        self.stage, self.cells = stage, cells
+        self.last: dict[int, tuple[int, int]] = {}
+        self._made: tuple[bytes, Feeder] | None = None
+
+    def feeder(self) -> Feeder | None:
+        """The feeder that schedules are certified against, None without."""
+        said = self.cells.feeder
+        if said is None or said.mode == registry.SECURITY_MODE_UNSPECIFIED:
+            return None
+        if said.mode != registry.SECURITY_MODE_CHAIN:
+            raise ToolError(f"validators of {self.stage.chain_id} vote on schedules, which this audit can't judge")
+        raw = said.SerializeToString(deterministic=True)
+        if self._made is None or self._made[0] != raw:
+            self._made = raw, Feeder(said)
+        return self._made[1]
+
+    # --- forecasts ---------------------------------------------------------------------------------------------------
+
+    def freeze(self, slot: Slot) -> None:
+        """Without a forecast of its own a slot has the one that was sealed last."""
+        if self.feeder() is not None and not slot.baselines and self.last:
+            slot.baselines, slot.inherited = dict(self.last), True
+
+    def keep(self, slot: Slot) -> None:
+        """What is sealed stands in for later slots."""
+        if self.feeder() is not None and slot.baselines and not slot.inherited:
+            self.last = dict(slot.baselines)
+
+    # --- schedules ---------------------------------------------------------------------------------------------------
+
+    def cut_at_clear(self, slot: Slot) -> int | None:
+        """The largest certified factor of a clearing that isn't certified whole, None of one that is."""
+        feeder = self.feeder()
+        if feeder is None or slot.outcome is None:
+            return None
+        factor, against, anything = feeder.most(self._cleared(slot, slot.outcome))
+        if against is None:
+            return None
+        said = self.stage.expect
+        said.event("slot_insecure", (slot.number,), element=against.element, reason=against.reason)
+        if not anything:
+            said.event("baseline_infeasible", (slot.number,))
+        return factor
+
+    def bears(self, slot: Slot, outcome: Outcome) -> bool:
+        """Whether a clearing is certified whole."""
+        feeder = self.feeder()
+        return feeder is None or feeder.most(self._cleared(slot, outcome))[1] is None
+
+    def export(self, slot: Slot) -> int:
+        """Permille of what flexible asks didn't sell that may be fed in."""
+        feeder, orders = self.feeder(), list(slot.orders.values())
+        if feeder is None:
+            return PERMILLE
+        unsold = [(o, rest) for o in orders if not o.firm and o.side == ASK and (rest := o.quantity_mWh - slot.fill(o))]
+        if slot.factor == 0:
+            return 0
+        if not unsold:
+            return PERMILLE
+        settled = [(order, order.quantity_mWh if order.firm else slot.fill(order)) for order in orders]
+        return feeder.most([*_baselines(slot), *self._fixed(settled), *self._scaled(unsold)])[0]
+
+    def _cleared(self, slot: Slot, outcome: Outcome) -> list[Draw]:
+        orders = slot.orders.values()
+        firm = [(order, order.quantity_mWh) for order in orders if order.firm]
+        flexible = [(o, fill) for o in orders if not o.firm and (fill := outcome.fills.get(o.seq, 0))]
+        return [*_baselines(slot), *self._fixed(firm), *self._scaled(flexible)]
+
+    def _fixed(self, parts: Iterable[Part]) -> list[Draw]:
+        return [Draw(bus=bus, p=p, q=q) for bus, (p, q, _, _) in sorted(self._sums(parts).items())]
+
+    def _scaled(self, parts: Iterable[Part]) -> list[Draw]:
+        return [
+            Draw(bus=bus, scaled_p=p, scaled_q=q, orders=count, tangents=tangents)
+            for bus, (p, q, count, tangents) in sorted(self._sums(parts).items())
+        ]
+
+    def _sums(self, parts: Iterable[Part]) -> dict[int, list[int]]:
+        """By bus: energy drawn, reactive energy, how many orders, their tangents."""
+        found: dict[int, list[int]] = {}
+        for order, energy in parts:
+            cell, drawn = self.cells.by_number[order.cell], energy if order.side == BID else -energy
+            row = found.setdefault(cell.bus, [0, 0, 0, 0])
+            for at, value in enumerate((drawn, drawn * cell.tangent, 1, cell.tangent)):
+                row[at] += value
+        return found
+
+    def capped(self, slot: Slot, caps: Mapping[tuple[int, int], int]) -> list[Order]:
+        """What caps leave of the book: best first, firm orders untouched."""
+        left, kept = dict(caps), []
+        for side in (BID, ASK):
+            for order in sorted_side(list(slot.orders.values()), side):
+                place = self.cells.by_number[order.cell].bus, side
+                if order.firm or place not in left:
+                    kept.append(order)
+                    continue
+                part = min(order.quantity_mWh, left[place])
+                left[place] -= part
+                kept += [order.cut_to(part)] if part else []
+        return kept
+
+    # --- losses ------------------------------------------------------------------------------------------------------
+
+    def losses(self, slot: Slot) -> tuple[int, int]:
+        """Losses at the metered energies, and the energies without signs that they are shared by."""
+        feeder = self.feeder()
+        if feeder is None:
+            return 0, 0
+        acting = {order.cell for order in slot.orders.values()}
+        known = {
+            number: said.import_mWh - said.export_mWh + said.estimated_mWh for number, said in slot.meters.cells.items()
+        }
+        draws = [Draw(bus=bus, q=q * PERMILLE) for bus, (_, q) in sorted(slot.baselines.items())]
+        for number, energy in known.items():
+            cell = self.cells.by_number[number]
+            draws.append(Draw(bus=cell.bus, p=energy, q=energy * cell.tangent if number in acting else 0))
+        return feeder.loss_mWh(draws), sum(abs(energy) for energy in known.values())
+
+
+def _baselines(slot: Slot) -> list[Draw]:
+    return [Draw(bus=bus, p=p, q=q * PERMILLE) for bus, (p, q) in sorted(slot.baselines.items())]
