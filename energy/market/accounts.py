@@ -1,8 +1,8 @@
 """Collateral of the cells, the balancing account of the utility cell, and the parameters.
 
 A cell's deposit first pays its arrears (to balancing), the rest is collateral. The utility cell's deposit funds
-balancing; what lies above `balancing_min` it may withdraw while nobody is owed anything. Until the main grid has a
-chain, this account is what balances the microgrid at the imbalance prices.
+balancing; what lies above `balancing_min` it may withdraw while nobody is owed anything, to pay what it buys from other
+chains. What no contract covers is balanced by this account at the imbalance prices.
 """
 
 from __future__ import annotations

@@ -189,6 +189,16 @@ async def test_a_surplus_that_nobody_took_goes_to_the_main_grid_at_the_feed_in_t
     assert await agent.act(view(LEVEL3 + 1_000, residual(-5_000))) == []
 
 
+async def test_an_agent_that_was_started_again_does_not_buy_twice() -> None:
+    chain = FakeChain()
+    chain.offers = [GRID_OFFER]
+    assert len(only(LOCK, await microgrid(chain).act(view(LEVEL3, residual(7_000))))) == 1
+    chain.contracts[FAR] = bought(trade.BUYER_STATE_LOCKED, 7_000)
+    again = microgrid(chain)
+    assert only(LOCK, await again.act(view(LEVEL3 + 1_000, residual(7_000)))) == []
+    assert again.done == {FIRST}
+
+
 async def test_nothing_to_trade_is_no_message_to_the_main_grid() -> None:
     assert await microgrid(FakeChain()).act(view(LEVEL3, residual(999))) == []
     assert await microgrid(FakeChain()).act(view(LEVEL3, residual(-999))) == []

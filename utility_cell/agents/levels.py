@@ -140,11 +140,18 @@ class LevelsAgent(LineAgent):
         return begun and not over and slot not in self.done and self.calendar.covers(slot)
 
     async def _decided(self, slot: market.Slot, now_ms: int) -> bool:
-        """Whether level 2 has come to an end in a slot; then `left_mWh` has what it left."""
+        """Whether level 2 has come to an end in a slot; then `left_mWh` has what it left.
+
+        What an earlier run of the agent has done at level 3 counts, too.
+        """
         if slot.slot in self.left_mWh:
             return True
         found = [await read_contracts(self.chain, slot.slot, channel_id) for channel_id in self.lines.neighbours]
         if any(map(undecided, found)) and now_ms < self.lines.time_of(slot.slot, "T_act"):
+            return False
+        before = await read_contracts(self.chain, slot.slot, self.lines.grid)
+        if before.seller or before.buyer:
+            self.done.add(slot.slot)
             return False
         self.left_mWh[slot.slot] = slot.residual_mWh + sum(map(sold_mwh, found)) - sum(map(bought_mwh, found))
         return True
