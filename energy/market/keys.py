@@ -15,6 +15,7 @@ mk/w/<slot>/<kind>                         cursor: 1 charges, 2 credits (SettleC
 mk/st/<slot>/<cell>                        Statement, until the next slot closes
 mk/x/<slot>/<cell>                         OrderAwards, where fills don't follow from two marginal orders
 mk/f/<slot>                                FeeTable from this slot on
+mk/q/<slot>/<bus>                          set-point of the inverters at a bus, mvarh, decimal
 mk/l/<slot>/<bus>                          certified marginal price of a bus, price_e4, decimal
 mk/lh/<slot>                               LmpHead: gap and tau of the slot's certified prices
 mk/owed/<cell>                             1: the balancing account owes this cell
@@ -52,6 +53,7 @@ WORK = b"mk/w/"
 STATEMENTS = b"mk/st/"
 AWARDS = b"mk/x/"
 FEES = b"mk/f/"
+SET_POINTS = b"mk/q/"
 LMPS = b"mk/l/"
 LMP_HEADS = b"mk/lh/"
 OWED = b"mk/owed/"
@@ -173,6 +175,16 @@ def award_key(slot: int, cell: int) -> bytes:
 def fees_key(slot: int) -> bytes:
     """Grid fees from a slot on."""
     return FEES + u64(slot)
+
+
+def set_points_prefix(slot: int) -> bytes:
+    """Set-points of a slot's inverters."""
+    return SET_POINTS + u64(slot) + b"/"
+
+
+def set_point_key(slot: int, bus: int) -> bytes:
+    """Set-point of the inverters at a bus."""
+    return set_points_prefix(slot) + u16(bus)
 
 
 def lmps_prefix(slot: int) -> bytes:

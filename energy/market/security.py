@@ -17,7 +17,7 @@ from energy.errors import NotCertified, WelfareNotBetter
 from energy.grid.network import network_of
 from energy.grid.schedule import BusEnergy
 from energy.grid.secure import Secured, secure
-from energy.market import forward_book, keys
+from energy.market import forward_book, inverters, keys
 from energy.market.clearing import Caps
 from energy.market.mechanism import Proposal, adopt, propose
 from energy.market.schedule import BusSum, Sums, Tangents, add_to, awarded_by, whole_fills
@@ -27,12 +27,12 @@ from energy.units import PERMILLE, stored
 from ibc_core.host import Context, event
 
 
-def judge(ctx: Context, slot: int, proposal: Proposal) -> Secured | None:
+def judge(ctx: Context, slot: int, proposal: Proposal, set_points: Mapping[int, int] | None = None) -> Secured | None:
     """What the feeder in force bears of a clearing; None when nothing has to be checked."""
     feeder = checked_feeder(ctx)
     if feeder is None:
         return None
-    return secure(network_of(feeder), [*baselines(ctx, slot), *trades(ctx, slot, proposal)])
+    return secure(network_of(feeder), [*baselines(ctx, slot, set_points), *trades(ctx, slot, proposal)])
 
 
 def checked_feeder(ctx: Context) -> registry_pb.Feeder | None:
@@ -53,19 +53,25 @@ def feeder_in_force(ctx: Context) -> registry_pb.Feeder | None:
     return feeder if feeder is not None and feeder.mode != registry_pb.SECURITY_MODE_UNSPECIFIED else None
 
 
-def baselines(ctx: Context, slot: int) -> list[BusEnergy]:
-    """What is fixed before the auction, by bus: the forecast of those without orders, and forward positions."""
-    return forward_book.with_positions(ctx, slot, forecasts(ctx, slot))
+def baselines(ctx: Context, slot: int, set_points: Mapping[int, int] | None = None) -> list[BusEnergy]:
+    """What is fixed before the auction, by bus: the forecast of those without orders, and forward positions.
+
+    With the set-points of inverters (mvarh by bus, withdrawal positive): those given, else those adopted.
+    """
+    points = inverters.adopted(ctx, slot) if set_points is None else set_points
+    return forward_book.with_positions(ctx, slot, forecasts(ctx, slot, points))
 
 
-def forecasts(ctx: Context, slot: int) -> list[BusEnergy]:
+def forecasts(ctx: Context, slot: int, set_points: Mapping[int, int]) -> list[BusEnergy]:
     """What the utility cell forecast for the slot, by bus; from CLEAR on, when it said nothing, what it said last."""
-    found, prefix = [], keys.baseline_prefix(slot)
+    rows: dict[int, list[int]] = {}
+    prefix = keys.baseline_prefix(slot)
     for key, raw in ctx.app.iterate(prefix):
         said = pb.Baseline.FromString(raw)
-        bus = int.from_bytes(key[len(prefix) :], "big")
-        found.append(BusEnergy(bus=bus, base_p_mWh=said.p_mWh, base_q_mvarh=said.q_mvarh))
-    return found
+        rows[int.from_bytes(key[len(prefix) :], "big")] = [said.p_mWh, said.q_mvarh]
+    for bus, q_mvarh in set_points.items():
+        rows.setdefault(bus, [0, 0])[1] += q_mvarh
+    return [BusEnergy(bus=bus, base_p_mWh=p, base_q_mvarh=q) for bus, (p, q) in sorted(rows.items())]
 
 
 def freeze_baseline(ctx: Context, record: pb.Slot) -> None:
@@ -141,19 +147,22 @@ def let_out_permille(ctx: Context, record: pb.Slot, settled: Mapping[int, BusSum
     return secure(network_of(feeder), energies).factor_permille
 
 
-def improve(ctx: Context, record: pb.Slot, caps: Caps) -> str:
+def improve(ctx: Context, record: pb.Slot, caps: Caps, set_points: Mapping[int, int]) -> str:
     """Clear anew under caps and adopt what is certified whole and worth more than the best so far; raises otherwise.
+
+    With it the set-points of inverters, which take the place of earlier ones.
 
     Raises NotCertified with element and reason, WelfareNotBetter. Returns the new welfare.
     """
     proposal = propose(ctx, record, caps)
-    secured = judge(ctx, record.slot, proposal)
+    secured = judge(ctx, record.slot, proposal, set_points)
     if secured is not None and secured.refusal is not None:
         raise NotCertified(str(secured.refusal))
     best = stored(record.clearing.welfare) * record.factor_permille // PERMILLE
     if stored(proposal.clearing.welfare) <= best:
         raise WelfareNotBetter(f"a welfare above {best} is expected, got {proposal.clearing.welfare}")
     adopt(ctx, record, proposal)
+    inverters.adopt(ctx, record.slot, set_points)
     record.factor_permille = PERMILLE
     return proposal.clearing.welfare
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from cosmos_wire.protos import market as pb
 from cosmos_wire.protos import market_tx as tx
@@ -15,7 +15,7 @@ from energy.errors import (
     QuantityOutOfRange,
     WelfareNotBetter,
 )
-from energy.market import ballot, keys, security, state
+from energy.market import ballot, inverters, keys, security, state
 from energy.market.clearing import Caps
 from energy.market.life import Step, require_step
 from energy.records import keys_of, load_int, save, save_int
@@ -79,9 +79,9 @@ def propose_caps(ctx: Context, msg: tx.MsgProposeCaps) -> tx.MsgProposeCapsRespo
     before = load_int(ctx, keys.attempts_key(record.slot))
     if msg.attempt != before + 1:
         raise AttemptsUsed(f"attempt {before + 1} is the next one, got {msg.attempt}")
+    points, caps = _set_points(ctx, record, msg), {(cap.bus, cap.side): cap.cap_mWh for cap in msg.caps}
     save_int(ctx, keys.attempts_key(record.slot), msg.attempt)
-    judge = _nominate if ballot.is_open(record) else _judge
-    code, detail = judge(ctx, record, {(cap.bus, cap.side): cap.cap_mWh for cap in msg.caps})
+    code, detail = _nominate(ctx, record, caps) if ballot.is_open(record) else _judge(ctx, record, caps, points)
     ctx.events.emit(event("caps_judged", slot=record.slot, attempt=msg.attempt, code=code, detail=detail))
     return tx.MsgProposeCapsResponse()
 
@@ -91,13 +91,20 @@ def _check_caps(msg: tx.MsgProposeCaps) -> None:
     if places != sorted(dict.fromkeys(places)) or any(side not in (keys.BID, keys.ASK) for _, side in places):
         raise CapsMalformed(f"caps have to ascend by (bus, side), each once, got {places[:8]}")
     require_range(len(places), (0, 2 * BUSES_MAX), "number of caps", CapsMalformed)
-    if msg.q:
-        raise CapsMalformed(f"no inverter has registered limits, got set-points of {len(msg.q)} buses")
+    buses = [point.bus for point in msg.q]
+    if buses != sorted(dict.fromkeys(buses)) or len(buses) > BUSES_MAX:
+        raise CapsMalformed(f"set-points have to ascend by bus, each once, at most {BUSES_MAX}, got {buses[:8]}")
 
 
-def _judge(ctx: Context, record: pb.Slot, caps: Caps) -> tuple[int, str]:
+def _set_points(ctx: Context, record: pb.Slot, msg: tx.MsgProposeCaps) -> dict[int, int]:
+    if msg.q and ballot.is_open(record):
+        raise CapsMalformed(f"validators judge caps without set-points, got set-points of {len(msg.q)} buses")
+    return inverters.check_set_points(ctx, record, msg.q)
+
+
+def _judge(ctx: Context, record: pb.Slot, caps: Caps, set_points: Mapping[int, int]) -> tuple[int, str]:
     try:
-        welfare = security.improve(ctx, record, caps)
+        welfare = security.improve(ctx, record, caps, set_points)
     except (NotCertified, WelfareNotBetter) as error:
         return error.code, str(error)
     state.save_slot(ctx, record)

@@ -377,6 +377,7 @@ def prune(ctx: Context, slot: int, units: int) -> int:
         keys.shifts_prefix(slot),
         keys.awards_prefix(slot),
         keys.baseline_prefix(slot),
+        keys.set_points_prefix(slot),
         keys.lmps_prefix(slot),
         keys.lmp_head_key(slot),
         meters.readings_prefix(slot),

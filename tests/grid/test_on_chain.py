@@ -121,7 +121,10 @@ def test_the_utility_cell_can_only_improve() -> None:
         (lambda slot: caps(slot, 6), ("market", 12)),
         (lambda slot: caps(slot, 1, (2, BID, 1), (1, BID, 1)), ("market", 13)),
         (lambda slot: caps(slot, 1, (2, 0, 1)), ("market", 13)),
-        (lambda slot: tx.MsgProposeCaps(utility=UTILITY, slot=slot, attempt=1, q=[tx.BusQ(bus=1)]), ("market", 13)),
+        (
+            lambda slot: tx.MsgProposeCaps(utility=UTILITY, slot=slot, attempt=1, q=[tx.BusQ(bus=1, q_mvarh=1)]),
+            ("market", 13),
+        ),
         (lambda slot: tx.MsgProposeCaps(utility="bsmg1x", slot=slot, attempt=1), ("market", 4)),
     ],
 )
