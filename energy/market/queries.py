@@ -117,12 +117,13 @@ def _buses(baselines: Sequence[BusEnergy], sums: physical.Sums) -> list[query.Bu
 
 
 def forecast(_registry: Registry, ctx: Context, request: query.QueryForecastRequest) -> query.QueryForecastResponse:
-    """The baselines and bounds that the utility cell posted for a slot, and the slot's prices."""
+    """What is fixed before a slot's auction, the bounds that the utility cell posted, and the slot's prices."""
     record, prefix = state.slot_record(ctx, request.slot), keys.baseline_prefix(request.slot)
+    bounds = {int.from_bytes(key[len(prefix) :], "big"): raw for key, raw in ctx.app.iterate(prefix)}
     answer = query.QueryForecastResponse(prices=record.prices)
-    for key, raw in ctx.app.iterate(prefix):
-        said = pb.Baseline.FromString(raw)
-        row = query.BusForecast(bus=int.from_bytes(key[len(prefix) :], "big"), p_mWh=said.p_mWh, q_mvarh=said.q_mvarh)
+    for fixed in security.baselines(ctx, request.slot):
+        said = pb.Baseline.FromString(bounds.get(fixed.bus, b""))
+        row = query.BusForecast(bus=fixed.bus, p_mWh=fixed.base_p_mWh, q_mvarh=fixed.base_q_mvarh)
         row.net_low_mWh, row.net_high_mWh = said.net_low_mWh, said.net_high_mWh
         answer.buses.append(row)
     return answer

@@ -54,22 +54,22 @@ def feeder_in_force(ctx: Context) -> registry_pb.Feeder | None:
 
 
 def baselines(ctx: Context, slot: int, set_points: Mapping[int, int] | None = None) -> list[BusEnergy]:
-    """What is fixed before the auction, by bus: the forecast of those without orders, and forward positions.
+    """What is fixed before the auction, by bus: the forecast of those without orders, and forward positions."""
+    return forward_book.with_positions(ctx, slot, forecasts(ctx, slot, set_points))
+
+
+def forecasts(ctx: Context, slot: int, set_points: Mapping[int, int] | None = None) -> list[BusEnergy]:
+    """What the utility cell forecast for the slot, by bus; from CLEAR on, when it said nothing, what it said last.
 
     With the set-points of inverters (mvarh by bus, withdrawal positive): those given, else those adopted.
     """
     points = inverters.adopted(ctx, slot) if set_points is None else set_points
-    return forward_book.with_positions(ctx, slot, forecasts(ctx, slot, points))
-
-
-def forecasts(ctx: Context, slot: int, set_points: Mapping[int, int]) -> list[BusEnergy]:
-    """What the utility cell forecast for the slot, by bus; from CLEAR on, when it said nothing, what it said last."""
     rows: dict[int, list[int]] = {}
     prefix = keys.baseline_prefix(slot)
     for key, raw in ctx.app.iterate(prefix):
         said = pb.Baseline.FromString(raw)
         rows[int.from_bytes(key[len(prefix) :], "big")] = [said.p_mWh, said.q_mvarh]
-    for bus, q_mvarh in set_points.items():
+    for bus, q_mvarh in points.items():
         rows.setdefault(bus, [0, 0])[1] += q_mvarh
     return [BusEnergy(bus=bus, base_p_mWh=p, base_q_mvarh=q) for bus, (p, q) in sorted(rows.items())]
 

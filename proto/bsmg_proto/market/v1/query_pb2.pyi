@@ -686,7 +686,7 @@ class BusForecast(google.protobuf.message.Message):
     NET_HIGH_MWH_FIELD_NUMBER: builtins.int
     bus: builtins.int
     p_mWh: builtins.int
-    """baseline: what places no orders"""
+    """fixed before the auction: what places no orders, forward positions, set-points"""
     q_mvarh: builtins.int
     net_low_mWh: builtins.int
     net_high_mWh: builtins.int
