@@ -79,7 +79,8 @@ def propose_caps(ctx: Context, msg: tx.MsgProposeCaps) -> tx.MsgProposeCapsRespo
     before = load_int(ctx, keys.attempts_key(record.slot))
     if msg.attempt != before + 1:
         raise AttemptsUsed(f"attempt {before + 1} is the next one, got {msg.attempt}")
-    points, caps = _set_points(ctx, record, msg), {(cap.bus, cap.side): cap.cap_mWh for cap in msg.caps}
+    points = _set_points(ctx, record, msg)
+    caps: Caps = {(cap.bus, cap.side): cap.cap_mWh for cap in msg.caps}
     save_int(ctx, keys.attempts_key(record.slot), msg.attempt)
     code, detail = _nominate(ctx, record, caps) if ballot.is_open(record) else _judge(ctx, record, caps, points)
     ctx.events.emit(event("caps_judged", slot=record.slot, attempt=msg.attempt, code=code, detail=detail))
