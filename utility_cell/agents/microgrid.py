@@ -18,8 +18,10 @@ from utility_cell.agents.lines import Lines
 from utility_cell.agents.utility import UtilityAgent
 from utility_cell.fleet import CellSpec, Fleet, load_fleet
 from utility_cell.flows import TieLines
+from utility_cell.forecast import Bounds, Forecaster
 from utility_cell.profiles import Profiles
-from utility_cell.world import Calendar
+from utility_cell.world import Calendar, forecast_mWh
+from utility_cell.world import Forecaster as Forecast
 
 GAS_LIMIT = 60_000_000  # the largest message here, 500 readings, takes less
 TRADE_PORT = "trade"
@@ -34,6 +36,12 @@ class Day:
     first_quarter: int
     seed: int
     slots: int = 0  # how many are traded; 0: no end
+    forecaster: Forecaster | None = None  # in the place of the seasonal naive forecast
+
+    @property
+    def forecast(self) -> Forecast:
+        """What cells and utility cells forecast by."""
+        return self.forecaster or forecast_mWh
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,6 +131,8 @@ def make_microgrid(net: TestnetFile, info: ChainInfo, chain: ChainClient, day: D
             calendar=calendar,
             profiles=day.profiles,
             feeder=str(info.doc.get("feeder", "")),
+            expect=day.forecast,
+            bounds=Bounds(forecaster=day.forecaster, cells=fleet.cells) if day.forecaster and fleet.cells else None,
         ),
         levels=kind(chain=chain, lines=lines, calendar=calendar, flows=flows),
         utility_lane=utility_lane,
@@ -153,7 +163,14 @@ def _cell(
         device=str(doc["device"]),
         device_seed=bytes.fromhex(Path(str(doc["device_key"])).read_text(encoding="utf-8").strip()),
     )
-    agent = CellAgent(spec=spec, identity=identity, calendar=calendar, profiles=day.profiles, seed=day.seed)
+    agent = CellAgent(
+        spec=spec,
+        identity=identity,
+        calendar=calendar,
+        profiles=day.profiles,
+        seed=day.seed,
+        forecast=day.forecast,
+    )
     return agent, lane
 
 

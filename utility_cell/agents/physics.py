@@ -62,6 +62,7 @@ class PhysicsAgent:
     tries: dict[int, int] = field(default_factory=dict)  # slot -> proposals made
     proposed: dict[int, int] = field(default_factory=dict)  # slot -> height of the last one
     priced: set[int] = field(default_factory=set)
+    highest_e4: int | None = None  # marginal price of the last slot that has certified ones
     worker: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(max_workers=1))
 
     async def messages(self, view: MarketView) -> AsyncIterator[Message]:
@@ -101,15 +102,25 @@ class PhysicsAgent:
     # Prices
 
     async def prices(self, view: MarketView) -> AsyncIterator[market_tx.MsgPostOptimality]:
-        """The dual of each slot whose schedule is final, once."""
+        """The dual of each slot whose schedule is final, once; certified prices of the slot before are remembered."""
         for slot in view.in_state(*PRICED_STATES):
             if slot.slot in self.priced or slot.voided:
                 continue
             self.priced.add(slot.slot)
             book = await self._book(slot)
-            dual = None if book is None else await self._run(self._dual, book)
+            if book is None:
+                continue
+            await self._remember(slot.slot - 1)
+            dual = await self._run(self._dual, book)
             if dual is not None:
                 yield market_tx.MsgPostOptimality(utility=self.address, slot=slot.slot, dual=dual)
+
+    async def _remember(self, slot: int) -> None:
+        """The chain's word, not the solver's: what isn't certified bounds nothing."""
+        if slot in self.priced:
+            request = market_query.QueryLmpsRequest(slot=slot)
+            answer = await self.chain.query(MARKET + "Lmps", request, market_query.QueryLmpsResponse)
+            self.highest_e4 = max((row.price_e4 for row in answer.buses), default=self.highest_e4)
 
     def _dual(self, book: Book) -> market_tx.Multipliers | None:
         """The tighter of two: Gan's constraint costs something where export meets a voltage limit."""

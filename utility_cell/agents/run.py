@@ -31,6 +31,7 @@ from utility_cell.agents.microgrid import Day, Meters, Microgrid, dump_settings,
 from utility_cell.agents.physics import PhysicsAgent
 from utility_cell.agents.view import MarketView, read_market, read_orders, read_schedule, read_totals
 from utility_cell.devices import Allowed
+from utility_cell.forecast import Forecaster
 from utility_cell.profiles import first_quarter, load_profiles
 
 log = logging.getLogger("agents")
@@ -161,6 +162,7 @@ class Runner:
 
     async def run(self) -> None:
         """Act on every block until cancelled; a node that is away is waited for."""
+        self.grid.utility.marginal_e4 = lambda: self.physics.highest_e4
         feed = self.grid.chain.feed
         head = await self.grid.chain.head()
         while True:
@@ -210,7 +212,14 @@ def main() -> None:
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     start = first_quarter(options.day) + options.quarter
-    day = Day(profiles=load_profiles(), first_quarter=start, seed=options.seed, slots=options.slots)
+    profiles = load_profiles()
+    day = Day(
+        profiles=profiles,
+        first_quarter=start,
+        seed=options.seed,
+        slots=options.slots,
+        forecaster=Forecaster(profiles=profiles),
+    )
     asyncio.run(_until_told(options.testnet, day))
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from cosmos_wire.protos import Message, market, market_tx
 from physics.feeders import feeder_case
 from utility_cell.agents.view import MarketView
+from utility_cell.bidding import Band
 from utility_cell.fleet import Fleet
+from utility_cell.forecast import Bounds
 from utility_cell.profiles import Profiles
 from utility_cell.world import MWH_PER_W_QUARTER, Calendar, Forecaster, forecast_mWh, unordered_mWh
 
@@ -23,6 +25,8 @@ class UtilityAgent:
     profiles: Profiles
     feeder: str = ""  # name of the feeder that the chain checks, for its capacitors
     expect: Forecaster = forecast_mWh
+    bounds: Bounds | None = None
+    marginal_e4: Callable[[], int | None] = lambda: None  # highest certified marginal price, once there is one
     forecast: set[int] = field(default_factory=set)
 
     def forecasts(self, view: MarketView) -> Iterator[Message]:
@@ -31,13 +35,27 @@ class UtilityAgent:
             if slot.slot in self.forecast or not self.calendar.covers(slot.slot):
                 continue
             self.forecast.add(slot.slot)
-            yield market_tx.MsgPostForecast(
+            quarter = self.calendar.quarter(slot.slot)
+            message = market_tx.MsgPostForecast(
                 utility=self.address,
                 slot=slot.slot,
                 floor_e4=slot.params.floor_e4,
                 cap_e4=slot.params.cap_e4,
-                buses=self._baselines(self.calendar.quarter(slot.slot)),
+                buses=self._baselines(quarter),
             )
+            if self.bounds is not None:
+                self._expect(message, quarter)
+            yield message
+
+    def _expect(self, message: market_tx.MsgPostForecast, quarter: int) -> None:
+        """Say where price and powers are expected; the cap may fall to the marginal price, the floor is the FIT."""
+        assert self.bounds is not None  # asked for where there are some
+        band = Band(floor_e4=message.floor_e4, cap_e4=message.cap_e4)
+        found = self.bounds.of(quarter, band)
+        message.price_low_e4, message.price_high_e4 = found.price_low_e4, found.price_high_e4
+        message.cap_e4 = found.cap_e4(band, self.marginal_e4())
+        for bus in message.buses:
+            bus.net_low_mWh, bus.net_high_mWh = found.buses.get(bus.bus, (0, 0))
 
     def _baselines(self, quarter: int) -> list[market_tx.BusBaseline]:
         """What places no orders: the feeder's capacitors, and what cells don't bother to order."""
