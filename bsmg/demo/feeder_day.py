@@ -29,23 +29,14 @@ class BusPower:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CellPower:
-    """What a cell's orders let it draw and feed in."""
-
-    bus: int
-    import_mWh: int
-    export_mWh: int
-    tan_phi_permille: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class SlotSeen:
     """One slot as the chain's queries and events told it."""
 
     record: market.Slot
     orders: tuple[market.Order, ...]
-    buses: tuple[BusPower, ...]
-    cells: tuple[CellPower, ...]
+    buses: tuple[BusPower, ...]  # the final schedule
+    before: tuple[BusPower, ...]  # fixed before the auction: what places no orders, forward positions
+    beside: tuple[BusPower, ...]  # the same at the end, with set-points of inverters that came with caps
     lmps_e4: Mapping[int, int] = field(default_factory=dict)  # by bus; empty: none were published
     refused: str = ""  # what the network check said of the clearing, empty: it held
     caps_codes: tuple[int, ...] = ()  # verdicts on proposals of caps, 0 accepted

@@ -8,7 +8,7 @@ is gone already is asked for at the height of its event, which the nodes of most
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -19,7 +19,7 @@ from bsmg.client.errors import NodeError, QueryRefused
 from bsmg.demo.assemble import Span, role_of
 from bsmg.demo.collect import ChainLog, Seen
 from bsmg.demo.day import MAIN_GRID
-from bsmg.demo.feeder_day import BusPower, CellPower, FeederSeen, SlotSeen
+from bsmg.demo.feeder_day import BusPower, FeederSeen, SlotSeen
 from bsmg.demo.scene import Scene
 from cosmos_wire.protos import market, market_query, pagination, registry, registry_query
 
@@ -43,10 +43,12 @@ P = TypeVar("P", bound=Paged)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Book:
-    """Orders and schedule of a slot."""
+    """Orders and schedule of a slot, and what was fixed beside them at CLEAR and at the end."""
 
     orders: tuple[market.Order, ...]
     schedule: market_query.QueryScheduleResponse
+    before: tuple[BusPower, ...]
+    beside: tuple[BusPower, ...]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -73,10 +75,11 @@ class Gatherer:
 
     async def _collect(self, chain_id: str) -> None:
         chain, log, kept = self.scene.chains[chain_id], self.scene.logs[chain_id], self.kept[chain_id]
+        cleared = {_slot(seen): seen.height for seen in log.of("slot_cleared")}
         for slot, height in self._due(log, kept):
-            kept.books[slot] = await _read(height, partial(_book, chain, slot))
+            kept.books[slot] = await _read((None, height), partial(_book, chain, slot, cleared.get(slot)))
         for slot, height in self._due_prices(log, kept):
-            found = await _read(height, partial(_lmps, chain, slot))
+            found = await _read((None, height), partial(_lmps, chain, slot))
             kept.lmps_e4[slot], kept.lmp_height[slot] = found or kept.lmps_e4.get(slot, {}), height
 
     def _due(self, log: ChainLog, kept: Kept) -> list[tuple[int, int]]:
@@ -112,7 +115,7 @@ class Gatherer:
         )
         verdicts = Verdicts.of(log)
         rows = [
-            verdicts.slot(records[slot], book, tan_phi, kept.lmps_e4.get(slot, {}))
+            verdicts.slot(records[slot], book, kept.lmps_e4.get(slot, {}))
             for slot, book in sorted(kept.books.items())
             if book is not None and slot in records
         ]
@@ -137,21 +140,14 @@ class Verdicts:
             codes[_slot(seen)] = (*codes.get(_slot(seen), ()), int(seen.attributes["code"]))
         return cls(refused=refused, caps_codes=codes)
 
-    def slot(self, record: market.Slot, book: Book, tan_phi: Mapping[str, int], lmps_e4: Mapping[int, int]) -> SlotSeen:
+    def slot(self, record: market.Slot, book: Book, lmps_e4: Mapping[int, int]) -> SlotSeen:
         """A slot with what was said of it."""
         return SlotSeen(
             record=record,
             orders=book.orders,
             buses=tuple(BusPower(bus=row.bus, p_mWh=row.p_mWh, q_mvarh=row.q_mvarh) for row in book.schedule.buses),
-            cells=tuple(
-                CellPower(
-                    bus=row.bus,
-                    import_mWh=row.import_mWh,
-                    export_mWh=row.export_mWh,
-                    tan_phi_permille=tan_phi.get(row.cell, 0),
-                )
-                for row in book.schedule.cells
-            ),
+            before=book.before,
+            beside=book.beside,
             lmps_e4=lmps_e4,
             refused=self.refused.get(record.slot, ""),
             caps_codes=self.caps_codes.get(record.slot, ()),
@@ -180,9 +176,9 @@ async def _feeder(chain: ChainClient) -> registry.Feeder | None:
         return None
 
 
-async def _read(height: int, ask: Callable[[int | None], Awaitable[T]]) -> T | None:
-    """The newest state; if that has no answer any more, the state at a height; None if that is gone too."""
-    for at in (None, height):
+async def _read(heights: Iterable[int | None], ask: Callable[[int | None], Awaitable[T]]) -> T | None:
+    """The first of some heights (None: the newest) that has an answer; None if all have forgotten it."""
+    for at in heights:
         with suppress(QueryRefused, NodeError):
             found = await ask(at)
             if found:
@@ -190,11 +186,19 @@ async def _read(height: int, ask: Callable[[int | None], Awaitable[T]]) -> T | N
     return None
 
 
-async def _book(chain: ChainClient, slot: int, height: int | None) -> Book:
+async def _book(chain: ChainClient, slot: int, cleared: int | None, height: int | None) -> Book:
     request = market_query.QueryScheduleRequest(slot=slot)
     schedule = await chain.query(f"{MARKET}/Schedule", request, market_query.QueryScheduleResponse, height)
     sides = [await _side(chain, slot, side, height) for side in (market.SIDE_BID, market.SIDE_ASK)]
-    return Book(orders=(*sides[0], *sides[1]), schedule=schedule)
+    beside = await _fixed(chain, slot, height)
+    before = None if cleared is None else await _read((cleared,), partial(_fixed, chain, slot))
+    return Book(orders=(*sides[0], *sides[1]), schedule=schedule, before=before or beside, beside=beside)
+
+
+async def _fixed(chain: ChainClient, slot: int, height: int | None) -> tuple[BusPower, ...]:
+    request = market_query.QueryForecastRequest(slot=slot)
+    answer = await chain.query(f"{MARKET}/Forecast", request, market_query.QueryForecastResponse, height)
+    return tuple(BusPower(bus=row.bus, p_mWh=row.p_mWh, q_mvarh=row.q_mvarh) for row in answer.buses)
 
 
 async def _side(

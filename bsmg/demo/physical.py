@@ -1,7 +1,7 @@
 """Independent physics of a day: AC power flows of what was sealed and of what no check would have held, the optimum.
 
-The schedule is the chain's (Query/Schedule). What the clearing alone would have been is worked out from the book: the
-same auction without caps and without a factor. Baselines are what is left of the schedule without the cells' orders.
+The schedule is the chain's (Query/Schedule). What the clearing alone would have been is worked out from the book and
+from what was fixed before (Query/Forecast): the same auction without caps, set-points and a factor.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from bsmg.demo.feeder_day import (
     PLACES_LOAD,
     PLACES_V,
     BusPower,
-    CellPower,
     FeederDay,
     FeederSeen,
     FeederSlot,
@@ -87,7 +86,7 @@ class Study:
     def slot(self, seen: SlotSeen, quarter: int) -> FeederSlot:
         """One slot."""
         record, studied = seen.record, self._studied(seen)
-        sealed = {row.bus: [row.p_mWh, row.q_mvarh] for row in seen.buses}
+        sealed = _rows(seen.buses)
         free, final = self.state(studied.free), self.state(sealed)
         asked = sum(order.quantity_mWh for order in seen.orders if order.side == market.SIDE_ASK)
         best = self._best(seen) if free.violations or seen.refused else None
@@ -149,7 +148,7 @@ class Study:
 
     def _studied(self, seen: SlotSeen) -> Studied:
         clearing = free_clearing(seen, self._seen.params)
-        free, everything = (baseline(seen.buses, seen.cells) for _ in range(2))
+        free, everything = (_rows(seen.before) for _ in range(2))
         for order in seen.orders:
             tangent = self._seen.tan_phi.get(order.cell, 0)
             sign = 1 if order.side == market.SIDE_BID else -1
@@ -163,14 +162,12 @@ class Study:
     def _best(self, seen: SlotSeen) -> tuple[Dispatch, int] | None:
         """The optimal power flow of the slot's book and its welfare; None if it is meshed or infeasible.
 
+        Inverters keep the set-points that were adopted.
         What a loss costs is next to nothing here, so that the optimum is one of the trades' welfare.
         """
         if self._net is None or not seen.orders:
             return None
-        base = [
-            BusEnergy(bus=bus, base_p_mWh=p, base_q_mvarh=q)
-            for bus, (p, q) in sorted(baseline(seen.buses, seen.cells).items())
-        ]
+        base = [BusEnergy(bus=bus, base_p_mWh=p, base_q_mvarh=q) for bus, (p, q) in sorted(_rows(seen.beside).items())]
         try:
             problem, _ = auction_problem(self._net, base, [self._offer(order) for order in seen.orders], LOSS_E4)
             found = self._opf.solve(problem)
@@ -217,12 +214,9 @@ def firm(order: market.Order) -> bool:
     return order.kind != market.ORDER_KIND_FLEXIBLE
 
 
-def baseline(buses: Iterable[BusPower], cells: Iterable[CellPower]) -> dict[int, list[int]]:
-    """What the buses withdraw without the cells' orders, [mWh, mvarh] by bus."""
-    rest = {row.bus: [row.p_mWh, row.q_mvarh] for row in buses}
-    for cell in cells:
-        _add(rest, cell.bus, cell.export_mWh - cell.import_mWh, cell.tan_phi_permille)
-    return rest
+def _rows(buses: Iterable[BusPower]) -> dict[int, list[int]]:
+    """[mWh, mvarh] by bus."""
+    return {row.bus: [row.p_mWh, row.q_mvarh] for row in buses}
 
 
 def _add(powers: dict[int, list[int]], bus: int, p_mWh: int, tan_phi_permille: int) -> None:

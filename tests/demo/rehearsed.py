@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from bsmg.demo.feeder_day import BusPower, CellPower, FeederSeen, SlotSeen
+from collections.abc import Iterable
+
+from bsmg.demo.feeder_day import BusPower, FeederSeen, SlotSeen
 from cosmos_wire.protos import market
+from energy.grid.schedule import BusEnergy
+from energy.units import PERMILLE
 from physics.feeders import feeder_case
 from tests.demo.synthetic import PARAMS
 from utility_cell.agents.run import DEFAULT_DAY
@@ -36,8 +40,9 @@ def _slot(day: Rehearsed, number: int) -> SlotSeen:
     return SlotSeen(
         record=record,
         orders=tuple(_order(entry, number) for entry in day.outcome.book.entries),
-        buses=tuple(BusPower(bus=row.bus, p_mWh=row.base_p_mWh, q_mvarh=row.base_q_mvarh) for row in day.energies),
-        cells=tuple(_cell(entry, day) for entry in day.outcome.book.entries),
+        buses=_sums(day.energies()),
+        before=_sums(day.outcome.book.baselines),
+        beside=_sums(day.outcome.book.baselines),
         refused="" if day.secured.refusal is None else str(day.secured.refusal),
     )
 
@@ -50,8 +55,10 @@ def _order(entry: Entry, slot: int) -> market.Order:
     return order
 
 
-def _cell(entry: Entry, day: Rehearsed) -> CellPower:
-    whole = entry.order.quantity_mWh
-    drawn = (day.fill(entry) if entry.flexible else whole) if entry.is_bid else 0
-    fed = 0 if entry.is_bid else (day.fill(entry) + day.let_out(entry) if entry.flexible else whole)
-    return CellPower(bus=entry.order.bus, import_mWh=drawn, export_mWh=fed, tan_phi_permille=entry.tan_phi_permille)
+def _sums(energies: Iterable[BusEnergy]) -> tuple[BusPower, ...]:
+    sums: dict[int, list[int]] = {}
+    for energy in energies:
+        row = sums.setdefault(energy.bus, [0, 0])
+        row[0] += energy.base_p_mWh + energy.trade_p_mWh
+        row[1] += energy.base_q_mvarh + (energy.base_q_permille + energy.trade_q_permille) // PERMILLE
+    return tuple(BusPower(bus=bus, p_mWh=p, q_mvarh=q) for bus, (p, q) in sorted(sums.items()))

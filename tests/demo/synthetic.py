@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from random import Random
 
-from bsmg.demo.feeder_day import BusPower, CellPower, FeederSeen, SlotSeen
+from bsmg.demo.feeder_day import BusPower, FeederSeen, SlotSeen
 from bsmg.demo.physical import free_clearing
 from cosmos_wire.protos import market
 from energy.grid.network import network_of
@@ -32,7 +32,9 @@ def seen_slot(case: Case, number: int, quarter: int) -> SlotSeen:
     sun = max(0.0, 1 - abs(quarter - 50) / 24)
     orders = _orders(case, number, sun)
     record = market.Slot(slot=number, prices=market.FrozenPrices(floor_e4=FLOOR, cap_e4=CAP))
-    record.clearing.CopyFrom(free_clearing(SlotSeen(record=record, orders=orders, buses=(), cells=()), PARAMS))
+    record.clearing.CopyFrom(
+        free_clearing(SlotSeen(record=record, orders=orders, buses=(), before=(), beside=()), PARAMS)
+    )
     load = 250 + 350 * (64 <= quarter < 88)
     base = [site.baseline(load_permille=load) for site in case.sites]
     net, fills = network_of(case.feeder), {o.seq: fill_mWh(_entry(o), record.clearing, PERMILLE) for o in orders}
@@ -41,18 +43,20 @@ def seen_slot(case: Case, number: int, quarter: int) -> SlotSeen:
     got = {seq: fill * found.factor_permille // PERMILLE for seq, fill in fills.items()}
     fixed = [*base, *(_fixed(_trade(o, got[o.seq])) for o in orders)]
     out = secure(net, [*fixed, *(_trade(o, o.quantity_mWh - got[o.seq]) for o in orders if o.side == market.SIDE_ASK)])
-    cells, left = [], 0
+    moved: list[tuple[int, int]] = []
+    left = 0
     for o in orders:
         rest = (o.quantity_mWh - got[o.seq]) * out.factor_permille // PERMILLE
         left += o.quantity_mWh - got[o.seq] - rest if o.side == market.SIDE_ASK else 0
         bought, sold = (got[o.seq], 0) if o.side == market.SIDE_BID else (0, got[o.seq] + rest)
-        cells.append(CellPower(bus=o.bus, import_mWh=bought, export_mWh=sold, tan_phi_permille=TAN))
+        moved.append((o.bus, bought - sold))
     record.export_permille, record.curtailed_mWh = out.factor_permille, left
     return SlotSeen(
         record=record,
         orders=orders,
-        buses=_schedule(base, cells),
-        cells=tuple(cells),
+        buses=_schedule(base, moved),
+        before=_schedule(base, ()),
+        beside=_schedule(base, ()),
         refused="" if found.refusal is None else str(found.refusal),
     )
 
@@ -84,11 +88,10 @@ def _fixed(energy: BusEnergy) -> BusEnergy:
     return BusEnergy(bus=energy.bus, base_p_mWh=energy.trade_p_mWh, base_q_mvarh=energy.trade_q_permille // PERMILLE)
 
 
-def _schedule(base: Iterable[BusEnergy], cells: Iterable[CellPower]) -> tuple[BusPower, ...]:
+def _schedule(base: Iterable[BusEnergy], moved: Iterable[tuple[int, int]]) -> tuple[BusPower, ...]:
     sums = {row.bus: [row.base_p_mWh, row.base_q_mvarh] for row in base}
-    for cell in cells:
-        p = cell.import_mWh - cell.export_mWh
-        row = sums.setdefault(cell.bus, [0, 0])
-        row[0] += p
-        row[1] += p * cell.tan_phi_permille // PERMILLE
+    for bus, p_mWh in moved:
+        row = sums.setdefault(bus, [0, 0])
+        row[0] += p_mWh
+        row[1] += p_mWh * TAN // PERMILLE
     return tuple(BusPower(bus=bus, p_mWh=p, q_mvarh=q) for bus, (p, q) in sorted(sums.items()))

@@ -23,7 +23,7 @@ class Chain:
     def __init__(self, feeder: registry.Feeder | None) -> None:
         self.feeder, self.pruned, self.lost = feeder, set[int](), set[int]()
         self.asked: Counter[str] = Counter()
-        self.price = 40_000
+        self.price, self.cleared = 40_000, 3
 
     async def query(self, path: str, request: Any, _response: type[Message], height: int | None = None) -> Message:
         name = path.rpartition("/")[2]
@@ -52,6 +52,11 @@ class Chain:
         orders = [market.Order(slot=request.slot, seq=start + 1, side=request.side, cell="a", bus=2)]
         page = pagination.PageResponse(next_key=b"1" if start == 0 else b"")
         return market_query.QueryBookResponse(orders=orders, pagination=page)
+
+    def _forecast(self, request: Any, height: int | None) -> Message:
+        self._refuse(request.slot, height)
+        row = market_query.BusForecast(bus=2, p_mWh=7, q_mvarh=3 if height == self.cleared else 30)
+        return market_query.QueryForecastResponse(buses=[row])
 
     def _lmps(self, request: Any, height: int | None) -> Message:
         if request.slot in self.pruned and height is None:
@@ -96,7 +101,8 @@ async def test_every_slot_is_read_once_and_a_few_at_a_time() -> None:
     assert [slot.record.slot for slot in seen.slots] == list(range(100, 115))
     first = seen.slots[0]
     assert [order.seq for order in first.orders] == [1, 2, 1, 2]
-    assert (first.buses[0].p_mWh, first.cells[0].tan_phi_permille, first.record.curtailed_mWh) == (100, 484, 100)
+    assert (first.buses[0].p_mWh, first.record.curtailed_mWh) == (100, 100)
+    assert (await along.seen())["mga-1"].tan_phi == {"a": 484}
     assert along.missed == 0
 
 
@@ -111,6 +117,18 @@ async def test_what_is_pruned_is_read_from_the_past_and_what_is_gone_is_counted(
     seen = (await along.seen())["mga-1"]
     assert [(slot.record.slot, dict(slot.lmps_e4)) for slot in seen.slots] == [(100, {2: 40_000})]
     assert along.missed == 1
+
+
+async def test_what_was_fixed_before_the_auction_is_read_as_it_was_at_clear() -> None:
+    scene = scene_of({"mga-1": Chain(FEEDER)}, {})
+    along = await gatherer(scene, SPAN)
+    log = scene.logs["mga-1"]
+    happened(log, "slot_cleared", 100, 3)
+    for slot in (100, 101):
+        happened(log, "slot_residual", slot, 6)
+    known, unknown = (await along.seen())["mga-1"].slots
+    assert [row.q_mvarh for row in (*known.before, *known.beside)] == [3, 30]
+    assert [row.q_mvarh for row in (*unknown.before, *unknown.beside)] == [30, 30]
 
 
 async def test_the_last_certified_prices_count() -> None:

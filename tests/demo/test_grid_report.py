@@ -17,21 +17,28 @@ from tests.demo import rehearsed
 from tests.demo.synthetic import seen_day
 from tests.demo.test_report import CHAIN, DAY, Links
 
-SLOTS = 96
+SLOTS = 24
+QUARTERS = 96
 BYTES_MAX = 6_000_000
 
 
 @pytest.fixture(scope="module")
 def feeder() -> FeederDay:
-    return Study(seen_day(sce56(vmax_permille=1030), SLOTS)).day(lambda slot: slot % 1_000)
+    return Study(seen_day(sce56(vmax_permille=1030), SLOTS)).day(lambda slot: slot % 1_000 * 4)
+
+
+def whole_day(found: FeederDay) -> FeederDay:
+    """The same slots again until the day is full: power flows take longer than drawing."""
+    rows = [found.slots[at % len(found.slots)] for at in range(QUARTERS)]
+    return replace(found, slots=tuple(replace(row, slot=at, quarter=at) for at, row in enumerate(rows)))
 
 
 @pytest.fixture(scope="module")
 def day(feeder: FeederDay) -> DayReport:
-    others = (random_radial(3, 56), random_radial(4, 120))
-    days = [feeder, *(Study(seen_day(case, SLOTS)).day(lambda slot: slot % 1_000) for case in others)]
+    large = Study(seen_day(random_radial(4, 120), SLOTS)).day(lambda slot: slot % 1_000 * 4)
+    days = [whole_day(found) for found in (feeder, feeder, large)]
     chains = tuple(replace(CHAIN, chain_id=f"mg{at}-1", feeder=found) for at, found in enumerate(days))
-    return replace(DAY, chains=chains, slots=SLOTS)
+    return replace(DAY, chains=chains, slots=QUARTERS)
 
 
 def test_three_feeders_and_a_whole_day_stay_one_light_page(day: DayReport) -> None:
@@ -42,14 +49,14 @@ def test_three_feeders_and_a_whole_day_stay_one_light_page(day: DayReport) -> No
     for chain in day.chains:
         for title in ("bids and asks", "voltages", "loading", "losses", "every slot"):
             assert f"{chain.chain_id}: {title}" in page
-    assert page.count("<details>") == 3 * SLOTS
+    assert page.count("<details>") == 3 * QUARTERS
 
 
 def test_the_summary_counts_what_the_flows_found(feeder: FeederDay) -> None:
     day = replace(DAY, chains=(replace(CHAIN, feeder=feeder),))
     summary = json.loads(day.text())["summary"]
     assert summary["violations"] == 0
-    assert summary["unconstrained_violations_slots"] == summary["repaired_slots"] > 10
+    assert summary["unconstrained_violations_slots"] == summary["repaired_slots"] > 5
     assert summary["curtailed_mWh"] == sum(row.curtailed_mWh for row in feeder.slots) > 0
     assert 0 < summary["welfare_permille"] < 1000
     assert len(feeder_rows(day)) == 1

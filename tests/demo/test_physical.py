@@ -7,8 +7,8 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from bsmg.demo.feeder_day import BusPower, CellPower, FeederDay, SlotSeen
-from bsmg.demo.physical import Study, baseline, free_clearing
+from bsmg.demo.feeder_day import FeederDay, SlotSeen
+from bsmg.demo.physical import Study, free_clearing
 from cosmos_wire.protos import market
 from physics.feeders import random_radial, sce56
 from tests.demo import by_report
@@ -19,11 +19,11 @@ CASE = sce56(vmax_permille=1030)
 
 @pytest.fixture(scope="module")
 def day() -> FeederDay:
-    return Study(seen_day(CASE, 24)).day(lambda slot: slot % 1_000 * 4)
+    return Study(seen_day(CASE, 16)).day(lambda slot: slot % 1_000 * 6)
 
 
 def test_pandapower_finds_no_violation_in_what_the_report_says_was_sealed(day: FeederDay) -> None:
-    assert len(day.broken_free) > 5
+    assert len(day.broken_free) > 3
     assert by_report.violations(json.loads(json.dumps(asdict(day)))) == {}
     assert day.violations == 0
 
@@ -68,13 +68,15 @@ def test_a_firm_order_flows_whole_whatever_it_trades() -> None:
     assert firm.free.v == study.slot(replace(seen, record=market.Slot(slot=1)), 0).free.v  # no trade at all
 
 
-def test_baselines_are_the_schedule_without_the_orders() -> None:
-    buses = (BusPower(bus=2, p_mWh=700, q_mvarh=350), BusPower(bus=3, p_mWh=-100, q_mvarh=0))
-    cells = (
-        CellPower(bus=2, import_mWh=400, export_mWh=0, tan_phi_permille=500),
-        CellPower(bus=3, import_mWh=0, export_mWh=100, tan_phi_permille=0),
-    )
-    assert baseline(buses, cells) == {2: [300, 150], 3: [0, 0]}
+def test_set_points_count_for_the_optimum_and_not_for_the_free_clearing() -> None:
+    seen = seen_day(CASE, 8).slots[4]
+    assert seen.refused
+    more = tuple(replace(row, q_mvarh=row.q_mvarh + 50_000_000) for row in seen.before)
+    study = Study(replace(seen_day(CASE, 8), slots=()))
+    plain, helped = study.slot(seen, 0), study.slot(replace(seen, beside=more), 0)
+    assert helped.free == plain.free
+    assert helped.best_welfare != plain.best_welfare
+    assert study.slot(replace(seen, before=more), 0).free != plain.free
 
 
 def test_the_free_clearing_knows_no_caps_and_leaves_other_mechanisms_to_the_uniform_auction() -> None:
@@ -84,7 +86,7 @@ def test_the_free_clearing_knows_no_caps_and_leaves_other_mechanisms_to_the_unif
     )
     record = market.Slot(slot=5, prices=market.FrozenPrices(floor_e4=FLOOR, cap_e4=CAP))
     record.clearing.cuts.add(bus=3, side=market.SIDE_ASK, cap_mWh=1, part_mWh=1)
-    seen = SlotSeen(record=record, orders=orders, buses=(), cells=())
+    seen = SlotSeen(record=record, orders=orders, buses=(), before=(), beside=())
     for mechanism in (market.MECHANISM_UNIFORM_K, market.MECHANISM_MUDA):
         params = market.Params(mechanism=mechanism, k_num=1, k_den=2)
         assert free_clearing(seen, params).volume_mWh == 6
