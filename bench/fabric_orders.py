@@ -1,9 +1,10 @@
 """Orders of a microgrid on Fabric, with all their checks, beside bare puts in the same run, 200 at a time.
 
-    python -m bench.fabric_orders [--kind fabric|fabric-embedded] [--seconds 10] [--rounds 2] [--json FILE]
+    python -m bench.fabric_orders [--kind fabric|fabric-embedded] [--seconds 10] [--rounds 2] [--members N]
 
 Two networks of the same kind: one whose chaincode only puts, and a testnet's, whose fronts write a Tick a second. They
-take turns. Every caller is a cell of its own with its own certificate, at its organisation's gateway; an order ends
+take turns. Every caller is a member of its own with its own certificate, at its organisation's gateway, in both: peers
+and orderer keep a hundred certificates each, and judge every other one anew at each of its eight checks. An order ends
 when it is in a block and valid. Afterwards every order has to be executed with code 0 and every put has to be there;
 else there is no figure.
 """
@@ -33,9 +34,10 @@ from cosmos_wire import tx as wire
 from cosmos_wire.errors import ToolError
 from cosmos_wire.protos import market, market_tx
 from fabric_adapter.gateway import Gateway
-from fabric_adapter.identity import Tls, load_identity
+from fabric_adapter.identity import Identity, Tls, load_identity
+from fabric_adapter.network import members
 from fabric_adapter.network.document import connect
-from fabric_adapter.network.plan import REAL
+from fabric_adapter.network.plan import REAL, Home
 from processes.files import read_json
 from testnet.topology import parse_topology
 
@@ -83,9 +85,7 @@ class Cells:
             if cell.msp_id not in first:
                 tls = Tls(roots=Path(node.tls_ca).read_bytes())
                 first[cell.msp_id] = Gateway(node.peer, tls, identity, self.info.channel)
-            shared = copy.copy(first[cell.msp_id])
-            shared.identity = identity
-            made.append(shared)
+            made.append(_speaking(first[cell.msp_id], identity))
         return made
 
     def open(self, now_ms: int) -> None:
@@ -98,6 +98,7 @@ class Cells:
 
     def order(self, _: int, caller: int) -> Sequence[bytes]:
         """The caller's next order; raises ToolError when it has used all its places."""
+        caller %= len(self.cells)
         number = next(self.placed[caller])
         if number >= ORDERS_A_CELL * len(self.slots):
             raise ToolError(f"orders: expected at most {ORDERS_A_CELL} in {len(self.slots)} slots a cell, got more")
@@ -141,7 +142,7 @@ class Orders:
 
     def __init__(self, info: ChainInfo, client: ChainClient, options: Options) -> None:
         self.info, self.client, self.options = info, client, options
-        self.cells = Cells(info, options.concurrent)
+        self.cells = Cells(info, options.members or options.concurrent)
         self.gateways = self.cells.gateways()
 
     async def prepare(self) -> None:
@@ -180,14 +181,15 @@ def _figures(tally: Tally, options: Options, begun: float, used: dict[str, float
     return {**fabric_rate.figures(tally, options, begun), "cpu_ms_a_transaction": per_call, "load_average": load}
 
 
-async def put_round(doc: dict[str, Json], options: Options) -> dict[str, Json]:
-    """One measurement of bare puts, checked on both peers."""
+async def put_round(doc: dict[str, Json], identities: Sequence[Identity], options: Options) -> dict[str, Json]:
+    """One measurement of bare puts, checked on both peers; callers as the orders have them."""
     home = Path(doc["home"]) / "fabric.json"
     clients = [connect(home, number) for number in range(1, len(doc["orgs"]) + 1)]
+    callers = [_speaking(clients[place % len(clients)], identity) for place, identity in enumerate(identities)]
     try:
         run, before, begun = f"{time.time_ns()}", fabric_rate.cpu(doc), time.monotonic()
         make: MakeArgs = fabric_rate.bare_put(run)
-        tally = await fabric_rate.closed_loop(clients, doc["chaincode"], make, options)
+        tally = await fabric_rate.closed_loop(callers, doc["chaincode"], make, options)
         used = spent(before, fabric_rate.cpu(doc))
         await fabric_rate.check(clients, doc, run, tally.sent)
         return _figures(tally, options, begun, used)
@@ -195,23 +197,46 @@ async def put_round(doc: dict[str, Json], options: Options) -> dict[str, Json]:
         await asyncio.gather(*(client.close() for client in clients))
 
 
+def _speaking(shared: Gateway, identity: Identity) -> Gateway:
+    """Another member on the same connection."""
+    made = copy.copy(shared)
+    made.identity = identity
+    return made
+
+
+def enrolled(home: Home, doc: dict[str, Json], count: int) -> list[Identity]:
+    """New members, of the organisations in turn."""
+    orgs = doc["orgs"]
+    files = [(orgs[at % len(orgs)], at) for at in range(count)]
+    made = [(org["msp_id"], members.add_member(home, org["name"], f"caller{at}")) for org, at in files]
+    return [load_identity(msp_id, file, file.with_suffix(".key")) for msp_id, file in made]
+
+
 async def measure(kind: str, rounds: int, options: Options) -> dict[str, Json]:
     """Puts and orders in turn."""
     async with AsyncExitStack() as stack:
         home = await stack.enter_async_context(fabric_rate.running(Options(kind=kind)))
-        text = topology(kind, options.concurrent)
+        text = topology(kind, options.members or options.concurrent)
         file = await stack.enter_async_context(net.running(parse_topology(text, "bench")))
         info = file.chain(CHAIN)
         client = await stack.enter_async_context(ChainClient.of(info))
         orders, doc = Orders(info, client, options), dict(read_json(home.document))
+        callers = enrolled(home, doc, options.members or options.concurrent)
         found = []
         try:
             await orders.prepare()
             for _ in range(rounds):
-                found.append({"puts": await put_round(doc, options), "orders": await orders.round()})
+                found.append({"puts": await put_round(doc, callers, options), "orders": await orders.round()})
         finally:
             await asyncio.gather(*(gateway.close() for gateway in orders.gateways))
-    return {"kind": kind, "concurrent": options.concurrent, "rounds": found, **_together(found), "machine": machine()}
+    return {
+        "kind": kind,
+        "concurrent": options.concurrent,
+        "members": len(callers),
+        "rounds": found,
+        **_together(found),
+        "machine": machine(),
+    }
 
 
 def _together(rounds: Sequence[dict[str, Json]]) -> dict[str, Json]:
@@ -229,10 +254,11 @@ def main() -> int:
     parser.add_argument("--kind", choices=("fabric", "fabric-embedded"), default=REAL)
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--concurrent", type=int, default=CONCURRENT)
+    parser.add_argument("--members", type=int, default=0, help="so many certificates for all callers; 0: one each")
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
-    options = Options(seconds=given.seconds, concurrent=given.concurrent)
+    options = Options(seconds=given.seconds, concurrent=given.concurrent, members=given.members)
     found = uvloop.run(measure(given.kind, given.rounds, options))
     text = json.dumps(found, indent=1)
     if given.json:

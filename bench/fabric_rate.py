@@ -48,6 +48,7 @@ class Options:
 
     seconds: float = SECONDS
     concurrent: int = CONCURRENT
+    members: int = 0  # who call, each with a certificate of its own; 0: one a caller
     home: Path | None = None
     kind: str = REAL
 
