@@ -22,12 +22,20 @@ TIMING = "cometbft_abci_connection_method_timing_seconds"
 
 
 def cpu_s(pid: int) -> float:
-    """User and system time of a process so far, 0 when it is gone."""
+    """User and system time of a process and its children so far, 0 when it is gone."""
     try:
         fields = (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
+        children = [int(child) for task in (PROC / str(pid) / "task").iterdir() for child in _children(task)]
     except OSError:
         return 0.0
-    return (int(fields[UTIME]) + int(fields[STIME])) / TICKS_A_SECOND
+    return (int(fields[UTIME]) + int(fields[STIME])) / TICKS_A_SECOND + sum(map(cpu_s, children))
+
+
+def _children(task: Path) -> list[str]:
+    try:
+        return (task / "children").read_text().split()
+    except OSError:
+        return []  # the thread has ended
 
 
 def node_cpu_s(nodes: Sequence[NodeInfo]) -> dict[str, float]:

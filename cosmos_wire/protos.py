@@ -90,6 +90,7 @@ from tendermint.version import types_pb2 as cmt_version
 # Our own
 from bsmg_proto.fabric.v1 import fabric_pb2 as fabric_client
 from bsmg_proto.fabric.v1 import calls_pb2 as fabric_calls
+from bsmg_proto.fabric.v1 import peer_pb2 as fabric_peer
 from bsmg_proto.fabric.v1 import microgrid_pb2 as fabric_microgrid
 from bsmg_proto.market.v1 import ballot_pb2 as market_ballot
 from bsmg_proto.market.v1 import forward_pb2 as market_forward
@@ -166,6 +167,7 @@ __all__ = [
     "ed25519_keys",
     "fabric_client",
     "fabric_calls",
+    "fabric_peer",
     "fabric_microgrid",
     "feegrant",
     "feegrant_query",

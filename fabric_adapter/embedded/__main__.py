@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import argparse
+import gc
+import sys
 from pathlib import Path
 
 from fabric_adapter import serving
-from fabric_adapter.chaincodes import load
 from fabric_adapter.embedded.serve import serve
 from fabric_adapter.network.plan import Home, read_plan
 
+SWITCH_INTERVAL_S = 0.001  # the event loop gets the interpreter back soon while a block is committed
+
 
 async def run(home: Home) -> None:
-    """Serve until cancelled; each organisation has a chaincode object of its own."""
-    plan = read_plan(home)
-    await serve(home, plan, lambda: load(plan.wish.factory))
+    """Serve until cancelled; each organisation's peer has a process of its own."""
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    gc.freeze()  # what the imports made stays for good
+    await serve(home, read_plan(home))
 
 
 def main() -> None:

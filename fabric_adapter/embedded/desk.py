@@ -6,13 +6,15 @@ Refusals are a real gateway's: its status codes, its words where clients look fo
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
+from typing import TypeVar
 
 import grpc
 from google.protobuf.any_pb2 import Any
 from google.rpc.status_pb2 import Status
 
 from cosmos_wire.errors import ChainError, ToolError
+from fabric_adapter.embedded.apart import Apart
 from fabric_adapter.embedded.endorser import Accepted, Ready, Wanted
 from fabric_adapter.embedded.ledger import Ledger
 from fabric_adapter.embedded.network import CHANNEL_READERS, CHANNEL_WRITERS
@@ -30,6 +32,7 @@ from fabric_adapter.embedded.refusals import (
 )
 from fabric_adapter.embedded.system import SYSTEM, SystemQueryError, answer
 from fabric_adapter.embedded.workers import Workers
+from fabric_adapter.stub import Response
 from fabric_wire import strict
 from fabric_wire.envelopes import transaction_payload
 from fabric_wire.protos import (
@@ -41,6 +44,7 @@ from fabric_wire.protos import (
     transaction,
 )
 
+T = TypeVar("T")
 Code = grpc.StatusCode
 SEE = ", see attached details for more info"
 Asked = gateway.CommitStatusRequest | gateway.ChaincodeEventsRequest
@@ -57,8 +61,8 @@ class RefusedError(ToolError):
 class Desk:
     """One organisation's gateway: evaluate, endorse, submit, status, events. Everything may raise RefusedError."""
 
-    def __init__(self, ledger: Ledger, address: str, msp_id: str) -> None:
-        self._ledger = ledger
+    def __init__(self, ledger: Ledger, address: str, msp_id: str, apart: Apart | None = None) -> None:
+        self._ledger, self._apart = ledger, apart
         self._address, self._msp_id = address, msp_id
         self._workers = Workers()
 
@@ -68,29 +72,20 @@ class Desk:
 
     async def evaluate(self, request: gateway.EvaluateRequest) -> gateway.EvaluateResponse:
         """A chaincode's answer, or a system chaincode's."""
-        signed = request.proposed_transaction
-
-        def work() -> proposal_response.Response:
-            accepted = self._accept(signed)
-            if accepted.asked.chaincode in SYSTEM:
-                return answer(self._ledger, accepted.asked)
-            found = self._ledger.endorsers.evaluate(accepted, self._wanted(request.target_organizations))
-            return proposal_response.Response(status=found.status, message=found.message, payload=found.payload)
-
         try:
-            return gateway.EvaluateResponse(result=await self._workers.run(work))
+            accepted = await self._do(lambda: self._accept(request.proposed_transaction))
+            if accepted.asked.chaincode in SYSTEM:
+                return gateway.EvaluateResponse(result=await self._do(lambda: answer(self._ledger, accepted.asked)))
+            found = await self._evaluated(accepted, self._wanted(request.target_organizations))
+            said = proposal_response.Response(status=found.status, message=found.message, payload=found.payload)
+            return gateway.EvaluateResponse(result=said)
         except (ToolError, ChainError) as error:
             raise self._not_evaluated(error) from error
 
     async def endorse(self, request: gateway.EndorseRequest) -> gateway.EndorseResponse:
         """An envelope's payload, for the client to sign."""
-        signed, wanted = request.proposed_transaction, self._wanted(request.endorsing_organizations)
-
-        def work() -> Ready:
-            return self._ledger.endorsers.endorse(self._accept(signed), wanted)
-
         try:
-            ready = await self._workers.run(work)
+            ready = await self._endorsed(request.proposed_transaction, self._wanted(request.endorsing_organizations))
         except (ToolError, ChainError) as error:
             raise self._not_endorsed(error) from error
         payload = transaction_payload(ready.accepted.parts, ready.payload, ready.endorsements)
@@ -125,6 +120,22 @@ class Desk:
             if events:
                 yield gateway.ChaincodeEventsResponse(events=events, block_number=block.header.number)
 
+    async def _evaluated(self, accepted: Accepted, wanted: Wanted) -> Response:
+        endorsers = self._ledger.endorsers
+        if self._apart is not None:
+            return await self._apart.evaluate(endorsers, accepted, wanted)
+        return await self._workers.run(lambda: endorsers.evaluate(accepted, wanted))
+
+    async def _endorsed(self, signed: proposal.SignedProposal, wanted: Wanted) -> Ready:
+        endorsers = self._ledger.endorsers
+        if self._apart is not None:
+            return await self._apart.endorse(endorsers, self._accept(signed), wanted)
+        return await self._workers.run(lambda: endorsers.endorse(self._accept(signed), wanted))
+
+    async def _do(self, work: Callable[[], T]) -> T:
+        """At once where peers run apart; threads are for work that could keep the event loop waiting."""
+        return work() if self._apart is not None else await self._workers.run(work)
+
     async def _verdict(self, tx_id: str) -> gateway.CommitStatusResponse:
         found = await self._ledger.wait_place(tx_id)
         code = transaction.TxValidationCode.ValueType(found.code)
@@ -133,7 +144,7 @@ class Desk:
     async def _take(self, request: gateway.SubmitRequest) -> str:
         """Hand an envelope to the orderer; returns the transaction id in its header."""
         try:
-            tx_id, envelope = await self._workers.run(lambda: self._checked(request))
+            tx_id, envelope = await self._do(lambda: self._checked(request))
             self._ledger.submit(envelope)
         except OrdererFullError as error:
             raise RefusedError(Code.RESOURCE_EXHAUSTED, str(error)) from error

@@ -114,13 +114,13 @@ class View:
 class Disk:
     """The open environment."""
 
-    def __init__(self, path: Path, *, map_bytes: int = MAP_BYTES, sync: bool = True) -> None:
+    def __init__(self, path: Path, *, map_bytes: int = MAP_BYTES, sync: bool = True, readonly: bool = False) -> None:
         path.mkdir(parents=True, exist_ok=True)
         self.env = lmdb.open(
-            str(path), map_size=map_bytes, max_dbs=4, max_readers=READERS_MAX, sync=sync, readahead=False
+            str(path), map_bytes, readonly=readonly, max_dbs=4, max_readers=READERS_MAX, sync=sync, readahead=False
         )
         self.state, self.blocks, self.txs, self.meta = (
-            self.env.open_db(name) for name in (b"state", b"blocks", b"txs", b"meta")
+            self.env.open_db(name, create=not readonly) for name in (b"state", b"blocks", b"txs", b"meta")
         )
         self.env.reader_check()
 

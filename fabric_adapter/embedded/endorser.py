@@ -1,23 +1,22 @@
-"""Runs proposals for the organisations' peers: each simulates by itself, signs what came out, and all must agree."""
+"""Takes proposals for the organisations' peers: each simulates by itself, signs what came out, and all must agree."""
 
 from __future__ import annotations
 
-import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
 import grpc
 
-from cosmos_wire.errors import BsmgError, ChainError
+from cosmos_wire.errors import ChainError
 from fabric_adapter.embedded.disk import Disk
 from fabric_adapter.embedded.network import CHANNEL_WRITERS, Network, Node, OnTheWay
+from fabric_adapter.embedded.peer import Answer, Peer, Task
 from fabric_adapter.embedded.refusals import (
     NO_LAYOUT,
     WRITERS,
     ChaincodeFailedError,
-    ChaincodeRefusedError,
     DisagreementError,
     DuplicateError,
     NoPeersError,
@@ -28,15 +27,12 @@ from fabric_adapter.embedded.refusals import (
     no_metadata,
     policy_failed,
 )
-from fabric_adapter.embedded.simulation import Simulation
-from fabric_adapter.stub import REFUSED, Chaincode, Invoked, Response
-from fabric_wire import strict
+from fabric_adapter.stub import Chaincode, Invoked, Response
 from fabric_wire.errors import InvalidProposal
 from fabric_wire.proposals import Invocation, Parts, read_proposal, transaction_id
-from fabric_wire.protos import DecodeError, chaincode, identities, proposal, proposal_response
-from fabric_wire.responses import Endorsement, endorse
+from fabric_wire.protos import DecodeError, identities, proposal
+from fabric_wire.responses import Endorsement
 
-LOG = logging.getLogger("fabric_adapter.embedded")
 PROPOSAL_BYTES_MAX = 9 << 20  # with its endorsements it has to fit into a block
 
 
@@ -59,14 +55,18 @@ class Accepted:
     asked: Invocation
     tx_id: str
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """Of a simulation; endorsers agree when these are equal."""
-
-    response: Response
-    results: bytes  # TxReadWriteSet
-    events: bytes
+    @property
+    def task(self) -> Task:
+        """For the peers."""
+        asked = self.asked
+        call = Invoked(
+            channel_id=asked.channel_id,
+            tx_id=self.tx_id,
+            timestamp_ns=asked.time_ns,
+            creator=asked.creator,
+            args=asked.args,
+        )
+        return Task(chaincode=asked.chaincode, call=call, proposal_hash=self.parts.hash)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +79,7 @@ class Ready:
 
 
 class Endorsers:
-    """All peers of the process. Any thread may call; each call reads one view of the state."""
+    """What a gateway does before its peers and after them, and the peers of this process. Any thread may call."""
 
     def __init__(
         self, network: Network, disk: Disk, chaincodes: Mapping[str, Mapping[str, Chaincode]], way: OnTheWay
@@ -87,7 +87,12 @@ class Endorsers:
         self._network = network
         self._way = way
         self._disk = disk
-        self._chaincodes = chaincodes  # by name, then by MSP id
+        self._names = frozenset(chaincodes)  # by name, then by MSP id; none there when peers run elsewhere
+        self._peers = {
+            node.msp_id: Peer(node, disk, {name: programs[node.msp_id] for name, programs in chaincodes.items()})
+            for node in network.peers
+            if all(node.msp_id in programs for programs in chaincodes.values())
+        }
         self._layouts: dict[tuple[str, str], tuple[Node, ...]] = {}
 
     def accept(self, signed: proposal.SignedProposal, now_ns: int) -> Accepted:
@@ -132,18 +137,10 @@ class Endorsers:
 
         Raises ChaincodeRefusedError, ChaincodeFailedError, NoPeersError.
         """
-        name, channel = accepted.asked.chaincode, accepted.asked.channel_id
-        nodes = [
-            n for n in self._preferred(wanted.first) if not wanted.organisations or n.msp_id in wanted.organisations
-        ]
-        programs = self._chaincodes.get(name)
-        if not nodes or programs is None:
-            words = f"no peers available to evaluate chaincode {name} in channel {channel}"
-            raise NoPeersError(grpc.StatusCode.FAILED_PRECONDITION, words)
-        failed: list[ChaincodeFailedError] = []
+        nodes, failed = self.evaluators(accepted, wanted), []
         for node in nodes:
             try:
-                return self._simulate(node, programs[node.msp_id], accepted)[0]
+                return self._peers[node.msp_id].evaluate(accepted.task).response
             except ChaincodeFailedError as error:
                 failed.append(error)
         raise ChaincodeFailedError(failed[0].fault, tuple(node.msp_id for node in nodes))
@@ -153,13 +150,36 @@ class Endorsers:
 
         Raises ChaincodeRefusedError, NoPeersError, DisagreementError.
         """
-        program = self._programs(accepted.asked.chaincode)
-        nodes = self._named(wanted) if wanted.organisations else self._needed(accepted.asked.chaincode, wanted.first)
-        outcomes = [self._outcome(node, program[node.msp_id], accepted) for node in nodes]
-        if any(outcome != outcomes[0] for outcome in outcomes):
+        nodes = self.endorsers(accepted, wanted)
+        return self.together(accepted, nodes, [self._peers[node.msp_id].endorse(accepted.task) for node in nodes])
+
+    def evaluators(self, accepted: Accepted, wanted: Wanted) -> list[Node]:
+        """Who may answer a question, in this order; raises NoPeersError."""
+        name, channel = accepted.asked.chaincode, accepted.asked.channel_id
+        nodes = [
+            n for n in self._preferred(wanted.first) if not wanted.organisations or n.msp_id in wanted.organisations
+        ]
+        if not nodes or name not in self._names:
+            words = f"no peers available to evaluate chaincode {name} in channel {channel}"
+            raise NoPeersError(grpc.StatusCode.FAILED_PRECONDITION, words)
+        return nodes
+
+    def endorsers(self, accepted: Accepted, wanted: Wanted) -> Sequence[Node]:
+        """Who is to endorse; raises NoPeersError."""
+        name = accepted.asked.chaincode
+        if name not in self._names:
+            raise NoPeersError(grpc.StatusCode.FAILED_PRECONDITION, no_metadata(name, self._network.channel_id))
+        return self._named(wanted) if wanted.organisations else self._needed(name, wanted.first)
+
+    def together(self, accepted: Accepted, nodes: Sequence[Node], answers: Sequence[Answer]) -> Ready:
+        """Their endorsements of the one payload that all came to; raises DisagreementError."""
+        payload = answers[0].payload
+        if any(answer.payload != payload for answer in answers):
             raise DisagreementError("ProposalResponsePayloads do not match: expected the same result of every endorser")
-        payload = _payload(accepted, outcomes[0])
-        made = tuple(endorse(node.secret, node.identity, payload) for node in nodes)
+        made = tuple(
+            Endorsement(endorser=node.identity, signature=answer.signature)
+            for node, answer in zip(nodes, answers, strict=True)
+        )
         for item in made:
             self._way.keep(item.endorser, payload, item.signature)
         return Ready(accepted=accepted, payload=payload, endorsements=made)
@@ -191,61 +211,6 @@ class Endorsers:
                 if policy.is_satisfied([members[node.msp_id] for node in chosen]):
                     return chosen
         raise NoPeersError(grpc.StatusCode.FAILED_PRECONDITION, f"{NO_LAYOUT}: {policy}")
-
-    def _outcome(self, node: Node, program: Chaincode, accepted: Accepted) -> Outcome:
-        """What one peer's simulation came to."""
-        response, simulation = self._simulate(node, program, accepted)
-        return Outcome(response=response, results=simulation.results(), events=simulation.event_bytes())
-
-    def _programs(self, name: str) -> Mapping[str, Chaincode]:
-        """A chaincode, by MSP id."""
-        if name not in self._chaincodes:
-            raise NoPeersError(grpc.StatusCode.FAILED_PRECONDITION, no_metadata(name, self._network.channel_id))
-        return self._chaincodes[name]
-
-    def _simulate(self, node: Node, program: Chaincode, accepted: Accepted) -> tuple[Response, Simulation]:
-        asked = accepted.asked
-        call = Invoked(
-            channel_id=asked.channel_id,
-            tx_id=accepted.tx_id,
-            timestamp_ns=asked.time_ns,
-            creator=asked.creator,
-            args=asked.args,
-        )
-        with self._disk.view() as view:
-            simulation = Simulation(view, asked.chaincode, call)
-            response = run(program, simulation, node.msp_id)
-        if response.status >= REFUSED:
-            raise ChaincodeRefusedError(node, response)
-        return response, simulation
-
-
-def _payload(accepted: Accepted, outcome: Outcome) -> bytes:
-    """ProposalResponsePayload: what the endorsers sign."""
-    said = outcome.response
-    action = proposal.ChaincodeAction(
-        results=outcome.results,
-        events=outcome.events,
-        response=proposal_response.Response(status=said.status, message=said.message, payload=said.payload),
-        chaincode_id=chaincode.ChaincodeID(name=accepted.asked.chaincode, version="1"),
-    )
-    return strict.write(
-        proposal_response.ProposalResponsePayload(proposal_hash=accepted.parts.hash, extension=strict.write(action))
-    )
-
-
-def run(program: Chaincode, simulation: Simulation, msp_id: str) -> Response:
-    """A chaincode's answer; what it raises is an answer too, as with the shim of a real peer.
-
-    Raises ChaincodeFailedError when it breaks.
-    """
-    try:
-        return program.invoke(simulation)
-    except BsmgError as error:
-        return Response(status=REFUSED, message=str(error))
-    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as fault:
-        LOG.exception("chaincode broke")
-        raise ChaincodeFailedError(f"{type(fault).__name__}: {fault}", (msp_id,)) from fault
 
 
 def claimed_msp_id(creator: bytes) -> str:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import grpc
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from cosmos_wire.errors import ToolError
+from fabric_adapter.embedded.apart import Apart
 from fabric_adapter.embedded.deliver import DeliverService
 from fabric_adapter.embedded.desk import Desk
 from fabric_adapter.embedded.disk import Disk
@@ -44,7 +46,7 @@ def load_network(home: Home, plan: Plan) -> Network:
     return Network(
         channel_id=plan.wish.channel,
         msps=msps,
-        peers=tuple(_node(home.crypto(peer.org) / "members", "peer", peer.msp_id) for peer in plan.peers),
+        peers=tuple(load_node(home, peer) for peer in plan.peers),
         orderer=_node(home.crypto(ORDERER) / "members", ORDERER, ORDERER_MSP),
         policies={plan.wish.chaincode: parse_policy(plan.endorsement)},
     )
@@ -57,37 +59,61 @@ def _msp(home: Home, peer: Peer) -> Msp:
     return Msp(msp_id=peer.msp_id, roots=(authority,), revoked=revoked)
 
 
+def load_node(home: Home, peer: Peer) -> Node:
+    """An organisation's endorser."""
+    return _node(home.crypto(peer.org) / "members", "peer", peer.msp_id)
+
+
 def _node(folder: Path, name: str, msp_id: str) -> Node:
     pair = crypto.read_pair(folder, name)
     raw = serialized_identity(msp_id, pair.certificate.public_bytes(Encoding.DER))
     return Node(msp_id=msp_id, name=name, identity=raw, secret=pair.key)
 
 
-def make_ledger(home: Home, plan: Plan, make: MakeChaincode) -> Ledger:
-    """The ledger of a home; each organisation runs a chaincode of its own."""
+def make_ledger(home: Home, plan: Plan, make: MakeChaincode | None) -> Ledger:
+    """The ledger of a home; each organisation runs a chaincode of its own, here or elsewhere (None)."""
     network = load_network(home, plan)
-    programs: Mapping[str, Chaincode] = {node.msp_id: make() for node in network.peers}
+    programs: Mapping[str, Chaincode] = {} if make is None else {node.msp_id: make() for node in network.peers}
     batch = plan.batch
     rules = BatchRules(count_max=batch.messages_max, bytes_max=batch.bytes_max, wait_s=batch.timeout_ms / 1000)
     return Ledger(network, Disk(home.node(LEDGER) / "data"), {plan.wish.chaincode: programs}, rules)
 
 
-async def serve(home: Home, plan: Plan, make: MakeChaincode) -> None:
-    """Serve until cancelled; raises ToolError when the ledger fails."""
+async def serve(home: Home, plan: Plan, make: MakeChaincode | None = None) -> None:
+    """Serve until cancelled; raises ToolError when the ledger fails. Without `make` each peer has its own process."""
     ledger = make_ledger(home, plan, make)
-    await ledger.start()
-    servers = [await _listen(home, ledger, peer) for peer in plan.peers]
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(ledger.close)
+        await ledger.start()
+        apart = None
+        if make is None:
+            apart = Apart(home, plan, ledger.network.peers)
+            stack.push_async_callback(apart.close)
+            await apart.start()
+        for peer in plan.peers:
+            server = await _listen(home, peer, ledger, Desk(ledger, peer.address, peer.msp_id, apart))
+            stack.push_async_callback(server.stop, None)
+        raise ToolError(f"ledger: expected to go on, {await _broken(ledger, apart)}")
+
+
+async def _broken(ledger: Ledger, apart: Apart | None) -> str:
+    """Wait until a part has ended; which one, and why."""
+    orderer = asyncio.create_task(ledger.ended())
+    parts: list[asyncio.Task[None] | asyncio.Task[str]] = [orderer]
+    if apart is not None:
+        parts.append(asyncio.create_task(apart.ended()))
     try:
-        await ledger.ended()
-        raise ToolError(f"ledger: expected to go on, its orderer ended with {ledger.failed()!r}")
+        done, _ = await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        await asyncio.gather(*(server.stop(None) for server in servers))
-        await ledger.close()
+        for part in parts:
+            part.cancel()
+    if orderer in done:
+        return f"its orderer ended with {ledger.failed()!r}"
+    return f"the peer of {parts[1].result()} ended"
 
 
-async def _listen(home: Home, ledger: Ledger, peer: Peer) -> grpc.aio.Server:
+async def _listen(home: Home, peer: Peer, ledger: Ledger, desk: Desk) -> grpc.aio.Server:
     server: grpc.aio.Server = grpc.aio.server(options=SERVER_OPTIONS)
-    desk = Desk(ledger, peer.address, peer.msp_id)
     gateway_services.add_GatewayServicer_to_server(GatewayService(desk), server)
     server.add_generic_rpc_handlers((stream_handlers(desk),))
     deliver_services.add_DeliverServicer_to_server(DeliverService(ledger), server)

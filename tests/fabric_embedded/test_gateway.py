@@ -52,14 +52,15 @@ async def ledger(home, make=KeyValue, endorsement=""):
     serving = asyncio.create_task(serve(home, plan, make))
     try:
         await asyncio.gather(*(accepts(f"tcp://{peer.address}") for peer in plan.peers))
-        yield
+        yield serving
     finally:
         serving.cancel()
         await asyncio.gather(serving, return_exceptions=True)
 
 
-async def test_the_life_of_a_transaction(home):
-    async with ledger(home), document.connect(home.document) as one, document.connect(home.document, 2) as two:
+@pytest.mark.parametrize("make", [KeyValue, None])  # peers here, and in processes of their own
+async def test_the_life_of_a_transaction(home, make):
+    async with ledger(home, make), document.connect(home.document) as one, document.connect(home.document, 2) as two:
         done = await one.transact("microgrid", text_args("put", "a", "1"))
         assert (done.validation_code, done.block) == (0, 1)
         assert await two.evaluate("microgrid", text_args("get", "a")) == b"1"
