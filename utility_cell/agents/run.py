@@ -12,7 +12,7 @@ import asyncio
 import logging
 import signal
 from collections import Counter
-from collections.abc import Coroutine, Iterable, Mapping
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import date
 from pathlib import Path
@@ -26,7 +26,8 @@ from cosmos_wire.errors import ToolError
 from cosmos_wire.protos import Message, market, market_query, market_tx, meter_tx, registry_query
 from energy.market.orders import collateral_required
 from utility_cell.agents.cell import CellAgent
-from utility_cell.agents.concentrator import batches
+from utility_cell.agents.concentrator import batches, by_slot
+from utility_cell.agents.estimation import EstimationAgent
 from utility_cell.agents.microgrid import Day, Meters, Microgrid, dump_settings, flows_of, make_microgrid
 from utility_cell.agents.physics import PhysicsAgent
 from utility_cell.agents.view import MarketView, read_market, read_orders, read_schedule, read_totals
@@ -51,6 +52,7 @@ class Runner:
     def __init__(self, grid: Microgrid) -> None:
         self.grid = grid
         self.physics = PhysicsAgent(chain=grid.chain, address=grid.utility_lane.address)
+        self.estimation: EstimationAgent | None = None  # once it runs
         self.learned: set[int] = set()
         self.outcomes: Counter[tuple[str, str, int]] = Counter()
         self.tasks: set[asyncio.Task[object]] = set()
@@ -132,6 +134,18 @@ class Runner:
         utility = self.grid.utility_lane
         for batch in batches(utility.address, [reading for reading, _ in readings]):
             self._begin(self._deliver(batch, lanes))
+        for slot, group in by_slot([reading for reading, _ in readings]).items():
+            self._begin(self._estimate(slot, group))
+
+    async def _estimate(self, slot: int, readings: Sequence[meter_tx.Reading]) -> None:
+        """The state estimation of a slot, behind its readings."""
+        try:
+            message = None if self.estimation is None else await self.estimation.message(slot, readings)
+        except ToolError as error:
+            log.warning("%s estimation of slot %d: %s", self.grid.chain.chain_id, slot, error)
+            return
+        if message is not None:
+            await self._submit(self.grid.utility_lane, message)
 
     async def _deliver(self, batch: meter_tx.MsgSubmitReadings, lanes: Mapping[str, Lane]) -> None:
         """A batch as one transaction; when no block takes it, every cell sends its own reading."""
@@ -163,6 +177,12 @@ class Runner:
     async def run(self) -> None:
         """Act on every block until cancelled; a node that is away is waited for."""
         self.grid.utility.marginal_e4 = lambda: self.physics.highest_e4
+        self.estimation = EstimationAgent(
+            chain=self.grid.chain,
+            address=self.grid.utility_lane.address,
+            cells=[agent for agent, _ in self.grid.cells],
+            capacitors=self.grid.utility.capacitors(),
+        )
         feed = self.grid.chain.feed
         head = await self.grid.chain.head()
         while True:

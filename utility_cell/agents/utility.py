@@ -62,9 +62,13 @@ class UtilityAgent:
         p_mWh = dict.fromkeys((cell.bus for cell in self.fleet.cells), 0)
         for cell in self.fleet.cells:
             p_mWh[cell.bus] += unordered_mWh(self.expect(self.profiles, cell, quarter))
-        sites = feeder_case(self.feeder).sites if self.feeder else ()
-        q_mvarh = {site.bus: -site.capacitor_var * MWH_PER_W_QUARTER for site in sites if site.capacitor_var}
+        q_mvarh = self.capacitors()
         return [
             market_tx.BusBaseline(bus=bus, p_mWh=p_mWh.get(bus, 0), q_mvarh=q_mvarh.get(bus, 0))
             for bus in sorted({**p_mWh, **q_mvarh})
         ]
+
+    def capacitors(self) -> dict[int, int]:
+        """Reactive energy that the feeder's capacitors withdraw in a slot (negative), mvarh by bus."""
+        sites = feeder_case(self.feeder).sites if self.feeder else ()
+        return {site.bus: -site.capacitor_var * MWH_PER_W_QUARTER for site in sites if site.capacitor_var}
