@@ -124,7 +124,12 @@ def _fire(ctx: Context, live: pb.Live, slot: int, gate: Gate) -> None:
 
 
 def _clear(ctx: Context, record: pb.Slot, _before: int) -> None:
-    proposal = mechanism.propose(ctx, record, {})
+    security.freeze_baseline(ctx, record)
+    voted = security.voted_feeder(ctx) if record.factor_permille else None
+    if voted is None and record.factor_permille:
+        proposal, secured = security.propose_judged(ctx, record)
+    else:
+        proposal, secured = mechanism.propose(ctx, record, {}), None
     mechanism.adopt(ctx, record, proposal)
     result = record.clearing
     ctx.events.emit(
@@ -136,13 +141,10 @@ def _clear(ctx: Context, record: pb.Slot, _before: int) -> None:
             welfare=result.welfare,
         )
     )
-    security.freeze_baseline(ctx, record)
-    voted = security.voted_feeder(ctx) if record.factor_permille and result.volume_mWh else None
-    if voted is not None:
+    if voted is not None and result.volume_mWh:
         record.state = BALLOT
         ballot.open_ballot(ctx, record, proposal, voted)
         return
-    secured = security.judge(ctx, record.slot, proposal) if record.factor_permille else None
     if secured is not None and secured.refusal is not None:
         record.state = RECLEAR
         record.factor_permille = min(record.factor_permille, secured.factor_permille)

@@ -97,18 +97,27 @@ def run(ctx: Context, record: pb.Slot, caps: Caps) -> None:
     adopt(ctx, record, propose(ctx, record, caps))
 
 
-def propose(ctx: Context, record: pb.Slot, caps: Caps, factor_permille: int = PERMILLE) -> Proposal:
-    """Work out a clearing without a change of state; minimum fills hold at the factor."""
+def propose(ctx: Context, record: pb.Slot, caps: Caps) -> Proposal:
+    """Work out a clearing without a change of state; minimum fills hold as long as nothing is cut."""
+    least = least_fills(ctx, record)
+    if not least:
+        return propose_without(ctx, record, caps, ())
+    fills_of = fills_under(ctx, record)
+    return minimum.cleared(
+        lambda dropped: propose_without(ctx, record, caps, dropped), lambda found: fills_of(found, PERMILLE), least
+    )
+
+
+def least_fills(ctx: Context, record: pb.Slot) -> dict[int, int]:
+    """Least fills by sequence, mWh."""
+    return {seq: kept.min_fill_mWh for seq, kept in terms.minimums(ctx, record).items()}
+
+
+def fills_under(ctx: Context, record: pb.Slot) -> Callable[[Proposal, int], minimum.Fills]:
+    """Fills of the orders with a minimum, by sequence, under a proposal and a factor."""
     found = terms.minimums(ctx, record)
-    if not found:
-        return _propose(ctx, record, caps, ())
-    least = {seq: kept.min_fill_mWh for seq, kept in found.items()}
     orders = {seq: state.book_order(ctx, record.slot, kept.cell, seq) for seq, kept in found.items()}
-
-    def fills_of(proposal: Proposal) -> Callable[[int], int]:
-        return lambda seq: _fill_of(proposal, orders[seq], factor_permille)
-
-    return minimum.cleared(lambda dropped: _propose(ctx, record, caps, dropped), fills_of, least)
+    return lambda proposal, factor: lambda seq: _fill_of(proposal, orders[seq], factor)
 
 
 def _fill_of(proposal: Proposal, order: BookOrder | None, factor_permille: int) -> int:
@@ -120,7 +129,8 @@ def _fill_of(proposal: Proposal, order: BookOrder | None, factor_permille: int) 
     return got * factor_permille // PERMILLE
 
 
-def _propose(ctx: Context, record: pb.Slot, caps: Caps, dropped: minimum.Dropped) -> Proposal:
+def propose_without(ctx: Context, record: pb.Slot, caps: Caps, dropped: minimum.Dropped) -> Proposal:
+    """A clearing of the book without some orders, whatever it leaves of minimum fills."""
     if fees.find(ctx, record.slot) is None and record.params.mechanism in MERGED:
         buyers, sellers = (read_side(ctx.app, record.slot, side, dropped) for side in (keys.BID, keys.ASK))
         merged, hashed = clear((buyers, sellers), state.rules_of(record), caps)

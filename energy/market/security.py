@@ -17,9 +17,9 @@ from energy.errors import NotCertified, WelfareNotBetter
 from energy.grid.network import network_of
 from energy.grid.schedule import BusEnergy
 from energy.grid.secure import Secured, secure
-from energy.market import forward_book, inverters, keys
+from energy.market import forward_book, inverters, keys, minimum
 from energy.market.clearing import Caps
-from energy.market.mechanism import Proposal, adopt, propose
+from energy.market.mechanism import Proposal, adopt, fills_under, least_fills, propose, propose_without
 from energy.market.schedule import BusSum, Sums, Tangents, add_to, awarded_by, whole_fills
 from energy.records import keys_of
 from energy.registry import state as registered
@@ -33,6 +33,24 @@ def judge(ctx: Context, slot: int, proposal: Proposal, set_points: Mapping[int, 
     if feeder is None:
         return None
     return secure(network_of(feeder), [*baselines(ctx, slot, set_points), *trades(ctx, slot, proposal)])
+
+
+def propose_judged(ctx: Context, record: pb.Slot) -> tuple[Proposal, Secured | None]:
+    """A clearing and what the feeder bears of it; minimum fills hold after the cut, if there is one."""
+
+    def once(dropped: tuple[int, ...]) -> tuple[Proposal, Secured | None]:
+        proposal = propose_without(ctx, record, {}, dropped)
+        return proposal, judge(ctx, record.slot, proposal)
+
+    least = least_fills(ctx, record)
+    if not least:
+        return once(())
+    fills_of = fills_under(ctx, record)
+    return minimum.cleared(once, lambda found: fills_of(found[0], _factor(found[1])), least)
+
+
+def _factor(secured: Secured | None) -> int:
+    return PERMILLE if secured is None or secured.refusal is None else secured.factor_permille
 
 
 def checked_feeder(ctx: Context) -> registry_pb.Feeder | None:
