@@ -16,7 +16,9 @@ from google.protobuf import json_format
 from bsmg.audit import auction, mechanisms
 from bsmg.audit.auction import ASK, BID, Order, Outcome
 from bsmg.audit.cells import Cell, Cells
+from bsmg.audit.forward import Forward
 from bsmg.audit.ledger import module_address
+from bsmg.audit.orders import Special
 from bsmg.audit.physical import Physical
 from bsmg.audit.settle import Trades, bill, paid_in_order
 from bsmg.audit.slot import CLEAR, CLOSE, OPEN, PERMILLE, SEAL, SECURE, SETTLE, Slot, gate_ms, statement_of, tariff_of
@@ -39,6 +41,7 @@ class Market:
         self.params = market.Params()
         self.live: dict[int, Slot] = {}
         self.last_opened = -1
+        self.special, self.forward = Special(self), Forward(self)
 
     def load(self, doc: Mapping[str, Json]) -> None:
         """Parameters of genesis."""
@@ -69,6 +72,7 @@ class Market:
 
     def begin_block(self) -> None:
         """Fire what is due, earliest first."""
+        self.forward.close_due()
         while (due := self._earliest()) is not None:
             _, number, gate = due
             if gate == OPEN:
@@ -121,6 +125,7 @@ class Market:
             factor=PERMILLE if funded else 0,
             gate_height=self.stage.height,
         )
+        self.forward.opens(slot)
         self.live[number], self.last_opened = slot, number
         self.stage.findings.count("gates")
         self.stage.expect.event("slot_opened", (number,), factor_permille=slot.factor)
@@ -142,7 +147,8 @@ class Market:
             del self.live[slot.number]
 
     def _clear(self, slot: Slot) -> None:
-        found = slot.outcome = self._outcome(slot, list(slot.orders.values()))
+        self.physical.freeze(slot)
+        found = slot.outcome = self.special.cleared(slot)
         self._take_subsidy(slot, found.subsidy)
         self.stage.findings.count("clearings")
         self.stage.expect.event(
@@ -152,7 +158,6 @@ class Market:
             volume_mWh=found.volume_mWh,
             welfare=found.welfare,
         )
-        self.physical.freeze(slot)
         factor = self.physical.cut_at_clear(slot) if slot.factor else None
         slot.secured = factor is None
         if factor is None:
@@ -163,7 +168,7 @@ class Market:
     def _say_secured(self, slot: Slot) -> None:
         self.stage.expect.event("slot_secured", (slot.number,), candidate=0, factor_permille=slot.factor)
 
-    def _outcome(self, slot: Slot, orders: list[Order]) -> Outcome:
+    def run(self, slot: Slot, orders: list[Order]) -> Outcome:
         """The mechanism's, or one price where the pool doesn't cover its deficit."""
         rules = auction.Rules(
             mechanism=slot.params.mechanism,
@@ -199,7 +204,7 @@ class Market:
         slot.attempts += 1
         self.stage.findings.equal("clearings", f"{self.stage.place}: attempt", slot.attempts, msg.attempt)
         caps = {(cap.bus, int(cap.side)): cap.cap_mWh for cap in msg.caps}
-        found = self._outcome(slot, self.physical.capped(slot, caps))
+        found = self.special.under_caps(slot, caps)
         code = 0
         if not self.physical.bears(slot, found):
             code = NOT_CERTIFIED
@@ -217,6 +222,7 @@ class Market:
             self._say_secured(slot)
         slot.export = self.physical.export(slot)
         self.stage.findings.count("schedules")
+        self.special.release(slot)
         rest, grid = self._left_over(slot)
         self.stage.expect.event(
             "slot_residual",
@@ -251,6 +257,7 @@ class Market:
             slot.factor = 0
             self.physical.freeze(slot)
             slot.export = self.physical.export(slot)
+            self.special.release(slot)
         self.physical.keep(slot)
         root, said = self._seal_root(slot, voided=voided).hex(), str(voided).lower()
         self.stage.expect.event("slot_sealed", (slot.number,), root=root, voided=said, **self._main_grid(slot))
@@ -287,30 +294,18 @@ class Market:
 
     def place(self, msg: market_tx.MsgPlaceOrder, answer: market_tx.MsgPlaceOrderResponse) -> None:
         """An order escrows its worst case."""
-        slot, cell = self.live[msg.slot], self.cells.by_address[msg.cell]
-        order = Order(
-            side=msg.side,
-            price_e4=msg.price_e4,
-            seq=slot.next_seq,
-            cell=cell.number,
-            quantity_mWh=msg.quantity_mWh,
-            kind=msg.kind,
-        )
-        slot.next_seq += 1
-        slot.orders[order.seq] = order
-        if msg.min_score_permille:
-            slot.thresholds[order.seq] = msg.min_score_permille
-        escrow = slot.escrow_of(order)
-        slot.escrow += escrow
-        self.pay(msg.cell, ESCROW, escrow)
+        slot = self.live[msg.slot]
+        seq, slot.next_seq = slot.next_seq, slot.next_seq + 1
+        escrow = self.special.enter(slot, msg, seq)
         name = f"{self.stage.place}: order of {msg.cell} in slot {msg.slot}"
-        self.stage.findings.equal("clearings", f"{name} seq", order.seq, answer.seq)
+        self.stage.findings.equal("clearings", f"{name} seq", seq, answer.seq)
         self.stage.findings.equal("clearings", f"{name} escrow", str(escrow), answer.escrow)
 
     def cancel(self, msg: market_tx.MsgCancelOrder, answer: market_tx.MsgCancelOrderResponse) -> None:
         """The whole escrow returns."""
         slot = self.live[msg.slot]
         refund = slot.escrow_of(slot.orders.pop(msg.seq))
+        self.special.cancelled(slot, msg.seq)
         slot.escrow -= refund
         self.pay(ESCROW, msg.cell, refund)
         name = f"{self.stage.place}: cancelled order {msg.seq} of slot {msg.slot} refund"
@@ -360,6 +355,7 @@ class Market:
     def end_block(self) -> None:
         """So many units a block: debts first, then slots in order, each its charges and then its credits."""
         units = self.params.settle_units - self._pay_owed(self.params.settle_units)
+        units = self.forward.work(self.special.work(units))
         for slot in sorted(self.live.values(), key=lambda item: item.number):
             if units > 0 and slot.charging:
                 units = self._charge(slot, units)
@@ -378,6 +374,7 @@ class Market:
 
     def _charge(self, slot: Slot, units: int) -> int:
         acting = {order.cell for order in slot.orders.values()} | set(slot.meters.cells)
+        acting |= self.forward.cells_of(slot)
         numbers = sorted(number for number in acting if number >= slot.next_cell)[:units]
         for number in numbers:
             self._charge_cell(slot, self.cells.by_number[number])
@@ -423,7 +420,7 @@ class Market:
         mine = [(order, slot.fill(order)) for order in slot.orders.values() if order.cell == number]
         bids = [(order, fill) for order, fill in mine if order.side == BID]
         asks = [(order, fill) for order, fill in mine if order.side == ASK]
-        return Trades(
+        own = Trades(
             bought_mWh=sum(fill for _, fill in bids),
             sold_mWh=sum(fill for _, fill in asks),
             paid=sum(found.amount_of(order, fill) for order, fill in bids),
@@ -432,6 +429,7 @@ class Market:
             grid_bought_mWh=sum(slot.with_main_grid(order) for order, _ in bids),
             grid_sold_mWh=sum(slot.with_main_grid(order) for order, _ in asks),
         )
+        return self.forward.added(slot, number, own)
 
     def _move_pools(self, slot: Slot) -> None:
         """Collateral and escrow pay the pools; rounding's energy goes to balancing, a spread of prices to incentive.

@@ -67,6 +67,14 @@ class Physical:
             said.event("baseline_infeasible", (slot.number,))
         return factor
 
+    def factor(self, slot: Slot, outcome: Outcome) -> int:
+        """What the feeder bears of a clearing, permille; all of it without one or without trade."""
+        feeder = self.feeder() if slot.factor else None
+        if feeder is None:
+            return PERMILLE
+        factor, against, _ = feeder.most(self._cleared(slot, outcome))
+        return PERMILLE if against is None else factor
+
     def bears(self, slot: Slot, outcome: Outcome) -> bool:
         """Whether a clearing is certified whole."""
         feeder = self.feeder()
@@ -110,11 +118,11 @@ class Physical:
                 row[at] += value
         return found
 
-    def capped(self, slot: Slot, caps: Mapping[tuple[int, int], int]) -> list[Order]:
+    def capped(self, orders: list[Order], caps: Mapping[tuple[int, int], int]) -> list[Order]:
         """What caps leave of the book: best first, firm orders untouched."""
         left, kept = dict(caps), []
         for side in (BID, ASK):
-            for order in sorted_side(list(slot.orders.values()), side):
+            for order in sorted_side(orders, side):
                 place = self.cells.by_number[order.cell].bus, side
                 if order.firm or place not in left:
                     kept.append(order)
@@ -143,4 +151,10 @@ class Physical:
 
 
 def _baselines(slot: Slot) -> list[Draw]:
-    return [Draw(bus=bus, p=p, q=q * PERMILLE) for bus, (p, q) in sorted(slot.baselines.items())]
+    """The forecast, and what forward positions withdraw."""
+    sums = {bus: [p, q] for bus, (p, q) in slot.baselines.items()}
+    for bus, p, q in slot.extras.positions:
+        row = sums.setdefault(bus, [0, 0])
+        row[0] += p
+        row[1] += q
+    return [Draw(bus=bus, p=p, q=q * PERMILLE) for bus, (p, q) in sorted(sums.items())]

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from bsmg.audit.auction import ASK, BID, Order, Outcome
 from bsmg.audit.cells import Cell, Meters
+from bsmg.audit.orders import Extras
 from bsmg.audit.settle import Bill, Tariff, Trades
 from cosmos_wire.protos import market
 
@@ -47,6 +48,7 @@ class Slot:
     pools: list[list[int]] = field(default_factory=lambda: [[0, 0, 0], [0, 0, 0]])  # from escrow, from collateral
     gained: int = 0  # by pools, in this slot's settlement
     owed: int = 0
+    extras: Extras = field(default_factory=Extras)
 
     def add(self, name: str, amount: int) -> None:
         """Add to one of the slot's sums."""

@@ -89,6 +89,7 @@ class Options:
     cell_collateral: int = RICH
     subsidy: int = RICH
     feeder: bool = False
+    special: bool = False  # commits, the forward market
 
 
 class RecordedChain(Chain):
@@ -125,6 +126,8 @@ class RecordedChain(Chain):
         params = default_params(100_000, 100_000, self.denom, UTILITY, SLOT)
         params.mechanism, params.settle_units = options.mechanism, options.settle_units
         params.balancing_min = "1"
+        if options.special:
+            params.commit_permille, params.unrevealed_permille, params.forward_lead = 500, 100, 1
         if options.mechanism == market.MECHANISM_TARIFF:
             params.tariff_e4 = 55_000
         if options.mechanism in SUBSIDISED:
