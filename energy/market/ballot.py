@@ -12,15 +12,15 @@ in the last commit of the block that tallies; absent power counts in the total. 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from hashlib import sha256
 
 from cosmos_wire.protos import market as pb
 from cosmos_wire.protos import market_ballot as ballot_pb
 from cosmos_wire.protos import market_tx as tx
 from cosmos_wire.protos import registry as registry_pb
-from energy.market import keys, security, state
+from energy.market import inverters, keys, security, state
 from energy.market import schedule as physical
 from energy.market.clearing import Caps
 from energy.market.life import BALLOT, SECURED, Step, require_step
@@ -102,35 +102,45 @@ def is_approved(yes: int, total: int) -> bool:
 # --- opening and appending ------------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """A schedule before it is a candidate: a clearing under a factor, with set-points of inverters in mvarh by bus."""
+
+    proposal: Proposal
+    factor_permille: int = PERMILLE
+    set_points: Mapping[int, int] = field(default_factory=dict)
+
+
 def open_ballot(ctx: Context, record: pb.Slot, proposal: Proposal, feeder: registry_pb.Feeder) -> None:
     """At CLEAR: the cleared schedule and three cuts of it are what validators vote on."""
     record.ballot.opened_height = ctx.env.height
     record.ballot.hash = first_hash(ctx.env.chain_id, record.slot)
     for factor in FACTORS:
-        _append(ctx, record, _cut(ctx, record, proposal, feeder, factor))
+        _append(ctx, record, _candidate(ctx, record, feeder, Draft(proposal=proposal, factor_permille=factor)))
     ctx.events.emit(event("ballot_opened", slot=record.slot, n=record.ballot.n, hash=record.ballot.hash.hex()))
 
 
-def add_caps(ctx: Context, record: pb.Slot, caps: Caps, feeder: registry_pb.Feeder | None) -> ballot_pb.Candidate:
+def add_caps(ctx: Context, record: pb.Slot, caps: Caps, set_points: Mapping[int, int]) -> ballot_pb.Candidate:
     """Append what the market clears to under caps of the utility cell; the caller has counted the attempt."""
-    proposal = propose(ctx, record, caps)
-    made = _cut(ctx, record, proposal, feeder or registry_pb.Feeder(), PERMILLE)
+    feeder = registered.feeder(ctx) or registry_pb.Feeder()
+    draft = Draft(proposal=propose(ctx, record, caps), set_points=set_points)
+    made = _candidate(ctx, record, feeder, draft)
     for (bus, side), cap_mWh in sorted(caps.items()):
         cap = tx.BusCap(bus=bus, cap_mWh=cap_mWh)
         cap.side = pb.SIDE_BID if side == keys.BID else pb.SIDE_ASK
         made.caps.append(cap)
+    made.q.extend(tx.BusQ(bus=bus, q_mvarh=q_mvarh) for bus, q_mvarh in sorted(set_points.items()))
     _append(ctx, record, made)
     ctx.events.emit(event("ballot_grown", slot=record.slot, n=record.ballot.n, hash=record.ballot.hash.hex()))
     return made
 
 
-def _cut(
-    ctx: Context, record: pb.Slot, proposal: Proposal, feeder: registry_pb.Feeder, factor: int
-) -> ballot_pb.Candidate:
+def _candidate(ctx: Context, record: pb.Slot, feeder: registry_pb.Feeder, draft: Draft) -> ballot_pb.Candidate:
+    factor = draft.factor_permille
     made = ballot_pb.Candidate(
-        factor_permille=factor, welfare=str(stored(proposal.clearing.welfare) * factor // PERMILLE)
+        factor_permille=factor, welfare=str(stored(draft.proposal.clearing.welfare) * factor // PERMILLE)
     )
-    for bus, p_mWh, q_mvarh in schedule_of(ctx, record, proposal, feeder, factor):
+    for bus, p_mWh, q_mvarh in schedule_of(ctx, record.slot, feeder, draft):
         made.buses.add(bus=bus, p_mWh=p_mWh, q_mvarh=q_mvarh)
     return made
 
@@ -227,6 +237,7 @@ def _choose(ctx: Context, record: pb.Slot, number: int) -> None:
     assert made is not None  # candidates stay as long as the ballot
     if made.caps:
         adopt(ctx, record, propose(ctx, record, {(cap.bus, cap.side): cap.cap_mWh for cap in made.caps}))
+    inverters.adopt(ctx, record.slot, {point.bus: point.q_mvarh for point in made.q})
     record.factor_permille = made.factor_permille
     record.ballot.chosen = number
     announce(ctx, record)
@@ -248,22 +259,23 @@ def close(ctx: Context, slot: int) -> None:
 # --- schedules ------------------------------------------------------------------------------------------------------
 
 
-def schedule_of(
-    ctx: Context, record: pb.Slot, proposal: Proposal, feeder: registry_pb.Feeder, factor: int
-) -> list[Bus]:
-    """What every bus of the feeder withdraws under a factor, ascending; a bus that it lacks is there if it trades.
+def schedule_of(ctx: Context, slot: int, feeder: registry_pb.Feeder, draft: Draft) -> list[Bus]:
+    """What every bus of the feeder withdraws, ascending; a bus that it lacks is there if it trades.
 
     Nothing is let out to the main grid beyond what trades: no certificate says how much more the feeder would bear.
     """
     rows = {bus: [0, 0] for bus in buses_of(feeder)}
-    for said in security.baselines(ctx, record.slot):
-        rows.setdefault(said.bus, [0, 0])[:] = [said.base_p_mWh, said.base_q_mvarh]
-    awarded = physical.awarded_by(proposal.outcome)
-    fills = physical.whole_fills(ctx.app, record.slot, proposal.clearing, awarded)
-    for bus, total in physical.summed(ctx, fills, factor).items():
+    energies = [
+        (said.bus, said.base_p_mWh, said.base_q_mvarh) for said in security.baselines(ctx, slot, draft.set_points)
+    ]
+    clearing, awarded = draft.proposal.clearing, physical.awarded_by(draft.proposal.outcome)
+    fills = physical.whole_fills(ctx.app, slot, clearing, awarded)
+    for bus, total in physical.summed(ctx, fills, draft.factor_permille).items():
+        energies.append((bus, total.p_mWh, total.q_permille // PERMILLE))
+    for bus, p_mWh, q_mvarh in energies:
         row = rows.setdefault(bus, [0, 0])
-        row[0] += total.p_mWh
-        row[1] += total.q_permille // PERMILLE
+        row[0] += p_mWh
+        row[1] += q_mvarh
     return [(bus, p_mWh, q_mvarh) for bus, (p_mWh, q_mvarh) in sorted(rows.items())]
 
 

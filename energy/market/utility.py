@@ -19,7 +19,6 @@ from energy.market import ballot, inverters, keys, security, state
 from energy.market.clearing import Caps
 from energy.market.life import Step, require_step
 from energy.records import keys_of, load_int, save, save_int
-from energy.registry import state as registered
 from energy.units import PRICE_MAX_E4, QUANTITY_MAX_MWH, U16_MAX, require_range
 from ibc_core.host import Context, event
 
@@ -79,10 +78,10 @@ def propose_caps(ctx: Context, msg: tx.MsgProposeCaps) -> tx.MsgProposeCapsRespo
     before = load_int(ctx, keys.attempts_key(record.slot))
     if msg.attempt != before + 1:
         raise AttemptsUsed(f"attempt {before + 1} is the next one, got {msg.attempt}")
-    points = _set_points(ctx, record, msg)
+    points = inverters.check_set_points(ctx, record, msg.q)
     caps: Caps = {(cap.bus, cap.side): cap.cap_mWh for cap in msg.caps}
     save_int(ctx, keys.attempts_key(record.slot), msg.attempt)
-    code, detail = _nominate(ctx, record, caps) if ballot.is_open(record) else _judge(ctx, record, caps, points)
+    code, detail = (_nominate if ballot.is_open(record) else _judge)(ctx, record, caps, points)
     ctx.events.emit(event("caps_judged", slot=record.slot, attempt=msg.attempt, code=code, detail=detail))
     return tx.MsgProposeCapsResponse()
 
@@ -97,12 +96,6 @@ def _check_caps(msg: tx.MsgProposeCaps) -> None:
         raise CapsMalformed(f"set-points have to ascend by bus, each once, at most {BUSES_MAX}, got {buses[:8]}")
 
 
-def _set_points(ctx: Context, record: pb.Slot, msg: tx.MsgProposeCaps) -> dict[int, int]:
-    if msg.q and ballot.is_open(record):
-        raise CapsMalformed(f"validators judge caps without set-points, got set-points of {len(msg.q)} buses")
-    return inverters.check_set_points(ctx, record, msg.q)
-
-
 def _judge(ctx: Context, record: pb.Slot, caps: Caps, set_points: Mapping[int, int]) -> tuple[int, str]:
     try:
         welfare = security.improve(ctx, record, caps, set_points)
@@ -112,8 +105,8 @@ def _judge(ctx: Context, record: pb.Slot, caps: Caps, set_points: Mapping[int, i
     return 0, f"welfare {welfare}"
 
 
-def _nominate(ctx: Context, record: pb.Slot, caps: Caps) -> tuple[int, str]:
-    made = ballot.add_caps(ctx, record, caps, registered.feeder(ctx))
+def _nominate(ctx: Context, record: pb.Slot, caps: Caps, set_points: Mapping[int, int]) -> tuple[int, str]:
+    made = ballot.add_caps(ctx, record, caps, set_points)
     state.save_slot(ctx, record)
     return 0, f"candidate {made.number}, welfare {made.welfare}"
 

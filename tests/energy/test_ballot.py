@@ -18,6 +18,7 @@ from energy.market import ballot, keys, state
 from energy.market.ballot import Ballot, Vote
 from energy.market.gates import cast_votes
 from energy.registry import Registry
+from energy.registry import state as registered
 from tests.energy.chain import ASK, BID, UTILITY, Chain
 
 IN_BALLOT = pb.SLOT_STATE_BALLOT
@@ -257,6 +258,34 @@ def test_votes_on_fewer_candidates_stay_good_when_caps_come() -> None:
     assert (record.clearing.volume_mWh, len(record.clearing.cuts)) == (ENERGY * 3 // 5, 1)
     sealed = chain.query(query.QueryScheduleRequest(slot=slot))
     assert {b.bus: b.p_mWh for b in sealed.buses} == {1: ENERGY * 3 // 5, 2: -ENERGY * 3 // 5}
+
+
+def test_set_points_of_inverters_are_voted_on_and_adopted_with_their_caps() -> None:
+    chain = VotingChain()
+    cell = registered.cell(chain.ctx(), 2)
+    cell.inverter_VA = 10_000
+    registered.save_cell(chain.ctx(), cell)
+    slot = chain.in_ballot()
+    chain.deliver(tx.MsgProposeCaps(utility=UTILITY, slot=slot, attempt=1, q=[tx.BusQ(bus=2, q_mvarh=-700)]))
+    last = chain.ballot(slot).candidates[4]
+    assert [row.q_mvarh for row in last.buses] == [0, 0, -700, 0]
+    chain.bundle({who: chain.vote(slot, 0b10000, 0b01111) for who in (A, B, C)}, step_ms=10)
+    assert chain.until(slot, RESIDUAL, 100).ballot.chosen == 4
+    sealed = chain.query(query.QueryScheduleRequest(slot=slot))
+    assert {b.bus: (b.p_mWh, b.q_mvarh) for b in sealed.buses} == {1: (ENERGY, 0), 2: (-ENERGY, -700)}
+
+
+def test_the_last_forecast_stands_in_and_is_what_was_voted_on() -> None:
+    chain = VotingChain()
+    chain.block()
+    first = chain.live()[-1] + 1
+    chain.until(first, pb.SLOT_STATE_FORECAST)
+    baseline = [tx.BusBaseline(bus=3, p_mWh=500, q_mvarh=60)]
+    chain.deliver(tx.MsgPostForecast(utility=UTILITY, slot=first, floor_e4=20_000, cap_e4=80_000, buses=baseline))
+    chain.until(first, pb.SLOT_STATE_SEALED, 100)
+    slot = chain.in_ballot()
+    row = chain.ballot(slot).candidates[0].buses[3]
+    assert (row.bus, row.p_mWh, row.q_mvarh) == (3, 500, 60)
 
 
 def test_of_two_approved_the_one_of_more_welfare_and_of_equals_the_first() -> None:

@@ -26,7 +26,7 @@ from bsmg_proto.market.v1 import tx_pb2 as bsmg__proto_dot_market_dot_v1_dot_tx_
 from bsmg_proto.registry.v1 import registry_pb2 as bsmg__proto_dot_registry_dot_v1_dot_registry__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!bsmg_proto/market/v1/ballot.proto\x12\x0e\x62smg.market.v1\x1a\x1d\x62smg_proto/market/v1/tx.proto\x1a%bsmg_proto/registry/v1/registry.proto\";\n\x0c\x43\x61ndidateBus\x12\x0b\n\x03\x62us\x18\x01 \x01(\r\x12\r\n\x05p_mWh\x18\x02 \x01(\x12\x12\x0f\n\x07q_mvarh\x18\x03 \x01(\x12\"\xa6\x01\n\tCandidate\x12\x0e\n\x06number\x18\x01 \x01(\r\x12\x17\n\x0f\x66\x61\x63tor_permille\x18\x02 \x01(\r\x12$\n\x04\x63\x61ps\x18\x03 \x03(\x0b\x32\x16.bsmg.market.v1.BusCap\x12\x0f\n\x07welfare\x18\x04 \x01(\t\x12\x0c\n\x04hash\x18\x05 \x01(\x0c\x12+\n\x05\x62uses\x18\x06 \x03(\x0b\x32\x1c.bsmg.market.v1.CandidateBus\"0\n\nBallotVote\x12\t\n\x01n\x18\x01 \x01(\r\x12\x0b\n\x03yes\x18\x02 \x01(\r\x12\n\n\x02no\x18\x03 \x01(\r\"\x8f\x01\n\x0cJudgeRequest\x12\x0e\n\x06\x64igest\x18\x01 \x01(\x0c\x12(\n\x06\x66\x65\x65\x64\x65r\x18\x02 \x01(\x0b\x32\x18.bsmg.registry.v1.Feeder\x12\x17\n\x0fmargin_permille\x18\x03 \x01(\r\x12,\n\tcandidate\x18\x04 \x01(\x0b\x32\x19.bsmg.market.v1.Candidate\"L\n\x0cJudgeVerdict\x12\x0e\n\x06\x64igest\x18\x01 \x01(\x0c\x12\x0c\n\x04hash\x18\x02 \x01(\x0c\x12\x0e\n\x06secure\x18\x03 \x01(\x08\x12\x0e\n\x06reason\x18\x04 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!bsmg_proto/market/v1/ballot.proto\x12\x0e\x62smg.market.v1\x1a\x1d\x62smg_proto/market/v1/tx.proto\x1a%bsmg_proto/registry/v1/registry.proto\";\n\x0c\x43\x61ndidateBus\x12\x0b\n\x03\x62us\x18\x01 \x01(\r\x12\r\n\x05p_mWh\x18\x02 \x01(\x12\x12\x0f\n\x07q_mvarh\x18\x03 \x01(\x12\"\xc7\x01\n\tCandidate\x12\x0e\n\x06number\x18\x01 \x01(\r\x12\x17\n\x0f\x66\x61\x63tor_permille\x18\x02 \x01(\r\x12$\n\x04\x63\x61ps\x18\x03 \x03(\x0b\x32\x16.bsmg.market.v1.BusCap\x12\x0f\n\x07welfare\x18\x04 \x01(\t\x12\x0c\n\x04hash\x18\x05 \x01(\x0c\x12+\n\x05\x62uses\x18\x06 \x03(\x0b\x32\x1c.bsmg.market.v1.CandidateBus\x12\x1f\n\x01q\x18\x07 \x03(\x0b\x32\x14.bsmg.market.v1.BusQ\"0\n\nBallotVote\x12\t\n\x01n\x18\x01 \x01(\r\x12\x0b\n\x03yes\x18\x02 \x01(\r\x12\n\n\x02no\x18\x03 \x01(\r\"\x8f\x01\n\x0cJudgeRequest\x12\x0e\n\x06\x64igest\x18\x01 \x01(\x0c\x12(\n\x06\x66\x65\x65\x64\x65r\x18\x02 \x01(\x0b\x32\x18.bsmg.registry.v1.Feeder\x12\x17\n\x0fmargin_permille\x18\x03 \x01(\r\x12,\n\tcandidate\x18\x04 \x01(\x0b\x32\x19.bsmg.market.v1.Candidate\"L\n\x0cJudgeVerdict\x12\x0e\n\x06\x64igest\x18\x01 \x01(\x0c\x12\x0c\n\x04hash\x18\x02 \x01(\x0c\x12\x0e\n\x06secure\x18\x03 \x01(\x08\x12\x0e\n\x06reason\x18\x04 \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,11 +36,11 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CANDIDATEBUS']._serialized_start=123
   _globals['_CANDIDATEBUS']._serialized_end=182
   _globals['_CANDIDATE']._serialized_start=185
-  _globals['_CANDIDATE']._serialized_end=351
-  _globals['_BALLOTVOTE']._serialized_start=353
-  _globals['_BALLOTVOTE']._serialized_end=401
-  _globals['_JUDGEREQUEST']._serialized_start=404
-  _globals['_JUDGEREQUEST']._serialized_end=547
-  _globals['_JUDGEVERDICT']._serialized_start=549
-  _globals['_JUDGEVERDICT']._serialized_end=625
+  _globals['_CANDIDATE']._serialized_end=384
+  _globals['_BALLOTVOTE']._serialized_start=386
+  _globals['_BALLOTVOTE']._serialized_end=434
+  _globals['_JUDGEREQUEST']._serialized_start=437
+  _globals['_JUDGEREQUEST']._serialized_end=580
+  _globals['_JUDGEVERDICT']._serialized_start=582
+  _globals['_JUDGEVERDICT']._serialized_end=658
 # @@protoc_insertion_point(module_scope)

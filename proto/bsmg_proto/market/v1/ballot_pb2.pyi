@@ -48,6 +48,7 @@ class Candidate(google.protobuf.message.Message):
     WELFARE_FIELD_NUMBER: builtins.int
     HASH_FIELD_NUMBER: builtins.int
     BUSES_FIELD_NUMBER: builtins.int
+    Q_FIELD_NUMBER: builtins.int
     number: builtins.int
     factor_permille: builtins.int
     welfare: builtins.str
@@ -59,6 +60,10 @@ class Candidate(google.protobuf.message.Message):
     def buses(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___CandidateBus]:
         """every bus, ascending"""
 
+    @property
+    def q(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[bsmg_proto.market.v1.tx_pb2.BusQ]:
+        """set-points of inverters, contained in the buses' energies"""
+
     def __init__(
         self,
         *,
@@ -68,8 +73,9 @@ class Candidate(google.protobuf.message.Message):
         welfare: builtins.str = ...,
         hash: builtins.bytes = ...,
         buses: collections.abc.Iterable[global___CandidateBus] | None = ...,
+        q: collections.abc.Iterable[bsmg_proto.market.v1.tx_pb2.BusQ] | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["buses", b"buses", "caps", b"caps", "factor_permille", b"factor_permille", "hash", b"hash", "number", b"number", "welfare", b"welfare"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["buses", b"buses", "caps", b"caps", "factor_permille", b"factor_permille", "hash", b"hash", "number", b"number", "q", b"q", "welfare", b"welfare"]) -> None: ...
 
 global___Candidate = Candidate
 
