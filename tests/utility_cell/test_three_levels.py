@@ -116,7 +116,7 @@ class World:
         for now_ms in range(begin, end, STEP_MS):
             for name, node in self.nodes.items():
                 node.block(now_ms)
-                for message in await self.agents[name].act(self._view(node, now_ms)):
+                async for message in self.agents[name].act(self._view(node, now_ms)):
                     self._deliver(node, message)
             self._relay()
 

@@ -6,7 +6,7 @@ there, and when what was locked is decided, the rest goes to the main grid.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from cosmos_wire.protos import Message, market, trade, trade_packet, trade_tx
@@ -47,14 +47,19 @@ class LevelsAgent(LineAgent):
     left_mWh: dict[int, int] = field(default_factory=dict)  # after level 2; positive: short
     done: set[int] = field(default_factory=set)  # at level 3
 
-    async def act(self, view: MarketView) -> list[Message]:
-        """All that follows from one block."""
+    async def act(self, view: MarketView) -> AsyncIterator[Message]:
+        """All that follows from one block; a query that fails costs nothing that was said before it."""
         now_ms = view.head.time_ns // NS_PER_MS
-        messages: list[Message] = list(self.offers(view, now_ms))
-        messages += await self.locks(view, now_ms)
-        messages += await self.grid_trades(view, now_ms)
-        messages += await self.readings(view, now_ms)
-        return messages + await self.reputations(view.head.height)
+        for offer in self.offers(view, now_ms):
+            yield offer
+        for lock in await self.locks(view, now_ms):
+            yield lock
+        async for message in self.grid_trades(view, now_ms):
+            yield message
+        async for reading in self.readings(view, now_ms):
+            yield reading
+        for reputation in await self.reputations(view.head.height):
+            yield reputation
 
     # Level 2
 
@@ -115,9 +120,8 @@ class LevelsAgent(LineAgent):
 
     # Level 3
 
-    async def grid_trades(self, view: MarketView, now_ms: int) -> list[Message]:
+    async def grid_trades(self, view: MarketView, now_ms: int) -> AsyncIterator[Message]:
         """What level 2 left, once it is decided: an offer at the feed-in tariff, or a lock on the grid's offer."""
-        messages: list[Message] = []
         short: list[int] = []
         for slot in view.in_state(market.SLOT_STATE_RESIDUAL) if self.lines.grid else ():
             if not self._turn_of_grid(slot.slot, now_ms) or not await self._decided(slot, now_ms):
@@ -130,8 +134,9 @@ class LevelsAgent(LineAgent):
             if left <= -MIN_ORDER_mWh:
                 terms = trade_tx.MsgPostOffer(level=LEVEL_GRID, price_e4=slot.params.floor_e4, only_first_channel=True)
                 terms.channels.append(self.lines.grid)
-                messages.append(self._offer(slot.slot, -left, terms))
-        return messages + await self._grid_locks(short)
+                yield self._offer(slot.slot, -left, terms)
+        for lock in await self._grid_locks(short):
+            yield lock
 
     def _turn_of_grid(self, slot: int, now_ms: int) -> bool:
         """Between the last lock of level 2 and that of level 3."""
@@ -170,9 +175,8 @@ class LevelsAgent(LineAgent):
 
     # After delivery
 
-    async def readings(self, view: MarketView, now_ms: int) -> list[Message]:
+    async def readings(self, view: MarketView, now_ms: int) -> AsyncIterator[Message]:
         """Totals of the tie lines that have a contract in force, once the flows of the slot are known."""
-        messages: list[Message] = []
         for slot in view.in_state(*METERED_STATES):
             if not self.calendar.covers(slot.slot):
                 continue
@@ -180,8 +184,8 @@ class LevelsAgent(LineAgent):
             await self._dispatch(slot.slot)
             for channel_id in channels if self.may_read(slot.slot, now_ms) else []:
                 message = await self.channel_reading(slot.slot, channel_id, self._export(slot.slot, channel_id))
-                messages += [] if message is None else [message]
-        return messages
+                if message is not None:
+                    yield message
 
     def _channels(self) -> list[str]:
         return [*self.lines.neighbours, *([self.lines.grid] if self.lines.grid else [])]
@@ -215,15 +219,19 @@ class GridAgent(LineAgent):
     offered: set[int] = field(default_factory=set)
     locked: set[bytes] = field(default_factory=set)
 
-    async def act(self, view: MarketView) -> list[Message]:
+    async def act(self, view: MarketView) -> AsyncIterator[Message]:
         """All that follows from one block."""
         if not self.params.slot_ms:
             self.params = await read_trade_params(self.chain)
         now_ms = view.head.time_ns // NS_PER_MS
-        messages: list[Message] = list(self.offers(now_ms))
-        messages += await self.locks(now_ms)
-        messages += await self.readings(now_ms)
-        return messages + await self.reputations(view.head.height)
+        for offer in self.offers(now_ms):
+            yield offer
+        for lock in await self.locks(now_ms):
+            yield lock
+        async for reading in self.readings(now_ms):
+            yield reading
+        for reputation in await self.reputations(view.head.height):
+            yield reputation
 
     def offers(self, now_ms: int) -> Iterator[Message]:
         """One offer a slot to all microgrids, in time for the end of level 2."""
@@ -257,9 +265,8 @@ class GridAgent(LineAgent):
                 found.append(lock_message(self.lines.address, record, offer.energy_mwh))
         return found
 
-    async def readings(self, now_ms: int) -> list[Message]:
+    async def readings(self, now_ms: int) -> AsyncIterator[Message]:
         """Totals of the lines to the microgrids after delivery, while the readings are awaited."""
-        messages: list[Message] = []
         over = now_ms // self.lines.slot_ms  # the slot that is being delivered
         first = (now_ms - self.lines.gates_ms["T_meter"]) // self.lines.slot_ms
         for slot in range(first, over):
@@ -268,8 +275,8 @@ class GridAgent(LineAgent):
             for channel_id, there in self.lines.neighbours.items():
                 if (slot, channel_id) not in self.read:
                     message = await self.channel_reading(slot, channel_id, self.flows.from_grid(slot, there))
-                    messages += [] if message is None else [message]
-        return messages
+                    if message is not None:
+                        yield message
 
 
 def lock_message(buyer: str, record: trade.OfferRecord, energy_mWh: int) -> trade_tx.MsgLock:

@@ -59,8 +59,8 @@ class LineAgent:
 
     async def channel_reading(self, slot: int, channel_id: str, export_mWh: int) -> trade_tx.MsgPostReading | None:
         """A line's total in the direction of the contracts in force there, once; None without such contracts."""
-        self.read.add((slot, channel_id))
         contracts = await read_contracts(self.chain, slot, channel_id)
+        self.read.add((slot, channel_id))
         sold, bought = sold_mwh(contracts, active_only=True), bought_mwh(contracts, active_only=True)
         if not sold and not bought:
             return None

@@ -164,7 +164,8 @@ class Runner:
         utility, lane = self.grid.utility, self.grid.utility_lane
         self.start(lane, utility.forecasts(view))
         self._begin(self._physics(view))
-        self.start(lane, await self.grid.levels.act(view))
+        async for message in self.grid.levels.act(view):
+            self.start(lane, [message])
 
     async def _physics(self, view: MarketView) -> None:
         """Solvers take their time: what they find is sent when it is there."""
