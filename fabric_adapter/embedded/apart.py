@@ -13,6 +13,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from itertools import count
+from typing import TypeAlias
 
 import grpc
 
@@ -28,6 +29,7 @@ from fabric_adapter.stub import REFUSED, Invoked, Response
 HEAD = struct.Struct(">I")
 READY = 0  # id of a peer's first answer
 START_S, END_S = 60.0, 5.0
+Waiting: TypeAlias = "asyncio.Future[fabric_peer.PeerAnswer]"
 
 
 def framed(message: Message) -> bytes:
@@ -69,8 +71,7 @@ class PeerProcess:
     def __init__(self, node: Node) -> None:
         self.node = node
         self._process: asyncio.subprocess.Process | None = None
-        self._numbers = count(READY + 1)
-        self._waiting: dict[int, asyncio.Future[fabric_peer.PeerAnswer]] = {}
+        self._waiting: dict[int, Waiting] = {}
         self._out: list[fabric_peer.PeerAsk] = []
 
     async def start(self, home: Home, org: str) -> None:
@@ -110,19 +111,19 @@ class PeerProcess:
         """Return when it has ended."""
         await asyncio.wait({self._reading})
 
-    async def run(self, task: Task, *, endorse: bool) -> Answer:
-        """Its answer; raises ChaincodeRefusedError, ChaincodeFailedError, NoPeersError when it is gone."""
+    def ask(self, ask: fabric_peer.PeerAsk) -> Waiting:
+        """Hand it over; ids are the caller's, each once. Raises NoPeersError when the peer is gone."""
         if self._reading.done():
             raise self._gone()
-        number = next(self._numbers)
-        waiting = self._waiting[number] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        waiting = self._waiting[ask.id] = loop.create_future()
         if not self._out:
-            asyncio.get_running_loop().call_soon(self._flush)
-        self._out.append(_ask(number, task, endorse=endorse))
-        try:
-            found = await waiting
-        finally:
-            self._waiting.pop(number, None)
+            loop.call_soon(self._flush)
+        self._out.append(ask)
+        return waiting
+
+    def understood(self, found: fabric_peer.PeerAnswer) -> Answer:
+        """An answer of this peer; raises ChaincodeRefusedError, ChaincodeFailedError."""
         if found.fault:
             raise ChaincodeFailedError(found.fault, (self.node.msp_id,))
         response = Response(status=found.status, message=found.message, payload=found.result)
@@ -141,7 +142,7 @@ class PeerProcess:
                 (size,) = HEAD.unpack(await self._reader.readexactly(HEAD.size))
                 data = await self._reader.readexactly(size)
                 for answer in fabric_peer.PeerAnswers.FromString(data).answers:
-                    waiting = self._waiting.get(answer.id)
+                    waiting = self._waiting.pop(answer.id, None)
                     if waiting is not None and not waiting.done():
                         waiting.set_result(answer)
         except (asyncio.IncompleteReadError, OSError):
@@ -157,7 +158,7 @@ class Apart:
     """All peers' processes, and what a gateway asks of them together."""
 
     def __init__(self, home: Home, plan: Plan, nodes: Sequence[Node]) -> None:
-        self._home = home
+        self._home, self._numbers = home, count(READY + 1)
         self._orgs = {peer.msp_id: peer.org for peer in plan.peers}
         self._peers: Mapping[str, PeerProcess] = {node.msp_id: PeerProcess(node) for node in nodes}
 
@@ -184,17 +185,28 @@ class Apart:
         nodes, failed = endorsers.evaluators(accepted, wanted), []
         for node in nodes:
             try:
-                return (await self._peers[node.msp_id].run(accepted.task, endorse=False)).response
+                return (await self._asked([node], accepted.task, endorse=False))[0].response
             except ChaincodeFailedError as error:
                 failed.append(error)
         raise ChaincodeFailedError(failed[0].fault, tuple(node.msp_id for node in nodes))
 
     async def endorse(self, endorsers: Endorsers, accepted: Accepted, wanted: Wanted) -> Ready:
         """As `Endorsers.endorse`; all peers at the same time."""
-        nodes, task = endorsers.endorsers(accepted, wanted), accepted.task
-        runs = [self._peers[node.msp_id].run(task, endorse=True) for node in nodes]
-        found = await asyncio.gather(*runs, return_exceptions=True)
-        for answer in found:
-            if isinstance(answer, BaseException):
-                raise answer
-        return endorsers.together(accepted, nodes, [answer for answer in found if isinstance(answer, Answer)])
+        nodes = endorsers.endorsers(accepted, wanted)
+        return endorsers.together(accepted, nodes, await self._asked(nodes, accepted.task, endorse=True))
+
+    async def _asked(self, nodes: Sequence[Node], task: Task, *, endorse: bool) -> list[Answer]:
+        """The answers of their peers; raises what the first of them refuses with."""
+        ask, peers = _ask(next(self._numbers), task, endorse=endorse), [self._peers[node.msp_id] for node in nodes]
+        waiting = [peer.ask(ask) for peer in peers]
+        try:
+            return [peer.understood(await each) for peer, each in zip(peers, waiting, strict=True)]
+        finally:
+            for each in waiting:
+                _drop(each)
+
+
+def _drop(waiting: Waiting) -> None:
+    """Nobody waits any more."""
+    if not waiting.cancel() and not waiting.cancelled():
+        waiting.exception()

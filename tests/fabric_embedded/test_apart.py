@@ -158,19 +158,21 @@ async def test_every_answer_finds_who_asked():
     peer = apart.PeerProcess(NODE)
     peer._reader, peer._writer = await asyncio.open_connection(sock=ours)
     peer._reading = asyncio.create_task(peer._read())
-    call = Invoked(channel_id="c", tx_id="t", timestamp_ns=1, creator=b"", args=())
-    runs = [peer.run(Task(chaincode=str(n), call=call, proposal_hash=b""), endorse=True) for n in range(22)]
-    found = await asyncio.gather(*runs, return_exceptions=True)
-    assert found[:20] == answers
+    asks = [fabric_peer.PeerAsk(id=n + 1, endorse=True, chaincode=str(n), time_ns="1") for n in range(22)]
+    found = await asyncio.gather(*map(peer.ask, asks))
+    assert [peer.understood(each) for each in found[:20]] == answers
     assert [task.chaincode for task in told.asked] == [str(n) for n in range(22)]
-    assert isinstance(found[20], ChaincodeRefusedError)
-    assert found[20].response == refusal.response
-    assert isinstance(found[21], ChaincodeFailedError)
-    assert (found[21].fault, found[21].msp_ids) == ("it broke", ("Org1MSP",))
+    with pytest.raises(ChaincodeRefusedError) as refused:
+        peer.understood(found[20])
+    assert refused.value.response == refusal.response
+    with pytest.raises(ChaincodeFailedError) as broken:
+        peer.understood(found[21])
+    assert (broken.value.fault, broken.value.msp_ids) == ("it broke", ("Org1MSP",))
+    assert peer._waiting == {}
     theirs.shutdown(socket.SHUT_RDWR)
     await serving
     await peer.ended()
     with pytest.raises(ToolError, match="peer of Org1MSP: expected it to go on, it ended"):
-        await peer.run(Task(chaincode="x", call=call, proposal_hash=b""), endorse=True)
+        peer.ask(asks[0])
     theirs.close()
     peer._writer.close()
