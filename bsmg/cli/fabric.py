@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import signal
-import subprocess
 from pathlib import Path
 from typing import Any as Json
 
 import click
 
+from bsmg.cli import kept
 from bsmg.cli.output import note, show
-from cosmos_wire.errors import ToolError
 from fabric_adapter.chaincodes import KEY_VALUE, NAMED
 from fabric_adapter.network import lifecycle
 from fabric_adapter.network.plan import CHAINCODE, CHANNEL, EMBEDDED, ORGS_MAX, REAL, Batch, Home, Wish
-from processes import control, watch
-from processes.files import read_specs, tail
 
 home_option = click.option(
     "--home",
@@ -63,36 +59,12 @@ def up(  # noqa: PLR0913, PLR0917  (click gives every flag by name)
         endorsement=endorsement,
         batch=Batch(timeout_ms=batch_ms) if batch_ms else None,
     )
-    doc = asyncio.run(_up(lifecycle.Request(home=place, wish=wish, say=note)))
+    request = lifecycle.Request(home=place, wish=wish, say=note)
+    doc = asyncio.run(kept.started(f"network {place.path}", lifecycle.up(request)))
     _summary(doc, place)
     if not detach:
         note("Ctrl-C ends it")
-        asyncio.run(_stay(place))
-
-
-async def _up(request: lifecycle.Request) -> dict[str, Json]:
-    """SIGTERM is Ctrl-C: what was started is ended again."""
-    task = asyncio.current_task()
-    assert task is not None, "runs in a task"
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    try:
-        return await lifecycle.up(request)
-    except asyncio.CancelledError as error:
-        raise ToolError(f"network {request.home.path}: ended by a signal before it was ready") from error
-
-
-async def _stay(place: Home) -> None:
-    """Show processes that die, until a signal; then stop everything."""
-    task = asyncio.current_task()
-    assert task is not None, "runs in a task"
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, task.cancel)
-    try:
-        await watch.show_deaths(place, note)
-    except asyncio.CancelledError:
-        note("stopping")
-    await asyncio.to_thread(lifecycle.down, place)
+        asyncio.run(kept.stay(place, lambda: lifecycle.down(place)))
 
 
 def _summary(doc: dict[str, Json], place: Home) -> None:
@@ -135,17 +107,7 @@ def status(home: Path | None, as_json: bool) -> None:
 @click.option("-f", "--follow", is_flag=True, help="Go on as the logs grow.")
 def logs(process: str | None, home: Path | None, lines: int, follow: bool) -> None:
     """Last lines of one process (peer1, orderer, chaincode), or of all."""
-    place = lifecycle.home_of(home)
-    specs = {spec.name: spec.log for spec in read_specs(place)}
-    if not specs:
-        raise ToolError(f"{place.path}: expected a network's folder, got none")
-    names = control.matching(list(specs), process) if process else list(specs)
-    if follow:
-        subprocess.run(["tail", "-n", str(lines), "-F", *(specs[name] for name in names)], check=False)
-        return
-    for name in names:
-        click.echo(f"==> {name} ({specs[name]})")
-        click.echo("\n".join(tail(Path(specs[name]), lines)))
+    kept.show_logs(lifecycle.home_of(home), process, lines, follow=follow)
 
 
 @command.command()

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import signal
-import subprocess
 from pathlib import Path
 from typing import Any as Json
 
 import click
 
+from bsmg.cli import kept
 from bsmg.cli.output import note, show
-from cosmos_wire.errors import ToolError
-from processes import control, watch
+from processes import control
 from processes.files import read_json, read_specs, tail
 from testnet import lifecycle, ready
 from testnet.files import Home
@@ -43,37 +41,12 @@ def command() -> None:
 def up(topology: Path | None, home: Path | None, detach: bool, relayers: int | None) -> None:
     """Start a testnet, or one that was stopped again. Without --detach it ends with Ctrl-C."""
     place = lifecycle.home_of(home)
-    doc = asyncio.run(_up(place, topology, relayers))
+    request = lifecycle.Request(home=place, topology=load_topology(topology, relayers), say=note)
+    doc = asyncio.run(kept.started(f"testnet {place.path}", lifecycle.up(request)))
     _summary(doc, place)
     if not detach:
         note("Ctrl-C ends it")
-        asyncio.run(_stay(place))
-
-
-async def _up(place: Home, topology: Path | None, relayers: int | None) -> dict[str, Json]:
-    """SIGTERM is Ctrl-C: what was started is ended again."""
-    task = asyncio.current_task()
-    assert task is not None, "runs in a task"
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    request = lifecycle.Request(home=place, topology=load_topology(topology, relayers), say=note)
-    try:
-        return await lifecycle.up(request)
-    except asyncio.CancelledError as error:
-        raise ToolError(f"testnet {place.path}: ended by a signal before it was ready") from error
-
-
-async def _stay(place: Home) -> None:
-    """Show processes that die, until a signal; then stop everything."""
-    task = asyncio.current_task()
-    assert task is not None, "runs in a task"
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, task.cancel)
-    try:
-        await watch.show_deaths(place, note)
-    except asyncio.CancelledError:
-        note("stopping")
-    await asyncio.to_thread(lifecycle.down, place)
+        asyncio.run(kept.stay(place, lambda: lifecycle.down(place)))
 
 
 def _summary(doc: dict[str, Json], place: Home) -> None:
@@ -162,17 +135,7 @@ async def _height(node: Json) -> int | None:
 @click.option("-f", "--follow", is_flag=True, help="Go on as the logs grow.")
 def logs(node: str | None, home: Path | None, lines: int, follow: bool) -> None:
     """Last lines of a node (mga-1-0), one of its processes (mga-1-0/app), or all."""
-    place = lifecycle.home_of(home)
-    specs = {spec.name: spec.log for spec in read_specs(place)}
-    if not specs:
-        raise ToolError(f"{place.path}: expected a testnet's folder, got none")
-    names = control.matching(list(specs), node) if node else list(specs)
-    if follow:
-        subprocess.run(["tail", "-n", str(lines), "-F", *(specs[name] for name in names)], check=False)
-        return
-    for name in names:
-        click.echo(f"==> {name} ({specs[name]})")
-        click.echo("\n".join(tail(Path(specs[name]), lines)))
+    kept.show_logs(lifecycle.home_of(home), node, lines, follow=follow)
 
 
 @command.command()
