@@ -206,13 +206,14 @@ class Market:
         caps = {(cap.bus, int(cap.side)): cap.cap_mWh for cap in msg.caps}
         found = self.special.under_caps(slot, caps)
         code = 0
-        if not self.physical.bears(slot, found):
+        points = {point.bus: point.q_mvarh for point in msg.q}
+        if not self.physical.bears(slot, found, points):
             code = NOT_CERTIFIED
         elif found.welfare <= slot.outcome.welfare * slot.factor // PERMILLE:
             code = NOT_BETTER
         else:
             self._take_subsidy(slot, found.subsidy - slot.outcome.subsidy)
-            slot.outcome, slot.factor = found, PERMILLE
+            slot.outcome, slot.factor, slot.set_points = found, PERMILLE, points
         self.stage.expect.event("caps_judged", (slot.number,), attempt=msg.attempt, code=code)
 
     def _secure(self, slot: Slot) -> None:

@@ -58,7 +58,9 @@ class Physical:
         feeder = self.feeder()
         if feeder is None or slot.outcome is None:
             return None
-        factor, against, anything = feeder.most(self._cleared(slot, slot.outcome))
+        factor, against, anything = feeder.most(
+            [*_fixed_before(slot, slot.set_points), *self._cleared(slot, slot.outcome)]
+        )
         if against is None:
             return None
         said = self.stage.expect
@@ -72,13 +74,13 @@ class Physical:
         feeder = self.feeder() if slot.factor else None
         if feeder is None:
             return PERMILLE
-        factor, against, _ = feeder.most(self._cleared(slot, outcome))
+        factor, against, _ = feeder.most([*_fixed_before(slot, slot.set_points), *self._cleared(slot, outcome)])
         return PERMILLE if against is None else factor
 
-    def bears(self, slot: Slot, outcome: Outcome) -> bool:
-        """Whether a clearing is certified whole."""
+    def bears(self, slot: Slot, outcome: Outcome, points: Mapping[int, int]) -> bool:
+        """Whether a clearing is certified whole with set-points of inverters (mvarh by bus)."""
         feeder = self.feeder()
-        return feeder is None or feeder.most(self._cleared(slot, outcome))[1] is None
+        return feeder is None or feeder.most([*_fixed_before(slot, points), *self._cleared(slot, outcome)])[1] is None
 
     def export(self, slot: Slot) -> int:
         """Permille of what flexible asks didn't sell that may be fed in."""
@@ -90,14 +92,15 @@ class Physical:
             return 0
         if not unsold:
             return PERMILLE
+        before = _fixed_before(slot, slot.set_points)
         settled = [(order, order.quantity_mWh if order.firm else slot.fill(order)) for order in orders]
-        return feeder.most([*_baselines(slot), *self._fixed(settled), *self._scaled(unsold)])[0]
+        return feeder.most([*before, *self._fixed(settled), *self._scaled(unsold)])[0]
 
     def _cleared(self, slot: Slot, outcome: Outcome) -> list[Draw]:
         orders = slot.orders.values()
         firm = [(order, order.quantity_mWh) for order in orders if order.firm]
         flexible = [(o, fill) for o in orders if not o.firm and (fill := outcome.fills.get(o.seq, 0))]
-        return [*_baselines(slot), *self._fixed(firm), *self._scaled(flexible)]
+        return [*self._fixed(firm), *self._scaled(flexible)]
 
     def _fixed(self, parts: Iterable[Part]) -> list[Draw]:
         return [Draw(bus=bus, p=p, q=q) for bus, (p, q, _, _) in sorted(self._sums(parts).items())]
@@ -143,18 +146,26 @@ class Physical:
         known = {
             number: said.import_mWh - said.export_mWh + said.estimated_mWh for number, said in slot.meters.cells.items()
         }
-        draws = [Draw(bus=bus, q=q * PERMILLE) for bus, (_, q) in sorted(slot.baselines.items())]
+        forecast = sorted(_forecast(slot, slot.set_points).items())
+        draws = [Draw(bus=bus, q=q * PERMILLE) for bus, (_, q) in forecast]
         for number, energy in known.items():
             cell = self.cells.by_number[number]
             draws.append(Draw(bus=cell.bus, p=energy, q=energy * cell.tangent if number in acting else 0))
         return feeder.loss_mWh(draws), sum(abs(energy) for energy in known.values())
 
 
-def _baselines(slot: Slot) -> list[Draw]:
-    """The forecast, and what forward positions withdraw."""
-    sums = {bus: [p, q] for bus, (p, q) in slot.baselines.items()}
+def _forecast(slot: Slot, points: Mapping[int, int]) -> dict[int, list[int]]:
+    rows = {bus: [p, q] for bus, (p, q) in slot.baselines.items()}
+    for bus, q in points.items():
+        rows.setdefault(bus, [0, 0])[1] += q
+    return rows
+
+
+def _fixed_before(slot: Slot, points: Mapping[int, int]) -> list[Draw]:
+    """The forecast, set-points of inverters, and what forward positions withdraw, added up by bus."""
+    rows = _forecast(slot, points)
     for bus, p, q in slot.extras.positions:
-        row = sums.setdefault(bus, [0, 0])
+        row = rows.setdefault(bus, [0, 0])
         row[0] += p
         row[1] += q
-    return [Draw(bus=bus, p=p, q=q * PERMILLE) for bus, (p, q) in sorted(sums.items())]
+    return [Draw(bus=bus, p=p, q=q * PERMILLE) for bus, (p, q) in sorted(rows.items())]

@@ -30,6 +30,7 @@ class Slot:
     secured: bool = False
     attempts: int = 0  # of the utility cell's caps
     baselines: dict[int, tuple[int, int]] = field(default_factory=dict)  # bus -> p, q
+    set_points: dict[int, int] = field(default_factory=dict)  # bus -> q of its inverters
     inherited: bool = False  # the baselines are those of an earlier slot
     loss_mWh: int = 0
     metered_mWh: int = 0

@@ -149,6 +149,7 @@ class RecordedChain(Chain):
                 "max_export_W": 10_000,
                 "collateral": "0" if number == POOR else str(options.cell_collateral),
                 "tan_phi_permille": 300 if options.feeder else 0,
+                "inverter_VA": 12_000 if options.feeder else 0,
             }
             for number in numbers
         ]

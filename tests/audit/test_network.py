@@ -10,7 +10,7 @@ import pytest
 from bsmg.audit.record import ChainRecord
 from bsmg.audit.run import audit
 from cosmos_wire.errors import ChainError
-from cosmos_wire.protos import market, market_query, market_tx, meter_tx, registry_tx
+from cosmos_wire.protos import market, market_query, market_tx, meter_tx, registry_tx, tx
 from tests.audit.day import Day
 from tests.audit.recorder import CELLS, POOR, SLOT, UTILITY, Options, RecordedChain, cell_address, feeder
 from tests.audit.tampering import first_place, with_value
@@ -48,6 +48,8 @@ def caps(random: Random, slot: int, attempt: int) -> market_tx.MsgProposeCaps:
         for side in (market.SIDE_BID, market.SIDE_ASK):
             if random.random() < 0.6:
                 made.caps.add(bus=bus, side=side, cap_mWh=random.randrange(300_000, 1_000_000))
+        if random.random() < 0.5:
+            made.q.add(bus=bus, q_mvarh=random.randrange(-200_000, 200_000))
     return made
 
 
@@ -87,7 +89,7 @@ def _capped(chain: RecordedChain, random: Random, slot: int) -> None:
         try:
             chain.deliver(caps(random, slot, attempt))
         except ChainError as refused:
-            if refused.code != 3:  # nothing was refused: the slot awaits no caps
+            if refused.code not in {3, 13}:  # the slot awaits no caps; no inverter has that much left
                 raise
             return
 
@@ -129,18 +131,32 @@ def test_an_honest_chain_with_a_feeder_agrees(short_blocks: None, mechanism: mar
 
 def test_all_that_a_feeder_does_has_happened(short_blocks: None) -> None:
     seen: dict[str, list[Mapping[str, str]]] = {}
+    adopted = 0
     for seed in range(8):
         record = lived(seed, Options(feeder=True)).record()
+        adopted += with_set_points(record)
         assert differences(record) == []
         for kind in ("slot_insecure", "baseline_infeasible", "caps_judged", "slot_residual", "slot_settled"):
             seen.setdefault(kind, []).extend(said(record, kind))
     assert {row["code"] for row in seen["caps_judged"]} == {"0", "14", "15"}
+    assert adopted
     assert all(seen.values())
     exports = [int(row["export_permille"]) for row in seen["slot_residual"]]
     assert any(0 < export < 1000 for export in exports)
     assert any(int(row["grid_import_mWh"]) for row in seen["slot_residual"])
     assert any(int(row["curtailed_mWh"]) for row in seen["slot_residual"])
     assert any(int(row["loss_mWh"]) for row in seen["slot_settled"])
+
+
+def with_set_points(record: ChainRecord) -> int:
+    """How many caps with set-points were adopted."""
+    found = 0
+    for item in (item for block in record.blocks for item in block.txs):
+        judged = [dict(event.attributes) for event in item.events if event.type == "caps_judged"]
+        if judged and judged[0]["code"] == "0":
+            body = tx.TxBody.FromString(tx.TxRaw.FromString(item.raw).body_bytes)
+            found += bool(market_tx.MsgProposeCaps.FromString(body.messages[0].value).q)
+    return found
 
 
 LIES = [
