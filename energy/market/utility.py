@@ -17,6 +17,7 @@ from energy.errors import (
 )
 from energy.market import ballot, inverters, keys, security, state
 from energy.market.clearing import Caps
+from energy.market.forecast import require_plausible
 from energy.market.life import Step, require_step
 from energy.records import keys_of, load_int, save, save_int
 from energy.units import PRICE_MAX_E4, QUANTITY_MAX_MWH, U16_MAX, require_range
@@ -29,7 +30,7 @@ def post_forecast(ctx: Context, msg: tx.MsgPostForecast) -> tx.MsgPostForecastRe
     """Narrow the slot's price band and state the buses' baselines, while the slot awaits its forecast.
 
     A later post replaces an earlier one. Without any the tariff band holds. Raises NotAuthorized, UnknownSlot,
-    WrongState, PriceOutOfBand (band not inside the parameters'), QuantityOutOfRange (buses).
+    WrongState, PriceOutOfBand (band not inside the parameters'), QuantityOutOfRange (buses), ForecastTooHigh.
     """
     require_utility(ctx, msg.utility)
     record = state.slot_record(ctx, msg.slot)
@@ -41,6 +42,7 @@ def post_forecast(ctx: Context, msg: tx.MsgPostForecast) -> tx.MsgPostForecastRe
         )
     _check_buses(msg.buses)
     _check_expected(msg)
+    require_plausible(ctx, msg.buses)
     record.prices.floor_e4, record.prices.cap_e4 = msg.floor_e4, msg.cap_e4
     record.prices.expect_low_e4, record.prices.expect_high_e4 = msg.price_low_e4, msg.price_high_e4
     state.save_slot(ctx, record)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from cosmos_wire.protos import registry as pb
 from energy.errors import FeederMalformed, NetworkCheckUnavailable
 from energy.grid.network import IMPEDANCE_MAX, network_of
-from energy.units import PERMILLE, U16_MAX, require_range
+from energy.units import PERMILLE, RATING_MAX_W, U16_MAX, require_range
 
 BRANCHES_MAX = 1_000
 CONTINGENCIES_MAX = 64
@@ -24,6 +24,7 @@ def check_feeder(feeder: pb.Feeder, *, votes: bool = False) -> None:
     require_range(len(feeder.branches), (1, BRANCHES_MAX), "number of branches", FeederMalformed)
     _check_tree(feeder)
     _check_contingencies(feeder)
+    _check_loads(feeder)
     if feeder.mode == pb.SECURITY_MODE_CHAIN:
         network_of(feeder)
     if feeder.mode == pb.SECURITY_MODE_BALLOT:
@@ -88,3 +89,12 @@ def _check_contingencies(feeder: pb.Feeder) -> None:
     require_range(len(feeder.contingencies), (0, CONTINGENCIES_MAX), "number of contingencies", FeederMalformed)
     for index in feeder.contingencies:
         require_range(index, (0, len(feeder.branches) - 1), "contingency (index of a branch)", FeederMalformed)
+
+
+def _check_loads(feeder: pb.Feeder) -> None:
+    buses = [load.bus for load in feeder.loads]
+    if buses != sorted(dict.fromkeys(buses)):
+        raise FeederMalformed(f"loads have to ascend by bus, each once, got {buses[:8]}")
+    for load in feeder.loads:
+        require_range(load.bus, (0, U16_MAX), "bus of a load", FeederMalformed)
+        require_range(load.baseline_max_W, (0, RATING_MAX_W), f"baseline_max_W of bus {load.bus}", FeederMalformed)

@@ -8,6 +8,7 @@ rg/a/ <address bytes>         number of the cell, decimal
 rg/d/ <device id>             Device
 rg/e/ <cell u32> / <device>   1: the device belongs to the cell
 rg/f/cur, rg/f/next           Feeder in force; feeder from the next OPEN
+rg/b/ <bus u16>               BusRatings: of the cells there that aren't removed
 rg/x/ <id>                    1: a status of this cell or device changes at the next OPEN
 """
 
@@ -16,7 +17,7 @@ from __future__ import annotations
 from cosmos_wire.address import from_bech32
 from cosmos_wire.protos import registry as pb
 from energy.errors import Unknown
-from energy.records import load, load_int, load_or_new, save, save_int, u32
+from energy.records import load, load_int, load_or_new, save, save_int, u16, u32
 from ibc_core.host import Context
 
 PARAMS = b"rg/p"
@@ -28,6 +29,7 @@ DEVICES = b"rg/d/"
 DEVICES_OF = b"rg/e/"
 FEEDER = b"rg/f/cur"
 FEEDER_NEXT = b"rg/f/next"
+RATINGS = b"rg/b/"
 CHANGES = b"rg/x/"
 
 
@@ -76,7 +78,20 @@ def add_cell(ctx: Context, record: pb.Cell) -> int:
     save_cell(ctx, record)
     save_int(ctx, IDS + record.id.encode(), record.number)
     save_int(ctx, ADDRESSES + from_bech32(record.address), record.number)
+    _rate(ctx, record, 1)
     return record.number
+
+
+def ratings(ctx: Context, bus: int) -> pb.BusRatings:
+    """Ratings of a bus's cells, added up."""
+    return load_or_new(ctx, RATINGS + u16(bus), pb.BusRatings)
+
+
+def _rate(ctx: Context, record: pb.Cell, sign: int) -> None:
+    sums = ratings(ctx, record.bus)
+    sums.import_W += sign * record.max_import_W
+    sums.export_W += sign * record.max_export_W
+    save(ctx, RATINGS + u16(record.bus), sums)
 
 
 def device(ctx: Context, text: str) -> pb.Device | None:
@@ -124,6 +139,8 @@ def _apply_status(ctx: Context, text: str) -> None:
     if owner is not None:
         owner.status, owner.next_status = owner.next_status, pb.STATUS_UNSPECIFIED
         save_cell(ctx, owner)
+        if owner.status == pb.STATUS_REMOVED:
+            _rate(ctx, owner, -1)
         return
     changed = device(ctx, text)
     assert changed is not None  # a change is written only for what exists, and nothing is ever removed from the store

@@ -183,6 +183,47 @@ class Branch(google.protobuf.message.Message):
 global___Branch = Branch
 
 @typing.final
+class BusLoad(google.protobuf.message.Message):
+    """Unmetered load or generation at a bus."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    BUS_FIELD_NUMBER: builtins.int
+    BASELINE_MAX_W_FIELD_NUMBER: builtins.int
+    bus: builtins.int
+    baseline_max_W: builtins.int
+    """either way"""
+    def __init__(
+        self,
+        *,
+        bus: builtins.int = ...,
+        baseline_max_W: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["baseline_max_W", b"baseline_max_W", "bus", b"bus"]) -> None: ...
+
+global___BusLoad = BusLoad
+
+@typing.final
+class BusRatings(google.protobuf.message.Message):
+    """Ratings of the cells at a bus, added up."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    IMPORT_W_FIELD_NUMBER: builtins.int
+    EXPORT_W_FIELD_NUMBER: builtins.int
+    import_W: builtins.int
+    export_W: builtins.int
+    def __init__(
+        self,
+        *,
+        import_W: builtins.int = ...,
+        export_W: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["export_W", b"export_W", "import_W", b"import_W"]) -> None: ...
+
+global___BusRatings = BusRatings
+
+@typing.final
 class Feeder(google.protobuf.message.Message):
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -194,6 +235,7 @@ class Feeder(google.protobuf.message.Message):
     BRANCHES_FIELD_NUMBER: builtins.int
     MODE_FIELD_NUMBER: builtins.int
     CONTINGENCIES_FIELD_NUMBER: builtins.int
+    LOADS_FIELD_NUMBER: builtins.int
     s_base_W: builtins.int
     root_bus: builtins.int
     v0_permille: builtins.int
@@ -206,6 +248,10 @@ class Feeder(google.protobuf.message.Message):
     def contingencies(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
         """indices of branches, at most 64"""
 
+    @property
+    def loads(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___BusLoad]:
+        """what a forecast may say beyond the ratings of a bus's cells; ascending"""
+
     def __init__(
         self,
         *,
@@ -217,8 +263,9 @@ class Feeder(google.protobuf.message.Message):
         branches: collections.abc.Iterable[global___Branch] | None = ...,
         mode: global___SecurityMode.ValueType = ...,
         contingencies: collections.abc.Iterable[builtins.int] | None = ...,
+        loads: collections.abc.Iterable[global___BusLoad] | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["branches", b"branches", "contingencies", b"contingencies", "mode", b"mode", "root_bus", b"root_bus", "s_base_W", b"s_base_W", "v0_permille", b"v0_permille", "vmax_permille", b"vmax_permille", "vmin_permille", b"vmin_permille"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["branches", b"branches", "contingencies", b"contingencies", "loads", b"loads", "mode", b"mode", "root_bus", b"root_bus", "s_base_W", b"s_base_W", "v0_permille", b"v0_permille", "vmax_permille", b"vmax_permille", "vmin_permille", b"vmin_permille"]) -> None: ...
 
 global___Feeder = Feeder
 
