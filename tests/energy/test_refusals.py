@@ -498,6 +498,7 @@ def test_estimates_are_for_silent_meters_inside_their_rating(metered: tuple[Chai
 # Of the parts that come later: the network check and the validators' votes.
 LATER = {("market", 14), ("market", 15), ("market", 16), ("market", 17), ("market", 18)}
 ELSEWHERE = {("market", 30), ("market", 31), ("market", 32)}  # in tests/mechanisms
+ELSEWHERE |= {("market", 33)}  # in test_absent_or_lying
 ELSEWHERE |= {("market", 40), ("market", 41), ("market", 42), ("market", 43), ("market", 44)}  # in test_reveal
 
 
