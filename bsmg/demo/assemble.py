@@ -10,7 +10,7 @@ from pathlib import Path
 from bsmg.client.chain import ChainClient
 from bsmg.client.testnet_file import ChainInfo
 from bsmg.demo.collect import ChainLog
-from bsmg.demo.day import MAIN_GRID, MAIN_GRID_LEVEL, CellRow, ChainRow, ContractRow, SlotRow, SupplyRow
+from bsmg.demo.day import MAIN_GRID, MAIN_GRID_LEVEL, CellRow, ChainRow, ContractRow, PeerRow, SlotRow, SupplyRow
 from bsmg.demo.scene import Scene
 from bsmg.demo.tokens import Flow, flows
 from cosmos_wire.protos import (
@@ -66,6 +66,18 @@ async def chain_row(scene: Scene, info: ChainInfo, span: Span) -> ChainRow:
         cells=_cell_rows(of_day, names, params),
         supply=await _supply_rows(info, chain, log, flows(scene.logs)[info.chain_id]),
         role=role_of(info),
+        peers=await _peers(scene, info.chain_id),
+    )
+
+
+async def _peers(scene: Scene, chain_id: str) -> tuple[PeerRow, ...]:
+    request, path = trade_query.QueryScoresRequest(), "/bsmg.trade.v1.Query/Scores"
+    answer = await scene.chains[chain_id].query(path, request, trade_query.QueryScoresResponse)
+    ends = scene.channel_ends()
+    return tuple(
+        PeerRow(chain_id=ends[chain_id, row.channel_id], score_milli=row.score_milli, contracts=row.contracts)
+        for row in answer.scores
+        if (chain_id, row.channel_id) in ends
     )
 
 
@@ -131,6 +143,7 @@ def _cell_row(cell: str, statements: list[market.Statement], params: market.Para
         off_mWh=sum(_off(s) for s in statements),
         penalty=-sum(int(s.penalty or 0) for s in statements),
         loss=-sum(int(s.loss or 0) for s in statements),
+        estimated=sum(s.estimated for s in statements),
     )
 
 

@@ -48,6 +48,7 @@ class CellRow:
     off_mWh: int = 0  # sum over slots of |metered - position|
     penalty: int = 0  # paid, base units
     loss: int = 0  # paid for the feeder's losses
+    estimated: int = 0  # slots settled on an estimate, for want of a reading
 
     @property
     def off_share(self) -> float:
@@ -74,6 +75,15 @@ class SupplyRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PeerRow:
+    """What a chain thinks of another by their contracts."""
+
+    chain_id: str
+    score_milli: int
+    contracts: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ChainRow:
     """One chain's day."""
 
@@ -89,6 +99,7 @@ class ChainRow:
     supply: tuple[SupplyRow, ...]
     role: str = "microgrid"
     feeder: FeederDay | None = None
+    peers: tuple[PeerRow, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -247,6 +258,7 @@ class DayReport:
             "supply_conserved": self.conserved,
             "audit_checked": sum(self.audited.checked.values()) if self.audited else 0,
             "audit_differences": len(self.audited.differences) if self.audited else None,
+            "estimated_statements": sum(c.estimated for chain in self.chains for c in chain.cells),
             "cost": sum(c.cost for chain in self.chains for c in chain.cells),
             "cost_without_trading": sum(c.cost_without for chain in self.chains for c in chain.cells),
         }

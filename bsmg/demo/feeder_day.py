@@ -80,6 +80,7 @@ class FeederSlot:
     refused: str
     caps_codes: tuple[int, ...]
     capped: bool
+    set_points: bool  # of inverters, adopted with the caps
     p_mWh: tuple[int, ...]
     q_mvarh: tuple[int, ...]
     sealed: State
@@ -106,6 +107,7 @@ class FeederSlot:
         if self.voided:
             return "voided"
         parts = ["caps"] if self.capped else []
+        parts += ["set-points"] if self.set_points else []
         parts += [f"factor {self.factor_permille} ‰"] if self.factor_permille < PERMILLE else []
         return ", ".join(parts) or "none"
 

@@ -74,6 +74,10 @@ class Gatherer:
         await asyncio.gather(*(self._collect(chain_id) for chain_id in self.kept))
 
     async def _collect(self, chain_id: str) -> None:
+        with suppress(NodeError):  # it is asked again at the next reading
+            await self._catch_up(chain_id)
+
+    async def _catch_up(self, chain_id: str) -> None:
         chain, log, kept = self.scene.chains[chain_id], self.scene.logs[chain_id], self.kept[chain_id]
         cleared = {_slot(seen): seen.height for seen in log.of("slot_cleared")}
         for slot, height in self._due(log, kept):
@@ -97,12 +101,12 @@ class Gatherer:
 
     @property
     def missed(self) -> int:
-        """Slots whose book could not be read."""
-        return sum(book is None for kept in self.kept.values() for book in kept.books.values())
+        """Slots of the day whose book could not be read."""
+        return sum(self.span.slots - sum(map(bool, kept.books.values())) for kept in self.kept.values())
 
     async def seen(self) -> dict[str, FeederSeen]:
         """Everything about every chain with a feeder, with the records as the slots ended."""
-        while any(self._due(self.scene.logs[chain_id], kept) for chain_id, kept in self.kept.items()):
+        for _ in range(-(-self.span.slots // SLOTS_AT_ONCE)):
             await self.collect()
         return {chain_id: await self._seen(chain_id) for chain_id in sorted(self.kept)}
 
@@ -177,9 +181,12 @@ async def _feeder(chain: ChainClient) -> registry.Feeder | None:
 
 
 async def _read(heights: Iterable[int | None], ask: Callable[[int | None], Awaitable[T]]) -> T | None:
-    """The first of some heights (None: the newest) that has an answer; None if all have forgotten it."""
+    """The first of some heights (None: the newest) that has an answer; None if all have forgotten it.
+
+    Raises NodeError when the node can't say.
+    """
     for at in heights:
-        with suppress(QueryRefused, NodeError):
+        with suppress(QueryRefused):
             found = await ask(at)
             if found:
                 return found

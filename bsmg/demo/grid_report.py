@@ -18,7 +18,10 @@ FEEDER_HEAD = (
     "microgrid", "buses", "limits broken", "slots to repair", "repaired", "welfare there", "curtailed", "of asks",
     "losses",
 )  # fmt: skip
-RANK_HEAD = ("rank, cell", "score", "off its position", "of its energy", "penalties", "cost", "cost alone")
+RANK_HEAD = (
+    "rank, cell", "score", "off its position", "of its energy", "estimated", "penalties", "losses", "cost",
+    "cost alone",
+)  # fmt: skip
 
 
 def feeders(day: DayReport) -> str:
@@ -140,7 +143,7 @@ def ranking(chain: ChainRow) -> str:
     """Cells by score, best first."""
     text = (
         "<p>The score falls with how far a cell's meter is from what it traded and had scheduled; alone, every cell "
-        "would buy from and sell to the main grid.</p>"
+        "would buy from and sell to the main grid. Estimated: slots without a reading of its own. Money in tokens.</p>"
     )
     return section(f"{chain.chain_id}: cells by score", text + table(RANK_HEAD, rank_rows(chain)))
 
@@ -153,7 +156,9 @@ def rank_rows(chain: ChainRow) -> list[tuple[str, ...]]:
             f"{cell.score_permille / 1000:.3f}",
             f"{cell.off_mWh / KWH:.3f} kWh",
             _share(cell),
+            str(cell.estimated),
             f"{cell.penalty / TOKEN:.4f}",
+            f"{cell.loss / TOKEN:.4f}",
             f"{cell.cost / TOKEN:.4f}",
             f"{cell.cost_without / TOKEN:.4f}",
         )
@@ -168,6 +173,17 @@ def ranked(cells: Sequence[CellRow]) -> list[CellRow]:
 
 def _share(cell: CellRow) -> str:
     return f"{100 * cell.off_share:.1f} %"
+
+
+def reputation(day: DayReport) -> str:
+    """What chains think of each other by the contracts that ended; empty when none has."""
+    rows = [
+        (f"{chain.chain_id} of {peer.chain_id}", f"{peer.score_milli / 1000:.3f}", str(peer.contracts))
+        for chain in day.chains
+        for peer in chain.peers
+    ]
+    text = "<p>Moves a fifth of the way to each settled contract's quality; begins at 0.5.</p>"
+    return section("Scores of chains", text + table(("chain, of", "score", "contracts"), rows)) if rows else ""
 
 
 def summary_lines(day: DayReport) -> list[tuple[str, str]]:

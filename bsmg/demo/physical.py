@@ -106,6 +106,7 @@ class Study:
             refused=seen.refused,
             caps_codes=seen.caps_codes,
             capped=bool(record.clearing.cuts),
+            set_points=seen.before != seen.beside,
             p_mWh=self._row(sealed, 0),
             q_mvarh=self._row(sealed, 1),
             sealed=final,

@@ -38,6 +38,7 @@ def html(day: DayReport) -> str:
         section("Supply, to the last unit", table(SUPPLY_HEAD, supply_rows(day))),
         *(section(f"Cost of the day, cells of {chain.chain_id}", plots.costs(chain)) for chain in day.microgrids),
         section("Contracts between chains, levels 2 and 3", table(CONTRACT_HEAD, contract_rows(day))),
+        grid_report.reputation(day),
         *(_refusal(item) for item in day.refusals),
         _audit(day),
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any, cast
 
-from bsmg.client.errors import QueryNotFound
+from bsmg.client.errors import NodeUnreachable, QueryNotFound
 from bsmg.client.testnet_file import parse_testnet
 from bsmg.demo.assemble import Span
 from bsmg.demo.collect import ChainLog, Seen
@@ -23,11 +23,14 @@ class Chain:
     def __init__(self, feeder: registry.Feeder | None) -> None:
         self.feeder, self.pruned, self.lost = feeder, set[int](), set[int]()
         self.asked: Counter[str] = Counter()
+        self.down = False
         self.price, self.cleared = 40_000, 3
 
     async def query(self, path: str, request: Any, _response: type[Message], height: int | None = None) -> Message:
         name = path.rpartition("/")[2]
         self.asked[name] += 1
+        if self.down:
+            raise NodeUnreachable("query", "node", "no answer")
         answer: Message = getattr(self, f"_{name.lower()}")(request, height)
         return answer
 
@@ -103,7 +106,19 @@ async def test_every_slot_is_read_once_and_a_few_at_a_time() -> None:
     assert [order.seq for order in first.orders] == [1, 2, 1, 2]
     assert (first.buses[0].p_mWh, first.record.curtailed_mWh) == (100, 100)
     assert (await along.seen())["mga-1"].tan_phi == {"a": 484}
-    assert along.missed == 0
+    assert along.missed == SPAN.slots - 15
+
+
+async def test_a_node_that_does_not_answer_is_asked_again() -> None:
+    chain = Chain(FEEDER)
+    scene = scene_of({"mga-1": chain}, {})
+    along = await gatherer(scene, SPAN)
+    happened(scene.logs["mga-1"], "slot_residual", 100, 6)
+    chain.down = True
+    await along.collect()
+    assert along.kept["mga-1"].books == {}
+    chain.down = False
+    assert len((await along.seen())["mga-1"].slots) == 1
 
 
 async def test_what_is_pruned_is_read_from_the_past_and_what_is_gone_is_counted() -> None:
@@ -116,7 +131,7 @@ async def test_what_is_pruned_is_read_from_the_past_and_what_is_gone_is_counted(
         happened(scene.logs["mga-1"], "lmp_certified", slot, slot)
     seen = (await along.seen())["mga-1"]
     assert [(slot.record.slot, dict(slot.lmps_e4)) for slot in seen.slots] == [(100, {2: 40_000})]
-    assert along.missed == 1
+    assert along.missed == SPAN.slots - 1
 
 
 async def test_what_was_fixed_before_the_auction_is_read_as_it_was_at_clear() -> None:

@@ -17,6 +17,7 @@ from bsmg.demo.day import (
     DayReport,
     Outage,
     PacketRow,
+    PeerRow,
     Refusal,
     SlotRow,
     SupplyRow,
@@ -158,6 +159,17 @@ def test_what_is_traded_with_the_main_grid_is_level_3() -> None:
     assert "level 3 from the main grid" in page
     assert "level 2 mga-1 to mgb-1" in page
     assert "1 microgrids" in page
+
+
+def test_scores_of_chains_and_cells_are_shown() -> None:
+    cell = replace(CELL, cell="home-02@mga", score_permille=900, off_mWh=1, estimated=3)
+    peer = PeerRow(chain_id="mgb-1", score_milli=640, contracts=4)
+    day = replace(DAY, chains=(replace(CHAIN, cells=(CELL, cell), peers=(peer,)),))
+    page = html(day)
+    assert page.index("1. home-02@mga") < page.index("2. home-01@mga")
+    assert "mga-1 of mgb-1</td><td>0.640</td><td>4" in page
+    assert "Scores of chains" not in html(DAY)
+    assert day.summary()["estimated_statements"] == 3
 
 
 FABRIC = replace(CHAIN, chain_id="mgf-1", kind="fabric-embedded", nodes=2)
