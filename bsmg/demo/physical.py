@@ -36,6 +36,7 @@ from physics.errors import DispatchError, PowerFlowError
 from physics.opf import LOSS_E4, Dispatch, Opf
 from physics.powerflow import Floats, Grid, PowerFlow, grid_of
 
+STEPS_MAX = 300  # a side, kept and drawn
 SLACK = 1e-6  # p.u.: less counts as touching a limit
 MERGED = (
     market.MECHANISM_UNIFORM_K,
@@ -259,12 +260,15 @@ def _entry(order: market.Order) -> BookOrder:
 
 
 def steps(orders: Iterable[market.Order], side: int) -> tuple[tuple[int, int], ...]:
-    """Energy of a side by price, best price first."""
+    """Energy of a side by price, best price first; of very many prices neighbours become one step at their worst."""
     sums: dict[int, int] = {}
     for order in orders:
         if order.side == side:
             sums[order.price_e4] = sums.get(order.price_e4, 0) + order.quantity_mWh
-    return tuple(sorted(sums.items(), reverse=side == market.SIDE_BID))
+    rows = sorted(sums.items(), reverse=side == market.SIDE_BID)
+    size = -(-len(rows) // STEPS_MAX) or 1
+    chunks = [rows[at : at + size] for at in range(0, len(rows), size)]
+    return tuple((chunk[-1][0], sum(energy for _, energy in chunk)) for chunk in chunks)
 
 
 def _network(seen: FeederSeen) -> Network | None:

@@ -16,6 +16,7 @@ SHADES = 12
 WIDTH, HEIGHT = 330, 190  # of the curves
 LEFT, BOTTOM, TOP, RIGHT = 34, 22, 8, 6
 STEP_X, STEP_Y, RADIUS = 26, 13, 4  # of the map
+DOTS_MAX = 20_000  # a feeder: beyond that slots have no maps, or the page gets heavy
 PALETTE = [to_hex(colormaps["viridis"](at / (SHADES - 1))) for at in range(SHADES)]
 STYLE = "\n".join(
     [
@@ -40,7 +41,7 @@ def pages(day: FeederDay, layout: Layout, key: str) -> str:
 
 def _page(day: FeederDay, layout: Layout, row: FeederSlot, key: str) -> str:
     facts = "".join(f"<tr><td>{escape(name)}</td><td>{escape(value)}</td></tr>" for name, value in facts_of(row))
-    drawn = curves(row) + map_of(day, layout, row, key)
+    drawn = curves(row) + (map_of(day, layout, row, key) if len(day.buses) * len(day.slots) <= DOTS_MAX else "")
     return f"<details><summary>{escape(headline(row))}</summary><div>{drawn}<table>{facts}</table></div></details>"
 
 

@@ -40,7 +40,7 @@ def _slot(day: Rehearsed, number: int) -> SlotSeen:
     return SlotSeen(
         record=record,
         orders=tuple(_order(entry, number) for entry in day.outcome.book.entries),
-        buses=_sums(day.energies()),
+        buses=_sums(day.energies),
         before=_sums(day.outcome.book.baselines),
         beside=_sums(day.outcome.book.baselines),
         refused="" if day.secured.refusal is None else str(day.secured.refusal),

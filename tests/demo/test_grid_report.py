@@ -7,8 +7,10 @@ from dataclasses import replace
 
 import pytest
 
+from bsmg.demo import slot_pages
 from bsmg.demo.day import DayReport
 from bsmg.demo.feeder_day import FeederDay
+from bsmg.demo.grid_plots import feeder_layout
 from bsmg.demo.grid_report import broken_rows, characteristic, feeder_rows
 from bsmg.demo.physical import Study
 from bsmg.demo.report import html, tables
@@ -92,6 +94,13 @@ def test_the_real_fleet_s_noon_has_slots_to_repair_and_they_are() -> None:
     assert [bool(row.refused) for row in found.slots] == [bool(row.free.violations) for row in found.slots]
     assert len(found.broken_free) == sum(row.repaired for row in found.slots) >= 3
     assert all(row.curtailed_mWh <= row.asked_mWh - row.volume_mWh for row in found.slots)
+
+
+def test_a_very_large_feeder_has_no_map_a_slot(feeder: FeederDay, monkeypatch: pytest.MonkeyPatch) -> None:
+    layout = feeder_layout(feeder)
+    assert '<circle class="s' in slot_pages.pages(feeder, layout, "mga")
+    monkeypatch.setattr(slot_pages, "DOTS_MAX", len(feeder.buses) * len(feeder.slots) - 1)
+    assert '<circle class="s' not in slot_pages.pages(feeder, layout, "mga")
 
 
 def test_a_feeder_without_trade_is_drawn_too(feeder: FeederDay) -> None:

@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 import pytest
 
 from bsmg.demo.feeder_day import FeederDay, SlotSeen
-from bsmg.demo.physical import Study, free_clearing
+from bsmg.demo.physical import STEPS_MAX, Study, free_clearing, steps
 from cosmos_wire.protos import market
 from physics.feeders import random_radial, sce56
 from tests.demo import by_report
@@ -90,6 +90,16 @@ def test_the_free_clearing_knows_no_caps_and_leaves_other_mechanisms_to_the_unif
     for mechanism in (market.MECHANISM_UNIFORM_K, market.MECHANISM_MUDA):
         params = market.Params(mechanism=mechanism, k_num=1, k_den=2)
         assert free_clearing(seen, params).volume_mWh == 6
+
+
+def test_a_book_of_very_many_prices_becomes_a_curve_of_few_steps() -> None:
+    orders = [market.Order(seq=at, side=market.SIDE_BID, price_e4=at, quantity_mWh=2) for at in range(1, 10_001)]
+    curve = steps(orders, market.SIDE_BID)
+    assert len(curve) <= STEPS_MAX
+    assert sum(energy for _, energy in curve) == 20_000
+    assert [price for price, _ in curve] == sorted((price for price, _ in curve), reverse=True)
+    assert steps(orders[:2], market.SIDE_BID) == ((2, 2), (1, 2))
+    assert steps(orders, market.SIDE_ASK) == ()
 
 
 def test_an_order_off_the_feeder_and_a_collapse_are_violations() -> None:
