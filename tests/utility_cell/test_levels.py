@@ -204,6 +204,19 @@ async def test_an_agent_that_was_started_again_does_not_buy_twice() -> None:
     assert again.done == {FIRST}
 
 
+async def test_nothing_is_traded_beyond_what_a_line_carries() -> None:
+    chain = FakeChain()
+    line = 10**9
+    chain.offers = [heard(b"a", 30_000, 7 * 10**8), heard(b"b", 40_000, 7 * 10**8), GRID_OFFER]
+    agent = microgrid(chain)
+    locks = only(LOCK, await all_of(agent, view(LEVEL2, residual(3 * line))))
+    assert [(lock.channel_id, lock.energy_mwh) for lock in locks] == [(NEAR, 7 * 10**8), (NEAR, 3 * 10**8)]
+    (lock,) = only(LOCK, await all_of(agent, view(LEVEL3, residual(3 * line))))
+    assert (lock.channel_id, lock.energy_mwh) == (FAR, line)
+    (offer,) = only(OFFER, await all_of(microgrid(FakeChain()), view(LEVEL3, residual(-3 * line))))
+    assert offer.energy_mwh == line
+
+
 async def test_nothing_to_trade_is_no_message_to_the_main_grid() -> None:
     assert await all_of(microgrid(FakeChain()), view(LEVEL3, residual(999))) == []
     assert await all_of(microgrid(FakeChain()), view(LEVEL3, residual(-999))) == []

@@ -19,7 +19,7 @@ from utility_cell.agents.lines import (
     sold_mwh,
     undecided,
 )
-from utility_cell.agents.view import MarketView, read_contracts, read_heard, read_scores, read_trade_params
+from utility_cell.agents.view import MarketView, read_contracts, read_heard, read_scores
 from utility_cell.bidding import MIN_ORDER_mWh
 from utility_cell.flows import Ends
 
@@ -44,11 +44,13 @@ class LevelsAgent(LineAgent):
     offered: set[int] = field(default_factory=set)
     locked: set[bytes] = field(default_factory=set)
     needed_mWh: dict[int, int] = field(default_factory=dict)
+    taken_mWh: dict[tuple[int, str], int] = field(default_factory=dict)  # of a line in a slot, by own locks
     left_mWh: dict[int, int] = field(default_factory=dict)  # after level 2; positive: short
     done: set[int] = field(default_factory=set)  # at level 3
 
     async def act(self, view: MarketView) -> AsyncIterator[Message]:
         """All that follows from one block; a query that fails costs nothing that was said before it."""
+        await self.learn()
         now_ms = view.head.time_ns // NS_PER_MS
         for offer in self.offers(view, now_ms):
             yield offer
@@ -110,13 +112,18 @@ class LevelsAgent(LineAgent):
         welcome = offer.reputation_milli_min <= _own_score(scores.get(record.channel_id))
         if not affordable or not welcome or not offer.energy_mwh or need <= 0 or offer.offer_id in self.locked:
             return None
-        energy = min(need, offer.energy_mwh)
-        self.needed_mWh[slot.slot] = need - energy
-        return self._lock_of(record, energy)
+        made = self._lock_of(record, need)
+        self.needed_mWh[slot.slot] = need - (made.energy_mwh if made is not None else 0)
+        return made
 
-    def _lock_of(self, record: trade.OfferRecord, energy_mWh: int) -> trade_tx.MsgLock:
+    def _lock_of(self, record: trade.OfferRecord, energy_mWh: int) -> trade_tx.MsgLock | None:
+        """As much as the offer has and the line still carries."""
         self.locked.add(record.offer.offer_id)
-        return lock_message(self.lines.address, record, energy_mWh)
+        place = record.offer.slot, record.channel_id
+        room = self.params.line_max_mwh - self.taken_mWh.get(place, 0)
+        energy = min(energy_mWh, record.offer.energy_mwh, room)
+        self.taken_mWh[place] = self.taken_mWh.get(place, 0) + max(0, energy)
+        return lock_message(self.lines.address, record, energy) if energy > 0 else None
 
     # Level 3
 
@@ -134,7 +141,7 @@ class LevelsAgent(LineAgent):
             if left <= -MIN_ORDER_mWh:
                 terms = trade_tx.MsgPostOffer(level=LEVEL_GRID, price_e4=slot.params.floor_e4, only_first_channel=True)
                 terms.channels.append(self.lines.grid)
-                yield self._offer(slot.slot, -left, terms)
+                yield self._offer(slot.slot, min(-left, self.params.line_max_mwh), terms)
         for lock in await self._grid_locks(short):
             yield lock
 
@@ -170,7 +177,8 @@ class LevelsAgent(LineAgent):
             offers = [record for record in ranked(heard, slot, {}) if record.offer.energy_mwh]
             if offers:  # else again with the next block
                 self.done.add(slot)
-                messages.append(self._lock_of(offers[0], min(self.left_mWh[slot], offers[0].offer.energy_mwh)))
+                lock = self._lock_of(offers[0], self.left_mWh[slot])
+                messages += [] if lock is None else [lock]
         return messages
 
     # After delivery
@@ -215,14 +223,12 @@ class GridAgent(LineAgent):
     `lines.neighbours` are the microgrids.
     """
 
-    params: trade.Params = field(default_factory=trade.Params)
     offered: set[int] = field(default_factory=set)
     locked: set[bytes] = field(default_factory=set)
 
     async def act(self, view: MarketView) -> AsyncIterator[Message]:
         """All that follows from one block."""
-        if not self.params.slot_ms:
-            self.params = await read_trade_params(self.chain)
+        await self.learn()
         now_ms = view.head.time_ns // NS_PER_MS
         for offer in self.offers(now_ms):
             yield offer
@@ -262,7 +268,8 @@ class GridAgent(LineAgent):
             in_time = now_ms + SENT_MS < self.lines.time_of(offer.slot, "T_lock3")
             if wanted and in_time and offer.offer_id not in self.locked:
                 self.locked.add(offer.offer_id)
-                found.append(lock_message(self.lines.address, record, offer.energy_mwh))
+                energy = min(offer.energy_mwh, self.params.line_max_mwh)
+                found.append(lock_message(self.lines.address, record, energy))
         return found
 
     async def readings(self, now_ms: int) -> AsyncIterator[Message]:

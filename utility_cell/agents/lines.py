@@ -8,7 +8,7 @@ from hashlib import sha256
 
 from bsmg.client.chain import ChainClient
 from cosmos_wire.protos import trade, trade_query, trade_tx
-from utility_cell.agents.view import read_contract, read_contracts, read_scores
+from utility_cell.agents.view import read_contract, read_contracts, read_scores, read_trade_params
 from utility_cell.flows import Ends, TieLines
 from utility_cell.world import Calendar
 
@@ -50,7 +50,13 @@ class LineAgent:
     lines: Lines
     calendar: Calendar
     flows: TieLines
+    params: trade.Params = field(default_factory=trade.Params)  # of the chain; empty until they were read
     read: set[tuple[int, str]] = field(default_factory=set)
+
+    async def learn(self) -> None:
+        """The chain's parameters, once."""
+        if not self.params.slot_ms:
+            self.params = await read_trade_params(self.chain)
 
     def may_read(self, slot: int, now_ms: int) -> bool:
         """Once all microgrids have said what they contracted; one that is silent is not waited for to the end."""
@@ -64,7 +70,7 @@ class LineAgent:
         sold, bought = sold_mwh(contracts, active_only=True), bought_mwh(contracts, active_only=True)
         if not sold and not bought:
             return None
-        total_mwh = max(0, export_mWh if sold else -export_mWh)
+        total_mwh = min(self.params.line_max_mwh, max(0, export_mWh if sold else -export_mWh))
         root = sha256(f"{channel_id}/{slot}/{total_mwh}".encode()).digest()
         return trade_tx.MsgPostReading(
             utility=self.lines.address, channel_id=channel_id, slot=slot, total_mwh=total_mwh, meters_root=root
