@@ -10,10 +10,15 @@ the plain one is tried as well; limits are tightened where a rounded schedule mi
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
+import numpy as np
+
+from cosmos_wire.protos import market as pb
 from energy.grid.dispatch import ASK, BID, Problem
+from energy.grid.fixed import ONE
 from energy.grid.network import Network
 from energy.grid.schedule import BusEnergy, injection_of
 from energy.grid.secure import Certificate, certify
@@ -21,15 +26,17 @@ from energy.grid.welfare import Offer, auction_problem
 from energy.market import keys
 from energy.market.clearing import BookOrder, Rules, clear, fill_mWh
 from energy.mechanisms.book import merit
-from energy.units import PERMILLE
+from energy.units import MWH_PER_W, PERMILLE
 from physics.errors import DispatchError
 from physics.opf import MARGIN, Dispatch, Opf
+from physics.voltage import Settings, control
 
 Caps = dict[tuple[int, int], int]  # (bus, side) -> mWh
 MARGINS = (MARGIN, 1e-4, 1e-3, 4e-3, 1e-2)  # p.u., tried one after the other
 STEPS_MAX = 6  # prices of a bus and side that the programme tells apart
 FIRM_STEPS_MAX = 24
 COARSE, FINE = 9, 6  # prices that are tried, first over all, then around the best
+EFFORTS = (0.02, 1e-4)  # of the inverters, in volt/var control: at first little, then what it takes
 GOOD_ENOUGH = 0.9995  # of the best dispatch with a price for each bus: then no other price is tried
 
 
@@ -43,6 +50,7 @@ class Book:
     tangents: Mapping[int, int]
     rules: Rules
     loss_price_e4: int
+    inverters: Mapping[int, int] = field(default_factory=dict)  # mvarh either way that set-points may have, by bus
 
     def side(self, side: int) -> list[BookOrder]:
         """One side in clearing order."""
@@ -56,6 +64,7 @@ class Found:
     caps: Caps
     welfare: int
     certified: bool
+    set_points: Mapping[int, int] = field(default_factory=dict)  # of inverters, mvarh by bus, withdrawal positive
     best: float = 0.0  # base units that the best dispatch with a price for each bus is worth
 
     @property
@@ -84,12 +93,43 @@ def outcome(book: Book, caps: Caps) -> Found:
     """What the chain finds under caps: welfare in base units, and whether the schedule is certified whole."""
     sides = iter(book.side(keys.BID)), iter(book.side(keys.ASK))
     cleared, _ = clear(sides, book.rules, caps)
-    filled = [
+    verdict = certify(book.net, injection_of(book.net, [*book.base, *_energies(filled_offers(book, cleared))]))
+    return Found(caps=caps, welfare=int(cleared.welfare), certified=isinstance(verdict, Certificate))
+
+
+def free_welfare(book: Book) -> int:
+    """What the book is worth where nothing limits it, base units."""
+    cleared, _ = clear((iter(book.side(keys.BID)), iter(book.side(keys.ASK))), book.rules, {})
+    return int(cleared.welfare)
+
+
+def with_set_points(book: Book, set_points: Mapping[int, int]) -> Book:
+    """The same book where inverters withdraw reactive power."""
+    more = tuple(BusEnergy(bus=bus, base_q_mvarh=q) for bus, q in sorted(set_points.items()))
+    return replace(book, base=book.base + more)
+
+
+def set_points_of(book: Book, effort: float) -> dict[int, int]:
+    """What volt/var control by ADMM asks of the inverters when the book trades as if nothing limited it."""
+    net, unit = book.net, MWH_PER_W * book.net.s_base_W
+    cleared, _ = clear((iter(book.side(keys.BID)), iter(book.side(keys.ASK))), book.rules, {})
+    drawn = injection_of(net, [*book.base, *_energies(filled_offers(book, cleared))])
+    limits = np.array([book.inverters.get(bus, 0) / unit for bus in net.bus])
+    p, q = np.array(drawn.p_low) / ONE, np.array(drawn.q_low) / ONE
+    try:
+        found = control(net, p, q, limits, Settings(effort=effort))
+    except DispatchError:
+        return {}
+    points = {bus: -math.trunc(float(found.injected[at]) * unit) for at, bus in enumerate(net.bus)}
+    return {bus: q for bus, q in points.items() if q}
+
+
+def filled_offers(book: Book, cleared: pb.Clearing) -> list[Offer]:
+    """The book with what it moves on the feeder under a clearing: fills, firm orders whole."""
+    return [
         offer._replace(fill_mWh=offer.quantity_mWh if order.kind else fill_mWh(order, cleared, PERMILLE))
         for order, offer in zip(book.orders, offers_of(book), strict=True)
     ]
-    verdict = certify(book.net, injection_of(book.net, [*book.base, *_energies(filled)]))
-    return Found(caps=caps, welfare=int(cleared.welfare), certified=isinstance(verdict, Certificate))
 
 
 def _energies(offers: Iterable[Offer]) -> list[BusEnergy]:
@@ -112,6 +152,20 @@ class CapSearch:
 
         Limits are tighter the more proposals were refused before: then the chain knew something else.
         """
+        best, enough = self._best(book, refused), GOOD_ENOUGH * free_welfare(book)
+        for effort in EFFORTS if book.inverters else ():
+            if best is not None and best.welfare >= enough:
+                break
+            set_points = set_points_of(book, effort)
+            helped = self._best(with_set_points(book, set_points), refused) if set_points else None
+            if helped is not None and (best is None or best.welfare < helped.welfare):
+                best = replace(helped, set_points=set_points)
+        return best
+
+    def _best(self, book: Book, refused: int) -> Found | None:
+        free = outcome(book, {})
+        if free.certified:
+            return replace(free, best=float(free.welfare))
         for solvers in self._solvers[min(refused, len(MARGINS) - 1) :]:
             found = [each for each in (self._with(book, solver) for solver in solvers) if each is not None]
             if found:

@@ -257,6 +257,7 @@ def _cell_doc(cell: Cell) -> dict[str, Json]:
             max_import_W=cell.spec.max_import_W,
             max_export_W=cell.spec.max_export_W,
             tan_phi_permille=cell.spec.tan_phi_permille,
+            inverter_VA=cell.spec.inverter_VA,
         )
     )
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from energy.grid.optimality import require_near_optimal
 from energy.grid.welfare import auction_problem
 from energy.market.clearing import BookOrder, Rules, clear, fill_mWh
 from energy.mechanisms.book import ASK, BID
-from physics.caps import Book, CapSearch, Found, offers_of, outcome
+from physics.caps import Book, CapSearch, Found, offers_of, outcome, with_set_points
 from physics.feeders import sce56
 from physics.markets import random_market
 from physics.opf import Opf
@@ -92,3 +94,21 @@ def test_what_the_feeder_bears_needs_no_caps() -> None:
 
 def test_a_baseline_that_breaks_a_limit_has_no_caps() -> None:
     assert CapSearch().search(book_of((950, 1050), 0, 3_000, 1)) is None
+
+
+@pytest.mark.parametrize(("limits", "seed", "load", "supply"), [((970, 1010), 3, 200, 6), ((980, 1050), 1, 600, 1)])
+def test_inverters_let_more_trade(limits: tuple[int, int], seed: int, load: int, supply: int) -> None:
+    """Half of the asks' power as reactive power: volt/var control finds set-points within it, and more is certified."""
+    book = book_of(limits, seed, load, supply)
+    left: dict[int, int] = {}
+    for order in book.orders:
+        if order.side == ASK:
+            left[order.bus] = left.get(order.bus, 0) + order.quantity_mWh // 2
+    plain, helped = CapSearch().search(book), CapSearch().search(replace(book, inverters=left))
+    assert plain is not None
+    assert helped is not None
+    assert helped.set_points
+    assert all(abs(q) <= left[bus] for bus, q in helped.set_points.items())
+    assert helped.welfare > plain.welfare
+    judged = outcome(with_set_points(book, helped.set_points), helped.caps)
+    assert (judged.certified, judged.welfare) == (True, helped.welfare)

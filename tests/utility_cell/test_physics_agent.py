@@ -11,9 +11,10 @@ from bsmg.client.errors import QueryRefused
 from bsmg.client.feed import Head
 from cosmos_wire.errors import ChainError
 from cosmos_wire.protos import Message, market, market_query, registry
+from energy.registry import state as registered
 from physics.feeders import sce56
 from tests.energy.chain import ASK, BID, UTILITY, Chain
-from tests.grid.test_on_chain import RECLEAR, RESIDUAL, SECURED, bidding, cleared, star
+from tests.grid.test_on_chain import RECLEAR, RESIDUAL, SECURED, STRONG_W, bidding, cleared, star
 from utility_cell.agents.physics import PhysicsAgent
 from utility_cell.agents.view import MarketView
 
@@ -150,3 +151,22 @@ async def test_on_the_56_bus_feeder_with_firm_orders(seed: int) -> None:
     await act(agent, chain)
     prices = chain.query(market_query.QueryLmpsRequest(slot=slot))
     assert (len(prices.buses), int(prices.head.gap) <= int(prices.head.tau)) == (56, True)
+
+
+async def test_set_points_come_with_the_caps_where_inverters_are_registered() -> None:
+    """Bus 2 droops when it draws; its own inverter's reactive power lets the whole book trade."""
+    chain = Chain()
+    cell = registered.cell(chain.ctx(), 2)
+    cell.inverter_VA = 2_000
+    registered.save_cell(chain.ctx(), cell)
+    feeder = star(vmin_permille=999)
+    feeder.branches[1].s_max_W = STRONG_W
+    slot = bidding(chain, feeder)
+    book = (2, BID, 60_000, 900_000), (1, ASK, 40_000, 900_000)
+    assert cleared(chain, slot, *book).state == RECLEAR
+    plain, helped = await act(agent_of(chain), chain)
+    assert (plain.attempt, list(plain.q), helped.attempt) == (1, [], 2)
+    assert [(point.bus, point.q_mvarh < 0) for point in helped.q] == [(2, True)]
+    assert chain.events_of("caps_judged")[-1]["code"] == "0"
+    assert chain.slot(slot).clearing.volume_mWh == 900_000
+    assert chain.slot(slot).factor_permille == 1000

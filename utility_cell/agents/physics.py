@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TypeVar
 
@@ -22,10 +22,11 @@ from energy.grid.schedule import BusEnergy
 from energy.grid.welfare import auction_problem
 from energy.market import keys
 from energy.market.clearing import BookOrder
+from energy.market.inverters import left_mvarh
 from energy.market.prices import loss_price_e4, write_dual
 from energy.market.state import rules_of
 from energy.units import PERMILLE
-from physics.caps import Book, Caps, CapSearch, Found, offers_of
+from physics.caps import Book, CapSearch, Found, offers_of
 from physics.errors import DispatchError
 from physics.opf import Opf
 from utility_cell.agents.view import MarketView
@@ -39,6 +40,7 @@ PRICED_STATES = (
     market.SLOT_STATE_DELIVERING,
 )
 PAGE = 1_000
+ROUNDS_MAX = 3  # searches a slot, each with tighter limits than the one before
 MARKET, REGISTRY = "/bsmg.market.v1.Query/", "/bsmg.registry.v1.Query/"
 
 
@@ -48,6 +50,18 @@ class CellFacts:
 
     number: int
     tan_phi_permille: int
+    bus: int
+    inverter_VA: int
+
+
+@dataclass(slots=True, kw_only=True)
+class CapWork:
+    """How far a slot's caps are: searches done, proposals made, the height at which the last search began."""
+
+    rounds: int = 0
+    proposals: int = 0
+    height: int = -2
+    busy: bool = False
 
 
 @dataclass(slots=True, kw_only=True)
@@ -59,8 +73,7 @@ class PhysicsAgent:
     search: CapSearch = field(default_factory=CapSearch)
     solvers: tuple[Opf, ...] = field(default_factory=lambda: (Opf(), Opf(gan=False)))
     cells: dict[str, CellFacts] = field(default_factory=dict)
-    tries: dict[int, int] = field(default_factory=dict)  # slot -> proposals made
-    proposed: dict[int, int] = field(default_factory=dict)  # slot -> height of the last one
+    work: dict[int, CapWork] = field(default_factory=dict)  # by slot
     priced: set[int] = field(default_factory=set)
     highest_e4: int | None = None  # marginal price of the last slot that has certified ones
     worker: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(max_workers=1))
@@ -77,25 +90,42 @@ class PhysicsAgent:
     async def proposals(self, view: MarketView) -> AsyncIterator[market_tx.MsgProposeCaps]:
         """The best caps for each slot that the feeder refused; tighter ones when the chain didn't take the last."""
         for slot in view.in_state(market.SLOT_STATE_RECLEAR):
-            tries = self.tries.get(slot.slot, 0)
-            waits = view.head.height <= self.proposed.get(slot.slot, 0) + 1
-            if waits or tries >= slot.params.max_reclear or taken(slot):
+            work = self.work.setdefault(slot.slot, CapWork())
+            if work.busy or view.head.height <= work.height + 1 or taken(slot):
                 continue
-            self.proposed[slot.slot], self.tries[slot.slot] = view.head.height, tries + 1
-            book = await self._book(slot)
-            found = None if book is None else await self._run(self._search, book, tries)
-            if found is None:
-                log.warning("%s slot %d: no caps that the feeder bears", self.chain.chain_id, slot.slot)
-                continue
-            log.info("%s slot %d: caps worth %.4f of the best", self.chain.chain_id, slot.slot, found.share)
-            yield self._proposal(slot.slot, tries + 1, found.caps)
+            work.busy, work.height = True, view.head.height
+            try:
+                async for found in self._round(slot, work):
+                    if work.proposals < slot.params.max_reclear:
+                        work.proposals += 1
+                        log.info("%s slot %d: caps worth %.4f of the best", self.chain.chain_id, slot.slot, found.share)
+                        yield self._proposal(slot.slot, work.proposals, found)
+            finally:
+                work.busy, work.rounds = False, work.rounds + 1
 
-    def _search(self, book: Book, tries: int) -> Found | None:
-        return self.search.search(book, tries)
+    async def _round(self, slot: market.Slot, work: CapWork) -> AsyncIterator[Found]:
+        if work.rounds >= ROUNDS_MAX or work.proposals >= slot.params.max_reclear:
+            return
+        book = await self._book(slot)
+        if book is not None:
+            async for found in self._found(book, work.rounds):
+                yield found
 
-    def _proposal(self, slot: int, attempt: int, caps: Caps) -> market_tx.MsgProposeCaps:
+    async def _found(self, book: Book, tries: int) -> AsyncIterator[Found]:
+        """Caps alone, for the gate may be near; then with set-points of inverters, when they are worth more."""
+        plain = await self._run(self.search.search, replace(book, inverters={}), tries)
+        if plain is None:
+            log.warning("%s: no caps alone that the feeder bears", self.chain.chain_id)
+        else:
+            yield plain
+        helped = await self._run(self.search.search, book, tries) if book.inverters else None
+        if helped is not None and helped.set_points and (plain is None or helped.welfare > plain.welfare):
+            yield helped
+
+    def _proposal(self, slot: int, attempt: int, found: Found) -> market_tx.MsgProposeCaps:
         made = market_tx.MsgProposeCaps(utility=self.address, slot=slot, attempt=attempt)
-        for (bus, side), cap_mWh in sorted(caps.items()):
+        made.q.extend(market_tx.BusQ(bus=bus, q_mvarh=q) for bus, q in sorted(found.set_points.items()))
+        for (bus, side), cap_mWh in sorted(found.caps.items()):
             made.caps.append(market_tx.BusCap(bus=bus, side=market.Side.ValueType(side), cap_mWh=cap_mWh))
         return made
 
@@ -144,7 +174,12 @@ class PhysicsAgent:
         orders = await read_book(self.chain, slot.slot)
         if any(order.cell not in self.cells for order in orders):
             self.cells = await read_cells(self.chain)
+        asked: dict[str, int] = {}
+        for order in orders:
+            if order.side == market.SIDE_ASK:
+                asked[order.cell] = asked.get(order.cell, 0) + order.quantity_mWh
         return Book(
+            inverters=self._inverters(asked),
             net=network_of(feeder),
             base=await read_baselines(self.chain, slot.slot),
             orders=tuple(book_order(order, self.cells[order.cell].number) for order in orders),
@@ -152,6 +187,14 @@ class PhysicsAgent:
             rules=rules_of(slot),
             loss_price_e4=loss_price_e4(slot),
         )
+
+    def _inverters(self, asked: Mapping[str, int]) -> dict[int, int]:
+        """What the inverters of each bus have left beside what their cells ask to feed in."""
+        left: dict[int, int] = {}
+        for address, cell in self.cells.items():
+            if cell.inverter_VA:
+                left[cell.bus] = left.get(cell.bus, 0) + left_mvarh(cell.inverter_VA, asked.get(address, 0))
+        return left
 
 
 def taken(slot: market.Slot) -> bool:
@@ -199,7 +242,12 @@ async def read_cells(chain: ChainClient) -> dict[str, CellFacts]:
         request = registry_query.QueryCellsRequest(pagination=page)
         answer = await chain.query(REGISTRY + "Cells", request, registry_query.QueryCellsResponse)
         for cell in answer.cells:
-            found[cell.address] = CellFacts(number=cell.number, tan_phi_permille=cell.tan_phi_permille)
+            found[cell.address] = CellFacts(
+                number=cell.number,
+                tan_phi_permille=cell.tan_phi_permille,
+                bus=cell.bus,
+                inverter_VA=cell.inverter_VA,
+            )
         if not answer.pagination.next_key:
             return found
         page = pagination.PageRequest(limit=PAGE, key=answer.pagination.next_key)
