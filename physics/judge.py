@@ -32,7 +32,7 @@ class Case:
 
     name: str
     solver: PowerFlow
-    lit: Floats  # 1 or 0 by bus
+    lit: Floats  # 1 or 0 by bus; the solver leaves out what is dark
 
 
 class Judge:
@@ -89,7 +89,7 @@ def _lit(grid: Grid, lost: tuple[int, ...]) -> Floats:
 
 def _broken(case: Case, p: Floats, q: Floats) -> str:
     try:
-        flow = case.solver.solve(p * case.lit, q * case.lit)
+        flow = case.solver.solve(p, q)
     except PowerFlowError as error:
         return str(error)
     grid = case.solver.grid

@@ -14,6 +14,7 @@ from abci_app.app_process import build
 from abci_app.ballots import fitting
 from cosmos_wire import ed25519
 from cosmos_wire.protos import abci, cmt_types, market, market_query, market_tx
+from energy.errors import BundleInvalid
 from energy.market.ballot import Vote
 from ibc_core.host import BlockEnv
 from microgrid import system, votes
@@ -359,6 +360,19 @@ def openssl_takes(public: bytes, signature: bytes) -> bool:
     except (InvalidSignature, ValueError):
         return False
     return True
+
+
+def test_a_late_vote_of_someone_whom_the_commit_calls_absent_is_refused() -> None:
+    net = VotingNet()
+    slot = net.in_ballot()
+    net.block()
+    place = votes.Place(chain_id="mga-1", height=net.height + 1, keys={v.address: v.public for v in net.validators})
+    whole, commit = votes.collect(place, net.extended), commit_of(net.extended)
+    assert [ballot.vote is not None for ballot in votes.check_bundle(whole, place, commit)] == [True] * 4
+    commit.votes[2].block_id_flag = ABSENT
+    with pytest.raises(BundleInvalid, match="no vote for the block"):
+        votes.check_bundle(whole, place, commit)
+    assert net.slot(slot).ballot.total == 0
 
 
 class OddKey(Validator):

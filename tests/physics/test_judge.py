@@ -15,7 +15,7 @@ from cosmos_wire.protos import registry
 from energy.units import MWH_PER_W
 from physics.feeders import sce56
 from physics.judge import Judge, serve, verdict_of
-from physics.powerflow import PowerFlow, grid_of, violations
+from physics.powerflow import PowerFlow, grid_of
 from tests.energy.test_ballot import ring
 
 BASE_W = 10_000
@@ -128,11 +128,17 @@ def behind(feeder: registry.Feeder, lost: int | None) -> set[int]:
     return every - reached
 
 
-def test_the_margin_tightens_every_limit() -> None:
-    at_limit = buses((2, 38_000))
-    assert Judge(ring(), 0).fault(at_limit) == ""
-    assert Judge(ring(), 50).fault(at_limit) != ""
-    assert violations(grid_of(ring()), PowerFlow(grid_of(ring())).solve(np.zeros(4), np.zeros(4))) == []
+@pytest.mark.parametrize(
+    ("power_W", "words"),
+    [(39_330, "branch"), (12_000, "0.995279"), (-12_000, "1.004655")],
+)
+def test_the_margin_tightens_every_limit(power_W: int, words: str) -> None:
+    """Flow, low and high voltage: inside the limit, and beyond it by less than a margin of 2 permille."""
+    feeder = ring()
+    if "." in words:
+        feeder.vmin_permille, feeder.vmax_permille = 995, 1005
+    assert Judge(feeder, 0).fault(buses((2, power_W))) == ""
+    assert words in Judge(feeder, 2).fault(buses((2, power_W)))
 
 
 def test_a_schedule_without_a_solution_or_off_the_feeder_is_not_secure() -> None:
