@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from cosmos_wire.protos import Message, market_query, market_tx, meter_tx
+from cosmos_wire.protos import Message, market_query, market_tx, meter_tx, registry_tx
 from cosmos_wire.protos import market as pb
+from cosmos_wire.protos import registry as registry_pb
 from energy.market import state
 from energy.market.clock import Gate, gate_ms
 from energy.market.defaults import default_params
@@ -15,6 +16,7 @@ from energy.meter.reading import sign_bytes
 from fabric_adapter.embedded.refusals import ChaincodeRefusedError
 from ibc_core import bank
 from ibc_core.host import Context, EventLog, FreeGas
+from tests.energy.test_ballot import ring
 from tests.fabric_chaincode.day import hashes
 from tests.fabric_chaincode.test_ticks import FakeStub, codes
 from tests.fabric_chaincode.world import CHAIN, DENOM, FIRST_SLOT, SECOND_NS, SLOT_MS, Grid, meter_key
@@ -138,6 +140,15 @@ def test_an_order_by_the_clock_does_not_wait_for_the_ticks_gate(net):
     net.now_ns, net.ahead_ns = gate_ns + SECOND_NS // 4, 0
     assert slot_state(net, FIRST_SLOT) == pb.SLOT_STATE_FORECAST
     assert codes(net.tick(place(net, 1, BID, 60_000, 1_000_000))) == [0]
+
+
+def test_a_feeder_to_be_voted_on_is_refused_for_want_of_vote_extensions(net):
+    message = registry_tx.MsgSetFeeder(utility=net.cast.utility.text, feeder=ring())
+    with pytest.raises(ChaincodeRefusedError, match="registry/6"):
+        net.submit(net.cast.utility, message)
+    message.feeder.CopyFrom(ring(mode=registry_pb.SECURITY_MODE_UNSPECIFIED))
+    with pytest.raises(ChaincodeRefusedError, match="registry/4"):  # a mesh is for votes alone
+        net.submit(net.cast.utility, message)
 
 
 def test_many_orders_of_many_cells_between_two_ticks(bidding):
