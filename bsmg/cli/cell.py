@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from bsmg.cli import sealed
 from bsmg.cli.messages import signature
 from bsmg.cli.output import message_doc, note, show
 from bsmg.cli.target import Target, run, with_target
@@ -33,6 +34,10 @@ PATH = "/bsmg.registry.v1.Query/"
 @click.group()
 def command() -> None:
     """Join a microgrid, show its cells."""
+
+
+command.add_command(sealed.commit)
+command.add_command(sealed.reveal)
 
 
 @command.command("list")
