@@ -26,6 +26,7 @@ class Cell:
     address: str
     bus: int
     import_W: int = 0
+    export_W: int = 0
     tangent: int = 0  # tan phi, permille
     devices: int = 0
     score: int = FULL_SCORE
@@ -81,7 +82,7 @@ class Cells:
         for item in doc.get("cells", ()):
             record = json_format.ParseDict(item, registry.Cell())
             cell = self._add(record.id, record.address, (record.bus, record.tan_phi_permille))
-            cell.import_W = record.max_import_W
+            cell.import_W, cell.export_W = record.max_import_W, record.max_export_W
             cell.score = record.score_permille or FULL_SCORE
             cell.status = record.status or registry.STATUS_ACTIVE
             cell.collateral, cell.arrears = int(record.collateral or 0), int(record.arrears or 0)
@@ -111,7 +112,7 @@ class Cells:
     def register_cell(self, msg: registry_tx.MsgRegisterCell, answer: registry_tx.MsgRegisterCellResponse) -> None:
         """A new cell gets the next number."""
         cell = self._add(msg.id, msg.cell, (msg.bus, msg.tan_phi_permille))
-        cell.import_W = msg.max_import_W
+        cell.import_W, cell.export_W = msg.max_import_W, msg.max_export_W
         self.stage.findings.equal("cells", f"{self.stage.place}: number of {msg.id}", cell.number, answer.number)
 
     def register_device(self, msg: registry_tx.MsgRegisterDevice) -> None:

@@ -28,6 +28,7 @@ KINDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "order_moved": ("clearings", ("slot", "cell", "number")),
     "order_ended": ("clearings", ("cell", "number")),
     "commit_unrevealed": ("clearings", ("slot", "cell", "seq")),
+    "storage_changed": ("clearings", ("slot", "cell", "seq")),
     "forward_cleared": ("clearings", ("first_slot", "slots")),
     "forward_awarded": ("clearings", ("first_slot", "slots", "seq")),
     "forward_ended": ("clearings", ("first_slot", "slots")),

@@ -305,8 +305,9 @@ class Market:
     def cancel(self, msg: market_tx.MsgCancelOrder, answer: market_tx.MsgCancelOrderResponse) -> None:
         """The whole escrow returns."""
         slot = self.live[msg.slot]
-        refund = slot.escrow_of(slot.orders.pop(msg.seq))
-        self.special.cancelled(slot, msg.seq)
+        gone = slot.orders.pop(msg.seq)
+        refund = slot.escrow_of(gone)
+        self.special.cancelled(slot, gone)
         slot.escrow -= refund
         self.pay(ESCROW, msg.cell, refund)
         name = f"{self.stage.place}: cancelled order {msg.seq} of slot {msg.slot} refund"
@@ -356,7 +357,7 @@ class Market:
     def end_block(self) -> None:
         """So many units a block: debts first, then slots in order, each its charges and then its credits."""
         units = self.params.settle_units - self._pay_owed(self.params.settle_units)
-        units = self.forward.work(self.special.work(units))
+        units = self.special.storages.work(self.forward.work(self.special.work(units)))
         for slot in sorted(self.live.values(), key=lambda item: item.number):
             if units > 0 and slot.charging:
                 units = self._charge(slot, units)

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 from bsmg.audit.auction import BID, Order, Outcome
 from bsmg.audit.cells import Cell
 from bsmg.audit.ledger import module_address
+from bsmg.audit.storage import Storages
 from cosmos_wire.address import from_bech32
-from cosmos_wire.protos import market_tx, registry
+from cosmos_wire.protos import market, market_tx, registry
 
 if TYPE_CHECKING:
     from bsmg.audit.market import Market
@@ -37,6 +38,8 @@ class Extras:
     carried: dict[int, int] = field(default_factory=dict)
     commits: dict[tuple[int, int], int] = field(default_factory=dict)  # (cell, sequence) -> escrow
     hashes: dict[int, bytes] = field(default_factory=dict)
+    storage: dict[int, tuple[int, int]] = field(default_factory=dict)  # by sequence: slot and price to discharge at
+    storing: list[tuple[int, int]] | None = None  # (cell, sequence) whose fills the storages don't know yet
     reveal_blocks: int = 0
     moving: list[tuple[int, int]] | None = None  # (cell, sequence) still to be looked at
     forwards: bool = False
@@ -52,6 +55,7 @@ class Waits:
     valid_to: int
     escrow: int
     least: int
+    storage: bool = False
 
 
 def without_missed(
@@ -79,6 +83,7 @@ class Special:
 
     def __init__(self, desk: Market) -> None:
         self.desk = desk
+        self.storages = Storages(self)
         self.waiting: dict[tuple[int, int, int], Waits] = {}  # (slot, cell, number)
         self.last_number = 0
 
@@ -99,13 +104,17 @@ class Special:
         for kept, said in (*terms, (slot.extras.valid_to, msg.valid_to)):
             if said:
                 kept[seq] = said
+        if msg.storage:
+            self.storages.opened(slot, order, (msg.discharge_slot, msg.discharge_price_e4))
         escrow = slot.escrow_of(order)
         slot.escrow += escrow
         self.desk.pay(msg.cell, ESCROW, escrow)
         return escrow
 
-    def cancelled(self, slot: Slot, seq: int) -> None:
+    def cancelled(self, slot: Slot, order: Order) -> None:
         """They go with it."""
+        seq = order.seq
+        self.storages.cancelled(slot, order)
         slot.extras.least.pop(seq, None)
         slot.extras.valid_to.pop(seq, None)
 
@@ -193,6 +202,8 @@ class Special:
         """Fills are final."""
         if slot.extras.valid_to:
             slot.extras.moving = sorted((slot.orders[seq].cell, seq) for seq in slot.extras.valid_to)
+        if slot.extras.storage:
+            slot.extras.storing = sorted((slot.orders[seq].cell, seq) for seq in slot.extras.storage)
 
     def carried_escrow(self, slot: Slot, number: int) -> int:
         """What left the slot with what moved on."""
@@ -255,8 +266,19 @@ class Special:
         )
         slot.escrow -= waits.escrow
         self.desk.pay(ESCROW, WAITING, waits.escrow)
+        self._wait_on((slot.number, order.cell, self.number()), waits)
+
+    def number(self) -> int:
+        """Of what begins to wait."""
         self.last_number += 1
-        self._wait_on((slot.number, order.cell, self.last_number), waits)
+        return self.last_number
+
+    def wait_for(self, slot: int, cell: int, ask: tuple[int, int]) -> None:
+        """The other half of a storage bid: an ask (price, energy) in that slot."""
+        waits = Waits(price_e4=ask[0], quantity_mWh=ask[1], valid_to=slot, escrow=0, least=0, storage=True)
+        number, owner = self.number(), self.desk.cells.by_number[cell].address
+        self.waiting[slot, cell, number] = waits
+        self.desk.stage.expect.event("order_waits", (slot, owner, number), quantity_mWh=waits.quantity_mWh)
 
     def _wait_on(self, place: tuple[int, int, int], waits: Waits) -> None:
         after, cell, number = place
@@ -288,11 +310,13 @@ class Special:
 
     def _enter(self, slot: Slot, place: tuple[int, int, int], waits: Waits) -> bool:
         desk, cell = self.desk, self.desk.cells.by_number[place[1]]
+        price = max(waits.price_e4, slot.floor_e4) if waits.storage else min(waits.price_e4, slot.cap_e4)
         msg = market_tx.MsgPlaceOrder(
             cell=cell.address,
             slot=slot.number,
-            side=BID,  # type: ignore[arg-type]  # the enum's number
-            price_e4=min(waits.price_e4, slot.cap_e4),
+            side=market.SIDE_ASK if waits.storage else market.SIDE_BID,
+            price_e4=price,
+            storage=waits.storage,
             quantity_mWh=waits.quantity_mWh,
             min_fill_mWh=waits.least,
             valid_to=waits.valid_to if waits.valid_to > slot.number else 0,
@@ -310,20 +334,23 @@ class Special:
         (msg, escrow), params = order, slot.params
         own = [item for item in slot.orders.values() if item.cell == cell.number]
         sealed = sum(number == cell.number for number, _ in slot.extras.commits)
-        bids = sum(item.quantity_mWh for item in own if item.side == BID)
-        bids += self.desk.forward.energy_of(slot, cell.number, BID)
-        rating = cell.import_W * SLOT_WH_OF_W
-        pledge = (params.up_e4 + slot.pen_e4) * rating * params.max_live_slots
-        needed = slot.escrow_of(Order(side=BID, price_e4=msg.price_e4, seq=0, cell=0, quantity_mWh=msg.quantity_mWh))
+        total = sum(item.quantity_mWh for item in own if item.side == msg.side)
+        total += self.desk.forward.energy_of(slot, cell.number, msg.side)
+        rating = (cell.import_W if msg.side == BID else cell.export_W) * SLOT_WH_OF_W
+        pledge = (params.up_e4 + slot.pen_e4) * cell.import_W * SLOT_WH_OF_W * params.max_live_slots
+        new = Order(side=msg.side, price_e4=msg.price_e4, seq=0, cell=cell.number, quantity_mWh=msg.quantity_mWh)
+        needed = slot.escrow_of(new)
         return (
             cell.status == registry.STATUS_ACTIVE
             and not cell.arrears
             and cell.missed < params.missed_before_suspension
             and cell.collateral >= pledge
-            and msg.price_e4 >= slot.floor_e4
+            and slot.floor_e4 <= msg.price_e4 <= slot.cap_e4
+            and (msg.side == BID or cell.score >= params.min_score_permille)
+            and (not msg.storage or self.storages.may_discharge(slot, new))
             and len(own) + sealed < params.max_orders_per_cell
             and len(slot.orders) + len(slot.extras.commits) < params.max_orders_per_slot
-            and bids + msg.quantity_mWh <= rating
+            and total + msg.quantity_mWh <= rating
             and not (msg.min_fill_mWh and len(slot.extras.least) >= 200)
             and self.desk.held(cell.address) + escrow >= needed
         )

@@ -188,6 +188,11 @@ class Replay:
                 market.MsgCancelWaitingResponse,
                 lambda m, a, _: desk.special.cancel_waiting(m, a),
             ),
+            (
+                market.MsgRegisterStorage,
+                market.MsgRegisterStorageResponse,
+                lambda m, _a, _e: desk.special.storages.register(m),
+            ),
             (market.MsgPlaceForward, market.MsgPlaceForwardResponse, lambda m, a, _: desk.forward.place(m, a)),
             (market.MsgCancelForward, market.MsgCancelForwardResponse, lambda m, a, _: desk.forward.cancel(m, a)),
             (market.MsgDeposit, market.MsgDepositResponse, lambda m, _a, _e: desk.deposit(m)),

@@ -26,6 +26,7 @@ FIELDS: Mapping[str, tuple[type[Json], ...]] = {
         registry_tx.MsgSetFeeder,
         market_tx.MsgPostForecast,
         market_tx.MsgProposeCaps,
+        market_tx.MsgRegisterStorage,
         market_tx.MsgPostOptimality,
         meter_tx.MsgPostEstimate,
         trade_tx.MsgPostReading,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from cosmos_wire.protos import market_tx as tx
 from energy.errors import NoSuchOrder, QuantityOutOfRange
-from energy.market import orders, sealed, state, terms
+from energy.market import orders, sealed, state, storage, terms
 from energy.market.life import Step, require_step
 from energy.registry import Registry
 from energy.units import QUANTITY_MAX_MWH, require_range
@@ -24,6 +24,7 @@ def amend_order(registry: Registry, ctx: Context, msg: tx.MsgAmendOrder) -> tx.M
     old = state.book_order(ctx, msg.slot, cell.number, msg.seq)
     if old is None:
         raise NoSuchOrder(f"{msg.cell} has no order {msg.seq} in slot {msg.slot}")
+    storage.require_none(ctx, record, old)
     keeps = msg.price_e4 == old.price_e4 and msg.quantity_mWh <= old.quantity_mWh
     new = old._replace(price_e4=msg.price_e4, quantity_mWh=msg.quantity_mWh, seq=old.seq if keeps else record.next_seq)
     least = terms.min_fill_of(ctx, record, old)

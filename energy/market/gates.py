@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from cosmos_wire.protos import market as pb
-from energy.market import ballot, forward_life, keys, losses, maingrid, mechanism, security, shift, state
+from energy.market import ballot, forward_life, keys, losses, maingrid, mechanism, security, shift, state, storage
 from energy.market.clearing import schedule_hash, seal_root
 from energy.market.clock import Gate, first_open, gate_ms, last_open
 from energy.market.life import BALLOT, RECLEAR, SECURED, SETTLED, require_step
@@ -164,6 +164,7 @@ def _secure(ctx: Context, record: pb.Slot, before: int) -> None:
         ballot.decide(ctx, record)
     ballot.close(ctx, record.slot)
     shift.release(ctx, record)
+    storage.release(ctx, record)
     maingrid.balance(ctx, record)
     ctx.events.emit(
         event(
@@ -192,6 +193,7 @@ def _seal(ctx: Context, record: pb.Slot, before: int) -> None:
         record.voided, record.factor_permille = True, 0
         ballot.close(ctx, record.slot)
         shift.release(ctx, record)
+        storage.release(ctx, record)
         security.freeze_baseline(ctx, record)
         maingrid.balance(ctx, record)
     security.keep_baseline(ctx, record)

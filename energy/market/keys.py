@@ -30,6 +30,9 @@ mk/cm/<slot>/<cell>/<seq>                  Commit: a sealed order
 mk/fp/<first>/<slots u16>                  ForwardProduct
 mk/fb/<first>/<slots>/<side>/<pkey>/<seq>  ForwardEntry, in clearing order, until it is awarded
 mk/fc/<first>/<slots>/<cell>/<seq>         ForwardOrder: an order of a product, later its position
+mk/sg/<cell>                               Storage of a cell
+mk/ss/<slot>/<cell>/<seq>                  StorageOrder
+mk/sz/<slot>                               1: fills of the slot's storage orders are to be taken over
 mk/fo/<cell>/<first>/<slots>/<seq>         1: the cell has it
 """
 
@@ -69,6 +72,9 @@ PRODUCTS = b"mk/fp/"
 FORWARD_BOOK = b"mk/fb/"
 FORWARDS = b"mk/fc/"
 FORWARDS_OF = b"mk/fo/"
+STORAGES = b"mk/sg/"
+STORAGE_ORDERS = b"mk/ss/"
+STORAGE_WORK = b"mk/sz/"
 
 BID, ASK = 1, 2
 CHARGES, CREDITS, PRUNE = 1, 2, 3
@@ -276,3 +282,23 @@ def forward_key(product: bytes, cell: int, seq: int) -> bytes:
 def forward_of_key(cell: int, product: bytes, seq: int) -> bytes:
     """Marks a cell's order or position."""
     return FORWARDS_OF + u32(cell) + b"/" + product + b"/" + u64(seq)
+
+
+def storage_key(cell: int) -> bytes:
+    """A cell's storage."""
+    return STORAGES + u32(cell)
+
+
+def storage_orders_prefix(slot: int) -> bytes:
+    """Storage orders of a slot whose fills the storages don't know yet."""
+    return STORAGE_ORDERS + u64(slot) + b"/"
+
+
+def storage_order_key(slot: int, cell: int, seq: int) -> bytes:
+    """A storage order."""
+    return storage_orders_prefix(slot) + u32(cell) + b"/" + u64(seq)
+
+
+def storage_work_key(slot: int) -> bytes:
+    """Fills to take over."""
+    return STORAGE_WORK + u64(slot)

@@ -23,6 +23,7 @@ from energy.market import (
     reveal,
     shift,
     state,
+    storage,
     utility,
 )
 from energy.market.gates import run_gates
@@ -77,6 +78,12 @@ class Market:
             TX + "MsgRevealOrder": route(revealed, tx.MsgRevealOrder, tx.MsgRevealOrderResponse, "cell"),
             TX + "MsgPlaceForward": route(forwarded, tx.MsgPlaceForward, tx.MsgPlaceForwardResponse, "cell"),
             TX + "MsgCancelForward": route(unforward, tx.MsgCancelForward, tx.MsgCancelForwardResponse, "cell"),
+            TX + "MsgRegisterStorage": route(
+                partial(storage.register, self.registry),
+                tx.MsgRegisterStorage,
+                tx.MsgRegisterStorageResponse,
+                "utility",
+            ),
             TX + "MsgProposeCaps": route(utility.propose_caps, tx.MsgProposeCaps, tx.MsgProposeCapsResponse, "utility"),
             TX + "MsgPostOptimality": route(
                 prices.post_optimality, tx.MsgPostOptimality, tx.MsgPostOptimalityResponse, "utility"
@@ -116,6 +123,7 @@ class Market:
                     query.QueryForwardOrdersRequest,
                     query.QueryForwardOrdersResponse,
                 ),
+                ("Storage", queries.storage, query.QueryStorageRequest, query.QueryStorageResponse),
                 ("Pools", queries.pools, query.QueryPoolsRequest, query.QueryPoolsResponse),
                 ("Forecast", queries.forecast, query.QueryForecastRequest, query.QueryForecastResponse),
                 ("Lmps", prices.lmps, query.QueryLmpsRequest, query.QueryLmpsResponse),

@@ -18,7 +18,7 @@ from energy.errors import (
     ScoreTooLow,
     TooManyOrders,
 )
-from energy.market import keys, sealed, state, terms
+from energy.market import keys, sealed, state, storage, terms
 from energy.market.clearing import BookOrder
 from energy.market.forward_book import pledged_mWh
 from energy.market.life import Step, require_step
@@ -45,12 +45,14 @@ def admit(ctx: Context, record: pb.Slot, cell: registry_pb.Cell, msg: tx.MsgPlac
     order = BookOrder(msg.side, msg.price_e4, seq, cell.number, cell.bus, msg.quantity_mWh, msg.kind)
     _check_threshold(record, msg)
     terms.check_terms(ctx, record, cell.number, msg)
+    storage.check_order(ctx, record, cell.number, msg)
     escrow = check_order(ctx, record, cell, order)
     entry = pb.BookEntry(
         cell=order.cell, bus=order.bus, quantity_mWh=order.quantity_mWh, min_score_permille=msg.min_score_permille
     )
     entry.kind = pb.OrderKind.ValueType(order.kind)
     put_in(ctx, record, msg.cell, (order, entry, (msg.min_fill_mWh, msg.valid_to)))
+    storage.keep(ctx, record, order, msg)
     _emit(ctx, "order_placed", record, msg.cell, order)
     return escrow
 
@@ -91,6 +93,7 @@ def take_out(ctx: Context, record: pb.Slot, owner: str, order: BookOrder) -> tup
     ctx.app.delete(key)
     ctx.app.delete(keys.order_key(record.slot, order.cell, order.seq))
     _count(record, order, -1)
+    storage.forget(ctx, record, order)
     state.move(ctx, state.ESCROW, from_bech32(owner), state.escrow_of(record.prices, order))
     return entry, terms.forget(ctx, record, order)
 

@@ -14,6 +14,7 @@ from energy.market import awards, ballot, fees, forward_book, keys, security, st
 from energy.market import schedule as physical
 from energy.market.clearing import BookOrder
 from energy.market.shift import waiting_of
+from energy.market.storage import storage_of
 from energy.records import load, u64
 from energy.registry import Registry
 from energy.units import PERMILLE
@@ -189,6 +190,11 @@ def forward_orders(
     for item in forward_book.held_by(ctx, cell.number):
         answer.orders.add(first_slot=item.first, slots=item.slots, seq=item.seq, order=item.order)
     return answer
+
+
+def storage(registry: Registry, ctx: Context, request: query.QueryStorageRequest) -> query.QueryStorageResponse:
+    """A cell's storage and its state of charge; raises NoStorage."""
+    return query.QueryStorageResponse(storage=storage_of(ctx, registry.find_cell(ctx, request.cell).number))
 
 
 def commits(registry: Registry, ctx: Context, request: query.QueryCommitsRequest) -> query.QueryCommitsResponse:

@@ -79,6 +79,8 @@ def reveal_order(registry: Registry, ctx: Context, msg: tx.MsgRevealOrder) -> tx
     kept = load(ctx, key, pb.Commit)
     if kept is None:
         raise NoSuchOrder(f"{msg.cell} has no commit {msg.seq} in slot {record.slot}")
+    if order.storage or order.discharge_slot or order.discharge_price_e4:
+        raise InvalidRequest("a sealed order can't be the storage's: its hash doesn't cover that")
     if order.cell != msg.cell or commit_hash(ctx.env.chain_id, order, msg.salt) != kept.hash:
         raise CommitMismatch(f"the order and its salt have to hash to {kept.hash.hex()}")
     declared = stored(kept.escrow)

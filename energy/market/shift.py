@@ -92,9 +92,14 @@ def _leave(ctx: Context, registry: Registry, record: pb.Slot, bid: tuple[BookOrd
         from_slot=record.slot,
         min_fill_mWh=least,
     )
+    _wait_on(ctx, registry, (record.slot, order.cell, next_number(ctx)), waits)
+
+
+def next_number(ctx: Context) -> int:
+    """A number for what begins to wait."""
     number = load_int(ctx, keys.WAITING_LAST) + 1
     save_int(ctx, keys.WAITING_LAST, number)
-    _wait_on(ctx, registry, (record.slot, order.cell, number), waits)
+    return number
 
 
 Place = tuple[int, int, int]  # slot, cell, number
@@ -125,7 +130,8 @@ def _end(ctx: Context, registry: Registry, place: Place, waits: pb.Waiting) -> N
     owner, escrow = _address(ctx, registry, cell), stored(waits.escrow)
     state.move(ctx, state.WAITING, from_bech32(owner), escrow)
     state.add_totals(ctx, waiting=-escrow)
-    terms.count_shifting(ctx, cell, -1)
+    if not waits.storage:
+        terms.count_shifting(ctx, cell, -1)
     ctx.events.emit(event("order_ended", cell=owner, number=number, quantity_mWh=waits.quantity_mWh, refund=escrow))
 
 
@@ -173,8 +179,9 @@ def _enter(ctx: Context, registry: Registry, record: pb.Slot, entry: tuple[Place
     msg = tx.MsgPlaceOrder(
         cell=owner,
         slot=record.slot,
-        side=pb.SIDE_BID,
-        price_e4=min(waits.price_e4, record.prices.cap_e4),
+        side=pb.SIDE_ASK if waits.storage else pb.SIDE_BID,
+        price_e4=_entry_price_e4(record, waits),
+        storage=waits.storage,
         quantity_mWh=waits.quantity_mWh,
         min_fill_mWh=waits.min_fill_mWh,
         valid_to=waits.valid_to if waits.valid_to > record.slot else 0,
@@ -183,7 +190,8 @@ def _enter(ctx: Context, registry: Registry, record: pb.Slot, entry: tuple[Place
         with ctx.branch() as inner:
             state.move(inner, state.WAITING, from_bech32(owner), escrow)
             state.add_totals(inner, waiting=-escrow)
-            terms.count_shifting(inner, number, -1)
+            if not waits.storage:
+                terms.count_shifting(inner, number, -1)
             cell = orders.trader(registry, inner, owner)
             orders.admit(inner, record, cell, msg, record.next_seq)
             seq, record.next_seq = record.next_seq, record.next_seq + 1
@@ -191,6 +199,13 @@ def _enter(ctx: Context, registry: Registry, record: pb.Slot, entry: tuple[Place
     except ChainError:
         return False
     return True
+
+
+def _entry_price_e4(record: pb.Slot, waits: pb.Waiting) -> int:
+    """Its own price, or the edge of the slot's band where that is as good for it or better."""
+    if waits.storage:
+        return max(waits.price_e4, record.prices.floor_e4)
+    return min(waits.price_e4, record.prices.cap_e4)
 
 
 # What others ask

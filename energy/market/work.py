@@ -9,7 +9,7 @@ from cosmos_wire.address import from_bech32
 from cosmos_wire.merkle import grown, root_of_peaks
 from cosmos_wire.protos import market as pb
 from cosmos_wire.protos import registry as registry_pb
-from energy.market import forward_book, forward_life, keys, reveal, shift, state
+from energy.market import forward_book, forward_life, keys, reveal, shift, state, storage_work
 from energy.market.awards import filled
 from energy.market.clock import Gate
 from energy.market.life import Step, require_step
@@ -28,7 +28,8 @@ def run_work(ctx: Context, registry: Registry) -> None:
     params = state.params(ctx)
     left = params.settle_units - _pay_owed(ctx, registry, params.settle_units)
     # Commits and bids that move on leave a slot's escrow before it is settled: nothing of them is left when units are.
-    left = forward_life.run(ctx, registry, shift.run(ctx, registry, reveal.run(ctx, registry, left)))
+    left = shift.run(ctx, registry, reveal.run(ctx, registry, left))
+    left = storage_work.run(ctx, registry, forward_life.run(ctx, registry, left))
     jobs = [(int.from_bytes(key[len(keys.WORK) : -2], "big"), key[-1]) for key, _ in ctx.app.iterate(keys.WORK)]
     for slot, kind in jobs:
         if left > 0 and kind != keys.PRUNE:
@@ -375,6 +376,7 @@ def prune(ctx: Context, slot: int, units: int) -> int:
         keys.cuts_prefix(slot),
         keys.minimums_prefix(slot),
         keys.shifts_prefix(slot),
+        keys.storage_orders_prefix(slot),
         keys.awards_prefix(slot),
         keys.baseline_prefix(slot),
         keys.set_points_prefix(slot),

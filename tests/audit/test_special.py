@@ -13,7 +13,7 @@ from cosmos_wire.protos import Message, market, market_tx, meter_tx
 from energy.market.reveal import commit_hash
 from ibc_core.host import Event
 from tests.audit.day import ASK, BID, Day
-from tests.audit.recorder import SECOND, SLOT, Options, RecordedChain, cell_address
+from tests.audit.recorder import SECOND, SLOT, UTILITY, Options, RecordedChain, cell_address
 from tests.audit.tampering import first_place, one_more, with_event
 from tests.audit.test_replay import differences, named
 from tests.ibc.harness import address
@@ -71,6 +71,8 @@ def _orders(day: Day) -> None:
     change = {"cell": cell_address(3), "slot": SLOT}
     a.deliver(
         order(1, SLOT, (BID, 60_000, 700_000), valid_to=SLOT + 2),
+        order(4, SLOT, (BID, 61_000, 200_000), storage=True, discharge_slot=SLOT + 1, discharge_price_e4=39_000),
+        order(4, SLOT, (ASK, 45_000, 30_000), storage=True),
         order(2, SLOT, (BID, 59_000, 400_000), min_fill_mWh=400_000),
         order(2, SLOT, (BID, 30_000, 900_000), valid_to=SLOT + 1),
         order(2, SLOT, (BID, 31_000, 500_000), valid_to=SLOT + 2, min_fill_mWh=500_000),
@@ -102,6 +104,15 @@ def _rest(day: Day) -> None:
 def lived(options: Options) -> Day:
     """A slot with orders of every kind, positions in the two after it."""
     day = Day(options)
+    storage = market_tx.MsgRegisterStorage(
+        utility=UTILITY,
+        cell=cell_address(4),
+        energy_mWh=400_000,
+        power_W=4_000,
+        efficiency_permille=900,
+        charged_mWh=50_000,
+    )
+    day.a.deliver(storage)
     _forwards(day.a)
     _at(day, -86.5)
     _orders(day)
@@ -151,6 +162,7 @@ def told() -> ChainRecord:
         ("forward_cleared", "price_e4"),
         ("order_waits", "quantity_mWh"),
         ("order_moved", "seq"),
+        ("storage_changed", "charged_mWh"),
         ("order_ended", "refund"),
     ],
 )

@@ -573,6 +573,7 @@ class Slot(google.protobuf.message.Message):
     COMMITS_FIELD_NUMBER: builtins.int
     REVEAL_BLOCKS_FIELD_NUMBER: builtins.int
     FORWARDS_FIELD_NUMBER: builtins.int
+    STORAGES_FIELD_NUMBER: builtins.int
     slot: builtins.int
     state: global___SlotState.ValueType
     next_gate: builtins.int
@@ -626,6 +627,8 @@ class Slot(google.protobuf.message.Message):
     """blocks in which reveals were taken, counted up to 2"""
     forwards: builtins.int
     """products of the forward market that have positions in this slot"""
+    storages: builtins.int
+    """orders that charge or discharge a storage"""
     @property
     def params(self) -> global___Params:
         """frozen at OPEN"""
@@ -678,9 +681,10 @@ class Slot(google.protobuf.message.Message):
         commits: builtins.int = ...,
         reveal_blocks: builtins.int = ...,
         forwards: builtins.int = ...,
+        storages: builtins.int = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["ballot", b"ballot", "clearing", b"clearing", "params", b"params", "prices", b"prices"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["ask_mWh", b"ask_mWh", "balance_mWh", b"balance_mWh", "ballot", b"ballot", "baseline_inherited", b"baseline_inherited", "bid_mWh", b"bid_mWh", "clearing", b"clearing", "commits", b"commits", "curtailed_mWh", b"curtailed_mWh", "escrow", b"escrow", "export_mWh", b"export_mWh", "export_permille", b"export_permille", "factor_permille", b"factor_permille", "forwards", b"forwards", "gate_height", b"gate_height", "grid_export_mWh", b"grid_export_mWh", "grid_import_mWh", b"grid_import_mWh", "import_mWh", b"import_mWh", "loss_mWh", b"loss_mWh", "minimums", b"minimums", "next_gate", b"next_gate", "next_seq", b"next_seq", "opened_ms", b"opened_ms", "orders", b"orders", "params", b"params", "prices", b"prices", "residual_mWh", b"residual_mWh", "reveal_blocks", b"reveal_blocks", "root", b"root", "schedule_hash", b"schedule_hash", "settled_cells", b"settled_cells", "shiftable", b"shiftable", "slot", b"slot", "state", b"state", "statements_root", b"statements_root", "unserved_ask_mWh", b"unserved_ask_mWh", "unserved_bid_mWh", b"unserved_bid_mWh", "voided", b"voided"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["ask_mWh", b"ask_mWh", "balance_mWh", b"balance_mWh", "ballot", b"ballot", "baseline_inherited", b"baseline_inherited", "bid_mWh", b"bid_mWh", "clearing", b"clearing", "commits", b"commits", "curtailed_mWh", b"curtailed_mWh", "escrow", b"escrow", "export_mWh", b"export_mWh", "export_permille", b"export_permille", "factor_permille", b"factor_permille", "forwards", b"forwards", "gate_height", b"gate_height", "grid_export_mWh", b"grid_export_mWh", "grid_import_mWh", b"grid_import_mWh", "import_mWh", b"import_mWh", "loss_mWh", b"loss_mWh", "minimums", b"minimums", "next_gate", b"next_gate", "next_seq", b"next_seq", "opened_ms", b"opened_ms", "orders", b"orders", "params", b"params", "prices", b"prices", "residual_mWh", b"residual_mWh", "reveal_blocks", b"reveal_blocks", "root", b"root", "schedule_hash", b"schedule_hash", "settled_cells", b"settled_cells", "shiftable", b"shiftable", "slot", b"slot", "state", b"state", "statements_root", b"statements_root", "storages", b"storages", "unserved_ask_mWh", b"unserved_ask_mWh", "unserved_bid_mWh", b"unserved_bid_mWh", "voided", b"voided"]) -> None: ...
 
 global___Slot = Slot
 
@@ -1253,6 +1257,7 @@ class Waiting(google.protobuf.message.Message):
     VALID_TO_FIELD_NUMBER: builtins.int
     ESCROW_FIELD_NUMBER: builtins.int
     FROM_SLOT_FIELD_NUMBER: builtins.int
+    STORAGE_FIELD_NUMBER: builtins.int
     MIN_FILL_MWH_FIELD_NUMBER: builtins.int
     price_e4: builtins.int
     quantity_mWh: builtins.int
@@ -1260,6 +1265,8 @@ class Waiting(google.protobuf.message.Message):
     escrow: builtins.str
     from_slot: builtins.int
     """that it came from"""
+    storage: builtins.bool
+    """an ask for what the storage charged there"""
     min_fill_mWh: builtins.int
     def __init__(
         self,
@@ -1269,9 +1276,10 @@ class Waiting(google.protobuf.message.Message):
         valid_to: builtins.int = ...,
         escrow: builtins.str = ...,
         from_slot: builtins.int = ...,
+        storage: builtins.bool = ...,
         min_fill_mWh: builtins.int = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["escrow", b"escrow", "from_slot", b"from_slot", "min_fill_mWh", b"min_fill_mWh", "price_e4", b"price_e4", "quantity_mWh", b"quantity_mWh", "valid_to", b"valid_to"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["escrow", b"escrow", "from_slot", b"from_slot", "min_fill_mWh", b"min_fill_mWh", "price_e4", b"price_e4", "quantity_mWh", b"quantity_mWh", "storage", b"storage", "valid_to", b"valid_to"]) -> None: ...
 
 global___Waiting = Waiting
 
@@ -1295,3 +1303,60 @@ class Commit(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["escrow", b"escrow", "hash", b"hash"]) -> None: ...
 
 global___Commit = Commit
+
+@typing.final
+class Storage(google.protobuf.message.Message):
+    """A cell's storage, and what fills imply that it holds."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ENERGY_MWH_FIELD_NUMBER: builtins.int
+    POWER_W_FIELD_NUMBER: builtins.int
+    EFFICIENCY_PERMILLE_FIELD_NUMBER: builtins.int
+    CHARGED_MWH_FIELD_NUMBER: builtins.int
+    CHARGING_MWH_FIELD_NUMBER: builtins.int
+    RESERVED_MWH_FIELD_NUMBER: builtins.int
+    energy_mWh: builtins.int
+    power_W: builtins.int
+    efficiency_permille: builtins.int
+    charged_mWh: builtins.int
+    charging_mWh: builtins.int
+    """that open bids may add"""
+    reserved_mWh: builtins.int
+    """that open asks may take"""
+    def __init__(
+        self,
+        *,
+        energy_mWh: builtins.int = ...,
+        power_W: builtins.int = ...,
+        efficiency_permille: builtins.int = ...,
+        charged_mWh: builtins.int = ...,
+        charging_mWh: builtins.int = ...,
+        reserved_mWh: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["charged_mWh", b"charged_mWh", "charging_mWh", b"charging_mWh", "efficiency_permille", b"efficiency_permille", "energy_mWh", b"energy_mWh", "power_W", b"power_W", "reserved_mWh", b"reserved_mWh"]) -> None: ...
+
+global___Storage = Storage
+
+@typing.final
+class StorageOrder(google.protobuf.message.Message):
+    """That an order is the storage's, and its other half; by slot, cell and sequence."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    STORAGE_FIELD_NUMBER: builtins.int
+    DISCHARGE_SLOT_FIELD_NUMBER: builtins.int
+    DISCHARGE_PRICE_E4_FIELD_NUMBER: builtins.int
+    storage: builtins.bool
+    discharge_slot: builtins.int
+    discharge_price_e4: builtins.int
+    def __init__(
+        self,
+        *,
+        storage: builtins.bool = ...,
+        discharge_slot: builtins.int = ...,
+        discharge_price_e4: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["discharge_price_e4", b"discharge_price_e4", "discharge_slot", b"discharge_slot", "storage", b"storage"]) -> None: ...
+
+global___StorageOrder = StorageOrder

@@ -810,3 +810,35 @@ class QueryForwardOrdersResponse(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["orders", b"orders"]) -> None: ...
 
 global___QueryForwardOrdersResponse = QueryForwardOrdersResponse
+
+@typing.final
+class QueryStorageRequest(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CELL_FIELD_NUMBER: builtins.int
+    cell: builtins.str
+    def __init__(
+        self,
+        *,
+        cell: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["cell", b"cell"]) -> None: ...
+
+global___QueryStorageRequest = QueryStorageRequest
+
+@typing.final
+class QueryStorageResponse(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    STORAGE_FIELD_NUMBER: builtins.int
+    @property
+    def storage(self) -> bsmg_proto.market.v1.market_pb2.Storage: ...
+    def __init__(
+        self,
+        *,
+        storage: bsmg_proto.market.v1.market_pb2.Storage | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["storage", b"storage"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["storage", b"storage"]) -> None: ...
+
+global___QueryStorageResponse = QueryStorageResponse

@@ -102,6 +102,9 @@ class MsgPlaceOrder(google.protobuf.message.Message):
     KIND_FIELD_NUMBER: builtins.int
     MIN_FILL_MWH_FIELD_NUMBER: builtins.int
     VALID_TO_FIELD_NUMBER: builtins.int
+    STORAGE_FIELD_NUMBER: builtins.int
+    DISCHARGE_SLOT_FIELD_NUMBER: builtins.int
+    DISCHARGE_PRICE_E4_FIELD_NUMBER: builtins.int
     cell: builtins.str
     slot: builtins.int
     side: bsmg_proto.market.v1.market_pb2.Side.ValueType
@@ -114,6 +117,11 @@ class MsgPlaceOrder(google.protobuf.message.Message):
     """filled at least so much or not at all"""
     valid_to: builtins.int
     """last slot that a bid's unserved part moves to"""
+    storage: builtins.bool
+    """charges (a bid) or discharges (an ask) the cell's registered storage"""
+    discharge_slot: builtins.int
+    """a storage bid's other half: an ask for what it charged, placed by the chain"""
+    discharge_price_e4: builtins.int
     def __init__(
         self,
         *,
@@ -126,8 +134,11 @@ class MsgPlaceOrder(google.protobuf.message.Message):
         kind: bsmg_proto.market.v1.market_pb2.OrderKind.ValueType = ...,
         min_fill_mWh: builtins.int = ...,
         valid_to: builtins.int = ...,
+        storage: builtins.bool = ...,
+        discharge_slot: builtins.int = ...,
+        discharge_price_e4: builtins.int = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["cell", b"cell", "kind", b"kind", "min_fill_mWh", b"min_fill_mWh", "min_score_permille", b"min_score_permille", "price_e4", b"price_e4", "quantity_mWh", b"quantity_mWh", "side", b"side", "slot", b"slot", "valid_to", b"valid_to"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["cell", b"cell", "discharge_price_e4", b"discharge_price_e4", "discharge_slot", b"discharge_slot", "kind", b"kind", "min_fill_mWh", b"min_fill_mWh", "min_score_permille", b"min_score_permille", "price_e4", b"price_e4", "quantity_mWh", b"quantity_mWh", "side", b"side", "slot", b"slot", "storage", b"storage", "valid_to", b"valid_to"]) -> None: ...
 
 global___MsgPlaceOrder = MsgPlaceOrder
 
@@ -768,3 +779,50 @@ class MsgCancelForwardResponse(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["refund", b"refund"]) -> None: ...
 
 global___MsgCancelForwardResponse = MsgCancelForwardResponse
+
+@typing.final
+class MsgRegisterStorage(google.protobuf.message.Message):
+    """The utility cell registers a cell's storage, or corrects it."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    UTILITY_FIELD_NUMBER: builtins.int
+    CELL_FIELD_NUMBER: builtins.int
+    ENERGY_MWH_FIELD_NUMBER: builtins.int
+    POWER_W_FIELD_NUMBER: builtins.int
+    EFFICIENCY_PERMILLE_FIELD_NUMBER: builtins.int
+    CHARGED_MWH_FIELD_NUMBER: builtins.int
+    utility: builtins.str
+    cell: builtins.str
+    """account"""
+    energy_mWh: builtins.int
+    """that it can hold"""
+    power_W: builtins.int
+    """both ways"""
+    efficiency_permille: builtins.int
+    """of what is drawn that can be fed in"""
+    charged_mWh: builtins.int
+    """that it holds now"""
+    def __init__(
+        self,
+        *,
+        utility: builtins.str = ...,
+        cell: builtins.str = ...,
+        energy_mWh: builtins.int = ...,
+        power_W: builtins.int = ...,
+        efficiency_permille: builtins.int = ...,
+        charged_mWh: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["cell", b"cell", "charged_mWh", b"charged_mWh", "efficiency_permille", b"efficiency_permille", "energy_mWh", b"energy_mWh", "power_W", b"power_W", "utility", b"utility"]) -> None: ...
+
+global___MsgRegisterStorage = MsgRegisterStorage
+
+@typing.final
+class MsgRegisterStorageResponse(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+
+global___MsgRegisterStorageResponse = MsgRegisterStorageResponse
