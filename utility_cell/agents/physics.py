@@ -91,7 +91,7 @@ class PhysicsAgent:
         """The best caps for each slot that the feeder refused; tighter ones when the chain didn't take the last."""
         for slot in view.in_state(market.SLOT_STATE_RECLEAR):
             work = self.work.setdefault(slot.slot, CapWork())
-            if work.busy or view.head.height <= work.height + 1 or taken(slot):
+            if work.busy or view.head.height <= work.height + 1 or taken(slot) or not slot.orders:
                 continue
             work.busy, work.height = True, view.head.height
             try:
