@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pandapower.pypower.idx_brch import branch_cols
 from pandapower.pypower.opf import opf
 from pandapower.pypower.ppoption import ppoption
-from pandapower.pypower.idx_brch import branch_cols
 from scipy.sparse import csr_matrix
 
 from cosmos_wire.protos import registry as pb
