@@ -35,7 +35,7 @@ PLANTS: Mapping[str, Sequence[Row]] = {
         {"name": "solar-45", "bus": 45, "sources": {"PV3": 8_100_000}},
         {"name": "solar-53", "bus": 53, "sources": {"PV4": 1_600_000}},
         {"name": "solar-19", "bus": 19, "sources": {"PV3": 1_300_000}},
-        {"name": "cold-store-37", "bus": 37, "shiftable": {"G3-A": 400_000}, "patience": 24},
+        {"name": "cold-store-37", "bus": 37, "shiftable": {"G3-A": 500_000}, "patience": 24},
         {"name": "cold-store-52", "bus": 52, "shiftable": {"G3-A": 400_000}, "patience": 24},
         {"name": "battery-32", "bus": 32, "storage": {"capacity_Wh": 1_000_000, "power_W": 250_000}},
         {"name": "battery-10", "bus": 10, "storage": {"capacity_Wh": 1_000_000, "power_W": 250_000}},

@@ -21,8 +21,10 @@ from utility_cell import make_fleets
 from utility_cell.agents.run import DEFAULT_DAY
 from utility_cell.bidding import Kind
 from utility_cell.fleet import load_fleet
+from utility_cell.forecast import Forecaster
 from utility_cell.profiles import QUARTERS_PER_DAY, first_quarter, load_profiles
-from utility_cell.rehearsal import Rehearsed, Stage, caps_book, caps_of
+from utility_cell.rehearsal import CapsProposer, Rehearsed, Stage, caps_book, caps_of
+from utility_cell.world import forecast_mWh
 
 FEEDERS = ("sce56", "bw33")
 START = first_quarter(DEFAULT_DAY)
@@ -30,10 +32,27 @@ ORACLE = 1e-9  # p.u. that power flows may differ
 REPAIRED_MIN = 10
 
 
+@lru_cache(maxsize=1)
+def agents_forecast() -> Forecaster:
+    """What agents of a testnet use."""
+    return Forecaster(profiles=load_profiles())
+
+
 @lru_cache(maxsize=4)
 def day(name: str, lag: int = 1) -> list[Rehearsed]:
-    stage = Stage(case=feeder_case(name), fleet=load_fleet(name), profiles=load_profiles(), lag=lag)
-    return stage.day(START)
+    return stage_of(name, lag).day(START)
+
+
+def stage_of(name: str, lag: int, propose: CapsProposer | None = None) -> Stage:
+    """Slots of 900 s with the seasonal naive forecast, or slots of 4 s in a window of 120 s with that of the agents."""
+    return Stage(
+        case=feeder_case(name),
+        fleet=load_fleet(name),
+        profiles=load_profiles(),
+        lag=lag,
+        forecast=forecast_mWh if lag == 1 else agents_forecast(),
+        propose=propose,
+    )
 
 
 @pytest.mark.parametrize("name", FEEDERS)
@@ -87,7 +106,7 @@ def test_with_caps_the_day_is_worth_nearly_what_the_feeder_bears(
 ) -> None:
     """98 % of what a price for every bus could be worth; what is certified breaks no limit."""
     case = feeder_case("sce56")
-    stage = Stage(case=case, fleet=load_fleet("sce56"), profiles=load_profiles(), lag=lag, propose=caps_of(CapSearch()))
+    stage = stage_of("sce56", lag, caps_of(CapSearch()))
     panda = by_pandapower.network(case.feeder)
     worth = most = 0.0
     for slot in stage.day(START):
@@ -133,7 +152,7 @@ def test_energy_of_a_slot_is_accounted_for(name: str) -> None:
 
 
 def test_loads_that_wait_are_served_in_the_end_and_storages_keep_their_bounds() -> None:
-    stage = Stage(case=feeder_case("sce56"), fleet=load_fleet("sce56"), profiles=load_profiles(), lag=8)
+    stage = stage_of("sce56", 8)
     slots = stage.day(START, QUARTERS_PER_DAY + 40)
     served = wanted = 0
     for devices in stage.devices:
