@@ -148,9 +148,13 @@ class Physical:
         }
         forecast = sorted(_forecast(slot, slot.set_points).items())
         draws = [Draw(bus=bus, q=q * PERMILLE) for bus, (_, q) in forecast]
+        metered: dict[int, list[int]] = {}
         for number, energy in known.items():
             cell = self.cells.by_number[number]
-            draws.append(Draw(bus=cell.bus, p=energy, q=energy * cell.tangent if number in acting else 0))
+            row = metered.setdefault(cell.bus, [0, 0])
+            row[0] += energy
+            row[1] += energy * cell.tangent if number in acting else 0
+        draws += [Draw(bus=bus, p=p, q=q) for bus, (p, q) in sorted(metered.items())]
         return feeder.loss_mWh(draws), sum(abs(energy) for energy in known.values())
 
 

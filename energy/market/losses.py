@@ -16,6 +16,7 @@ from energy.grid.losses import loss_mWh
 from energy.grid.network import Network, network_of
 from energy.grid.schedule import BusEnergy
 from energy.market import keys, security
+from energy.market.schedule import BusSum, Sums
 from energy.meter import state as meters
 from energy.registry import state as registered
 from ibc_core.host import Context
@@ -28,14 +29,13 @@ def metered(ctx: Context, slot: int) -> tuple[int, int]:
     net = _network(ctx)
     if net is None:
         return 0, 0
-    rows = list(_known(ctx, slot))
-    acting = _with_orders(ctx, slot)
-    energies = [_reactive(said) for said in security.forecasts(ctx, slot)]
-    for number, energy_mWh in rows:
+    acting, sums, metered_mWh = _with_orders(ctx, slot), Sums(), 0
+    for number, energy_mWh in _known(ctx, slot):
         cell = registered.cell(ctx, number)
-        tangent = cell.tan_phi_permille if number in acting else 0
-        energies.append(BusEnergy(bus=cell.bus, base_p_mWh=energy_mWh, base_q_permille=energy_mWh * tangent))
-    return loss_mWh(net, energies), sum(abs(energy_mWh) for _, energy_mWh in rows)
+        sums.setdefault(cell.bus, BusSum()).add(energy_mWh, cell.tan_phi_permille if number in acting else 0)
+        metered_mWh += abs(energy_mWh)
+    reactive = [_reactive(said) for said in security.forecasts(ctx, slot)]
+    return loss_mWh(net, [*reactive, *security.fixed(sums)]), metered_mWh
 
 
 def _network(ctx: Context) -> Network | None:
