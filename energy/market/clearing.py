@@ -14,7 +14,7 @@ Source: slot protocol 2.2; equations of the concept paper, section 2.2 of the sp
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import NamedTuple
@@ -66,15 +66,13 @@ class Match:
 Caps = Mapping[tuple[int, int], int]  # (bus, side) -> mWh
 
 
-def read_side(store: Store, slot: int, side: int, dropped: Collection[int] = ()) -> Iterator[BookOrder]:
-    """The orders of a side in clearing order without those dropped, read as they are asked for."""
+def read_side(store: Store, slot: int, side: int) -> Iterator[BookOrder]:
+    """The orders of a side in clearing order, read as they are asked for."""
     prefix = keys.book_prefix(slot, side)
     skip = len(prefix)
     for key, raw in store.iterate(prefix):
         entry = pb.BookEntry.FromString(raw)
         price_e4, seq = keys.price_seq_of(key[skip:], side)
-        if dropped and seq in dropped:
-            continue
         yield BookOrder(side, price_e4, seq, entry.cell, entry.bus, entry.quantity_mWh, entry.kind)
 
 

@@ -102,10 +102,21 @@ def propose(ctx: Context, record: pb.Slot, caps: Caps) -> Proposal:
     least = least_fills(ctx, record)
     if not least:
         return propose_without(ctx, record, caps, ())
-    fills_of = fills_under(ctx, record)
+    fills_of, read = fills_under(ctx, record), read_once(ctx, record.slot)
     return minimum.cleared(
-        lambda dropped: propose_without(ctx, record, caps, dropped), lambda found: fills_of(found, PERMILLE), least
+        lambda dropped: propose_without(ctx, record, caps, dropped, read),
+        lambda found: fills_of(found, PERMILLE),
+        least,
     )
+
+
+Reader = Callable[[int], Iterator[BookOrder]]  # a side of the book in clearing order
+
+
+def read_once(ctx: Context, slot: int) -> Reader:
+    """The book in memory, for clearing it several times."""
+    sides = {side: list(read_side(ctx.app, slot, side)) for side in (keys.BID, keys.ASK)}
+    return lambda side: iter(sides[side])
 
 
 def least_fills(ctx: Context, record: pb.Slot) -> dict[int, int]:
@@ -129,15 +140,17 @@ def _fill_of(proposal: Proposal, order: BookOrder | None, factor_permille: int) 
     return got * factor_permille // PERMILLE
 
 
-def propose_without(ctx: Context, record: pb.Slot, caps: Caps, dropped: minimum.Dropped) -> Proposal:
+def propose_without(
+    ctx: Context, record: pb.Slot, caps: Caps, dropped: minimum.Dropped, read: Reader | None = None
+) -> Proposal:
     """A clearing of the book without some orders, whatever it leaves of minimum fills."""
+    sides = [_side(ctx, record.slot, side, (dropped, read)) for side in (keys.BID, keys.ASK)]
     if fees.find(ctx, record.slot) is None and record.params.mechanism in MERGED:
-        buyers, sellers = (read_side(ctx.app, record.slot, side, dropped) for side in (keys.BID, keys.ASK))
-        merged, hashed = clear((buyers, sellers), state.rules_of(record), caps)
+        merged, hashed = clear((sides[0], sides[1]), state.rules_of(record), caps)
         merged.dropped.extend(dropped)
         return Proposal(clearing=merged, schedule_hash=hashed)
     cuts: list[pb.Cut] = []
-    book = _book(ctx, record.slot, (caps, cuts), dropped)
+    book = Book(bids=list(capped(sides[0], caps, cuts)), asks=list(capped(sides[1], caps, cuts)))
     mechanism, outcome = _outcome(ctx, record, book, _terms(ctx, record, book))
     result = pb.Clearing(
         price_e4=outcome.price_e4,
@@ -171,10 +184,13 @@ def adopt(ctx: Context, record: pb.Slot, proposal: Proposal) -> None:
         ctx.events.emit(event("mechanism_fallback", slot=record.slot, subsidy_max=record.params.subsidy_max))
 
 
-def _book(ctx: Context, slot: int, limits: tuple[Caps, list[pb.Cut]], dropped: minimum.Dropped) -> Book:
-    sides = (read_side(ctx.app, slot, side, dropped) for side in (keys.BID, keys.ASK))
-    bids, asks = (list(capped(side, *limits)) for side in sides)
-    return Book(bids=bids, asks=asks)
+def _side(ctx: Context, slot: int, side: int, without: tuple[minimum.Dropped, Reader | None]) -> Iterator[BookOrder]:
+    dropped, read = without
+    rows = read_side(ctx.app, slot, side) if read is None else read(side)
+    if not dropped:
+        return rows
+    gone = frozenset(dropped)
+    return (order for order in rows if order.seq not in gone)
 
 
 def _terms(ctx: Context, record: pb.Slot, book: Book) -> Terms:

@@ -19,7 +19,7 @@ from energy.grid.schedule import BusEnergy
 from energy.grid.secure import Secured, secure
 from energy.market import forward_book, inverters, keys, minimum
 from energy.market.clearing import Caps
-from energy.market.mechanism import Proposal, adopt, fills_under, least_fills, propose, propose_without
+from energy.market.mechanism import Proposal, adopt, fills_under, least_fills, propose, propose_without, read_once
 from energy.market.schedule import BusSum, Sums, Tangents, add_to, awarded_by, whole_fills
 from energy.records import keys_of
 from energy.registry import state as registered
@@ -37,12 +37,13 @@ def judge(ctx: Context, slot: int, proposal: Proposal, set_points: Mapping[int, 
 
 def propose_judged(ctx: Context, record: pb.Slot) -> tuple[Proposal, Secured | None]:
     """A clearing and what the feeder bears of it; minimum fills hold after the cut, if there is one."""
+    least = least_fills(ctx, record)
+    read = read_once(ctx, record.slot) if least else None
 
     def once(dropped: tuple[int, ...]) -> tuple[Proposal, Secured | None]:
-        proposal = propose_without(ctx, record, {}, dropped)
+        proposal = propose_without(ctx, record, {}, dropped, read)
         return proposal, judge(ctx, record.slot, proposal)
 
-    least = least_fills(ctx, record)
     if not least:
         return once(())
     fills_of = fills_under(ctx, record)
