@@ -12,7 +12,7 @@ from bsmg.demo.style import KWH, TOKEN, hour
 
 PANELS = 12
 BROKEN_HEAD = (
-    "hour", "limits broken", "the first of them", "the chain said", "repaired by", "voltages after", "fullest branch",
+    "hour", "broken", "the first of them", "the chain said", "repaired by", "voltages after", "fullest branch",
 )  # fmt: skip
 FEEDER_HEAD = (
     "microgrid", "buses", "limits broken", "slots to repair", "repaired", "welfare there", "curtailed", "of asks",
@@ -114,9 +114,9 @@ def _broken(name: str, feeder: FeederDay) -> str:
         return section(title, "<p>None.</p>")
     text = (
         "<p>Limits by an AC power flow that shares nothing with the chain's check; in brackets how much of the "
-        "auction's volume was kept.</p>"
+        "auction's volume was kept. Broken: how many limits.</p>"
     )
-    return section(title, text + table(BROKEN_HEAD, broken_rows(feeder)))
+    return section(title, text + table(BROKEN_HEAD, broken_rows(feeder), tight=True))
 
 
 def broken_rows(feeder: FeederDay) -> list[tuple[str, ...]]:
@@ -145,7 +145,7 @@ def ranking(chain: ChainRow) -> str:
         "<p>The score falls with how far a cell's meter is from what it traded and had scheduled; alone, every cell "
         "would buy from and sell to the main grid. Estimated: slots without a reading of its own. Money in tokens.</p>"
     )
-    return section(f"{chain.chain_id}: cells by score", text + table(RANK_HEAD, rank_rows(chain)))
+    return section(f"{chain.chain_id}: cells by score", text + table(RANK_HEAD, rank_rows(chain), tight=True))
 
 
 def rank_rows(chain: ChainRow) -> list[tuple[str, ...]]:

@@ -13,8 +13,9 @@ def section(title: str, body: str) -> str:
     return f"<h2>{escape(title)}</h2>{body}"
 
 
-def table(head: Sequence[str], rows: Rows) -> str:
-    """A table; everything is escaped."""
+def table(head: Sequence[str], rows: Rows, *, tight: bool = False) -> str:
+    """A table; everything is escaped. `tight`: small, each row on one line."""
     cells = "".join(f"<th>{escape(name)}</th>" for name in head)
     body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    return f"<table><tr>{cells}</tr>{body}</table>"
+    kind = ' class="tight"' if tight else ""
+    return f"<table{kind}><tr>{cells}</tr>{body}</table>"

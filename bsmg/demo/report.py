@@ -17,6 +17,7 @@ body { font: 15px/1.5 system-ui, sans-serif; color: #222; max-width: 62rem; marg
 h1 { font-size: 1.5rem } h2 { font-size: 1.1rem; margin-top: 2rem; border-bottom: 1px solid #ddd }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums } td, th { padding: .15rem .8rem .15rem 0 }
 td { text-align: right; vertical-align: top } td:first-child, th { text-align: left } th { font-weight: 600 }
+table.tight { font-size: 13px } .tight td, .tight th { white-space: nowrap }
 svg { max-width: 100%; height: auto }
 code { background: #f4f2ee; padding: 0 .25em; overflow-wrap: anywhere } .good { color: #2c7a3f } .bad { color: #b3261e }
 """

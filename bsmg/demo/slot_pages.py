@@ -47,7 +47,10 @@ def _page(day: FeederDay, layout: Layout, row: FeederSlot, key: str) -> str:
 
 def headline(row: FeederSlot) -> str:
     """A slot in one line."""
-    words = [f"{hour(row.quarter)}  {row.price_e4 / PRICE:.4f} token / kWh, {row.volume_mWh / KWH:.3f} kWh"]
+    traded = (
+        f"{row.volume_mWh / KWH:.3f} kWh at {row.price_e4 / PRICE:.4f} token / kWh" if row.volume_mWh else "no trade"
+    )
+    words = [f"{hour(row.quarter)}  {traded}"]
     if row.free.violations:
         words.append(f"repaired by {row.repair}" if row.repaired else f"not repaired ({row.repair})")
     if row.curtailed_mWh:
