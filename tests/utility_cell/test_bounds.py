@@ -70,4 +70,10 @@ def test_the_forecast_message_carries_them() -> None:
     assert (message.price_low_e4, message.price_high_e4) == (found.price_low_e4, found.price_high_e4)
     assert message.floor_e4 == 20_000
     assert all(bus.net_low_mWh <= bus.net_high_mWh for bus in message.buses)
+    agent.marginal_e4 = lambda: 1
+    agent.forecast.clear()
+    (lower,) = agent.forecasts(view(slot(1_000, market.SLOT_STATE_FORECAST)))
+    assert isinstance(lower, market_tx.MsgPostForecast)
+    assert lower.cap_e4 == (80_000 if found.total[1] > 0 else found.price_high_e4)
+    assert lower.price_high_e4 <= lower.cap_e4
     assert {bus.bus: (bus.net_low_mWh, bus.net_high_mWh) for bus in message.buses} == found.buses

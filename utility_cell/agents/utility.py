@@ -52,8 +52,10 @@ class UtilityAgent:
         assert self.bounds is not None  # asked for where there are some
         band = Band(floor_e4=message.floor_e4, cap_e4=message.cap_e4)
         found = self.bounds.of(quarter, band)
-        message.price_low_e4, message.price_high_e4 = found.price_low_e4, found.price_high_e4
         message.cap_e4 = found.cap_e4(band, self.marginal_e4())
+        if message.cap_e4 < band.cap_e4:  # who bids less under a lower cap makes another price
+            found = self.bounds.of(quarter, Band(floor_e4=message.floor_e4, cap_e4=message.cap_e4))
+        message.price_low_e4, message.price_high_e4 = found.price_low_e4, found.price_high_e4
         for bus in message.buses:
             bus.net_low_mWh, bus.net_high_mWh = found.buses.get(bus.bus, (0, 0))
 
