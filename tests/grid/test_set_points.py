@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from cosmos_wire.errors import ChainError
+from cosmos_wire.protos import market as pb
 from cosmos_wire.protos import market_query as query
 from cosmos_wire.protos import market_tx as tx
 from cosmos_wire.protos import registry as registry_pb
-from energy.market import inverters
+from energy.market import inverters, state
 from energy.registry import state as registered
 from tests.energy.chain import ASK, BID, UTILITY, Chain
 from tests.grid.test_on_chain import RECLEAR, RESIDUAL, STRONG_W, assert_settled, bidding, cleared, star
@@ -91,3 +92,20 @@ def test_set_points_beyond_the_inverters_are_refused_and_use_no_try(points, word
 )
 def test_what_an_inverter_has_left(inverter_VA: int, active_mWh: int, left: int) -> None:
     assert inverters.left_mvarh(inverter_VA, active_mWh) == left
+
+
+def test_caps_pass_firm_orders_by() -> None:
+    """A cap of nothing on bus 2: its firm bid trades whole, its flexible one not at all."""
+    chain = Chain()
+    slot = bidding(chain, star())
+    firm = chain.place(2, slot, BID, 60_000, 900_000)
+    firm.kind = pb.ORDER_KIND_FIRM
+    chain.deliver(firm)
+    record = cleared(chain, slot, (2, BID, 59_000, 300_000), (3, BID, 58_000, 100_000), (1, ASK, 40_000, 1_300_000))
+    assert record.state == RECLEAR
+    cap = tx.BusCap(bus=2, side=BID, cap_mWh=0)
+    chain.deliver(tx.MsgProposeCaps(utility=UTILITY, slot=slot, attempt=1, caps=[cap]))
+    record = chain.slot(slot)
+    fills = [state.order_fill_mWh(record, order) for order in state.orders_of(chain.ctx(), slot, 2)]
+    assert (record.factor_permille, fills) == (1000, [900_000, 0])
+    assert_settled(chain, slot)

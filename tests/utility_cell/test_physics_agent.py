@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bsmg.client.errors import QueryRefused
+from bsmg.client.errors import NodeTimeout, QueryRefused
 from bsmg.client.feed import Head
 from cosmos_wire.errors import ChainError
 from cosmos_wire.protos import Message, market, market_query, registry
@@ -170,3 +170,24 @@ async def test_set_points_come_with_the_caps_where_inverters_are_registered() ->
     assert chain.events_of("caps_judged")[-1]["code"] == "0"
     assert chain.slot(slot).clearing.volume_mWh == 900_000
     assert chain.slot(slot).factor_permille == 1000
+
+
+async def test_a_node_that_is_away_is_asked_again() -> None:
+    chain = Chain()
+    slot = bidding(chain, star())
+    agent = agent_of(chain)
+    assert cleared(chain, slot, *LOOSE).state == SECURED
+    client, agent.chain = agent.chain, Away()  # type: ignore[assignment]  # a fake with `query`
+    with pytest.raises(NodeTimeout):
+        await act(agent, chain)
+    agent.chain = client
+    assert [type(message).__name__ for message in await act(agent, chain)] == ["MsgPostOptimality"]
+
+
+class Away:
+    """A node that doesn't answer."""
+
+    chain_id = "mga-1"
+
+    async def query(self, path: str, _request: Message, _response: type[Message]) -> Any:
+        raise NodeTimeout("query", "memory", path)

@@ -15,6 +15,7 @@ from typing import TypeVar
 
 from bsmg.client.chain import ChainClient
 from bsmg.client.errors import QueryRefused
+from cosmos_wire.errors import ToolError
 from cosmos_wire.protos import Message, market, market_query, market_tx, pagination, registry, registry_query
 from energy.grid.network import network_of
 from energy.grid.optimality import Dual, lower_bound
@@ -137,13 +138,20 @@ class PhysicsAgent:
             if slot.slot in self.priced or slot.voided:
                 continue
             self.priced.add(slot.slot)
-            book = await self._book(slot)
-            if book is None:
-                continue
-            await self._remember(slot.slot - 1)
-            dual = await self._run(self._dual, book)
+            try:
+                dual = await self._priced(slot)
+            except ToolError:
+                self.priced.discard(slot.slot)  # the node is away: on the next block again
+                raise
             if dual is not None:
                 yield market_tx.MsgPostOptimality(utility=self.address, slot=slot.slot, dual=dual)
+
+    async def _priced(self, slot: market.Slot) -> market_tx.Multipliers | None:
+        book = await self._book(slot)
+        if book is None:
+            return None
+        await self._remember(slot.slot - 1)
+        return await self._run(self._dual, book)
 
     async def _remember(self, slot: int) -> None:
         """The chain's word, not the solver's: what isn't certified bounds nothing."""
