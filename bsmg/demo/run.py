@@ -33,7 +33,7 @@ from testnet.files import Home
 from testnet.topology import Topology, load_topology, parse_topology
 from utility_cell.profiles import QUARTERS_PER_DAY
 
-SHORT_DAY_QUARTER = 34  # a few slots only: in the morning of the default day the sun strains a feeder
+SHORT_DAY_QUARTER = 39  # a few slots only: before noon of the default day the sun strains a feeder
 MICROGRIDS = ("mga-1", "mgb-1", "mgf-1")
 SHORT_DAY = 16  # so few slots are traded in a shorter window, or most of the time would be waiting for the first
 WINDOW = "gates = { window_min_ms = 60_000 }"
