@@ -11,6 +11,7 @@ from bsmg.demo.parts import section, table
 from bsmg.demo.style import KWH, TOKEN, hour
 
 PANELS = 12
+RANKED = 100  # cells from either end
 BROKEN_HEAD = (
     "hour", "broken", "the first of them", "the chain said", "repaired by", "voltages after", "fullest branch",
 )  # fmt: skip
@@ -149,8 +150,8 @@ def ranking(chain: ChainRow) -> str:
 
 
 def rank_rows(chain: ChainRow) -> list[tuple[str, ...]]:
-    """A row a cell."""
-    return [
+    """A row a cell; of very many the best and the worst."""
+    rows = [
         (
             f"{place}. {cell.cell}",
             f"{cell.score_permille / 1000:.3f}",
@@ -164,6 +165,7 @@ def rank_rows(chain: ChainRow) -> list[tuple[str, ...]]:
         )
         for place, cell in enumerate(ranked(chain.cells), 1)
     ]
+    return rows if len(rows) <= 2 * RANKED else [*rows[:RANKED], *rows[-RANKED:]]
 
 
 def ranked(cells: Sequence[CellRow]) -> list[CellRow]:

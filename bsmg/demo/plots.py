@@ -9,6 +9,7 @@ from bsmg.demo.day import MAIN_GRID_LEVEL, ChainRow, ContractRow, DayReport
 from bsmg.demo.style import COLOURS, KWH, PRICE, TOKEN, day_axes, figure_of, legend, plain, svg
 
 HEIGHT = 3.4
+CELLS_MAX = 60  # bars whose names can be read
 
 
 def prices(day: DayReport) -> str:
@@ -74,12 +75,14 @@ def latency(day: DayReport) -> str:
 
 
 def costs(chain: ChainRow) -> str:
-    """Each cell's cost of the day without and with trading."""
+    """Cells' cost of the day without and with trading; of very many those for whom most is at stake."""
     figure, axes = _axes("token", x_label="", hours=False)
-    names = [cell.cell.split("@")[0] for cell in chain.cells]
+    most = sorted(chain.cells, key=lambda cell: (-abs(cell.cost_without), cell.cell))[:CELLS_MAX]
+    cells = [cell for cell in chain.cells if cell in most]
+    names = [cell.cell.split("@")[0] for cell in cells]
     places = range(len(names))
-    without = [cell.cost_without / TOKEN for cell in chain.cells]
-    with_trading = [cell.cost / TOKEN for cell in chain.cells]
+    without = [cell.cost_without / TOKEN for cell in cells]
+    with_trading = [cell.cost / TOKEN for cell in cells]
     axes.bar([x - 0.2 for x in places], without, 0.4, color="#bbbbbb", label="alone")
     axes.bar([x + 0.2 for x in places], with_trading, 0.4, color=COLOURS[0], label="trading")
     axes.set_xticks(list(places), names, rotation=60, ha="right")

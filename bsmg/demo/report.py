@@ -36,7 +36,7 @@ def html(day: DayReport) -> str:
         grid_report.feeders(day),
         *(grid_report.ranking(chain) for chain in day.microgrids),
         section("Packets", table(PACKET_HEAD, packet_rows(day)) + plots.latency(day)),
-        section("Supply, to the last unit", table(SUPPLY_HEAD, supply_rows(day))),
+        section("Supply, to the last unit", table(SUPPLY_HEAD, supply_rows(day), tight=True)),
         *(section(f"Cost of the day, cells of {chain.chain_id}", plots.costs(chain)) for chain in day.microgrids),
         section("Contracts between chains, levels 2 and 3", table(CONTRACT_HEAD, contract_rows(day))),
         grid_report.reputation(day),

@@ -172,6 +172,15 @@ def test_scores_of_chains_and_cells_are_shown() -> None:
     assert day.summary()["estimated_statements"] == 3
 
 
+def test_a_microgrid_of_very_many_cells_shows_the_ends_of_its_ranking() -> None:
+    cells = tuple(replace(CELL, cell=f"cell-{at:05}@mga", score_permille=at // 10) for at in range(10_000))
+    page = html(replace(DAY, chains=(replace(CHAIN, cells=cells),)))
+    assert "1. cell-09990@mga" in page
+    assert "10000. cell-00009@mga" in page
+    assert "cell-05000@mga" not in page
+    assert len(page) < 500_000
+
+
 FABRIC = replace(CHAIN, chain_id="mgf-1", kind="fabric-embedded", nodes=2)
 
 
