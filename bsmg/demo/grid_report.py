@@ -151,7 +151,7 @@ def ranking(chain: ChainRow) -> str:
 
 def rank_rows(chain: ChainRow) -> list[tuple[str, ...]]:
     """A row a cell; of very many the best and the worst."""
-    rows = [
+    rows: list[tuple[str, ...]] = [
         (
             f"{place}. {cell.cell}",
             f"{cell.score_permille / 1000:.3f}",
@@ -179,7 +179,7 @@ def _share(cell: CellRow) -> str:
 
 def reputation(day: DayReport) -> str:
     """What chains think of each other by the contracts that ended; empty when none has."""
-    rows = [
+    rows: list[tuple[str, ...]] = [
         (f"{chain.chain_id} of {peer.chain_id}", f"{peer.score_milli / 1000:.3f}", str(peer.contracts))
         for chain in day.chains
         for peer in chain.peers
