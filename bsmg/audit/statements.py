@@ -47,14 +47,20 @@ class Bill:
 
 def lines_of(item: market.Statement) -> Iterator[tuple[str, str, int]]:
     """(what, how it came about, base units) of one statement; the amounts add up to its `net`."""
-    off = item.import_mWh - item.export_mWh - (item.bought_mWh - item.sold_mWh)
+    position = item.bought_mWh + item.grid_bought_mWh - item.sold_mWh - item.grid_sold_mWh
+    off = item.import_mWh - item.export_mWh - position
     traded = f"bought {item.bought_mWh} mWh, sold {item.sold_mWh} mWh, price {item.price_e4}e-4"
     yield "trade", traded, int(item.trade)
+    if item.grid_bought_mWh or item.grid_sold_mWh:
+        left = f"bought {item.grid_bought_mWh} mWh at the cap, sold {item.grid_sold_mWh} mWh at the floor"
+        yield "main grid", left, int(item.grid)
     more = "more" if off > 0 else "less"
-    metered = f"metered {item.import_mWh} in, {item.export_mWh} out, {abs(off)} mWh {more} than traded"
+    metered = f"metered {item.import_mWh} in, {item.export_mWh} out, {abs(off)} mWh {more} than scheduled"
     yield "imbalance", metered + (" (estimated)" if item.estimated else ""), int(item.imbalance)
     yield "penalty", "beyond the tolerance", int(item.penalty)
     yield "network fee", f"on {item.bought_mWh + item.sold_mWh} mWh", int(item.fee)
+    if item.loss:
+        yield "losses", "the cell's share of the feeder's", int(item.loss)
     if item.catch_up_mWh or int(item.catch_up):
         yield "catch-up", f"{item.catch_up_mWh} mWh of slots without a reading", int(item.catch_up)
 

@@ -76,14 +76,15 @@ def slot_table(bill: Bill, cell: str) -> Table:
 def day_table(bill: Bill, cell: str) -> Table:
     """One line a slot."""
     made = Table(title=f"{cell}, {len(bill.statements)} slots; energy mWh, money in tokens", title_justify="left")
-    numbers = ("bought", "sold", "in", "out", "price e-4", "trade", "imbalance", "penalty", "fee", "catch-up", "net")
+    flows = ("trade", "main grid", "imbalance", "penalty", "fee", "losses", "catch-up", "net")
+    numbers = ("bought", "sold", "in", "out", "price e-4", *flows)
     _columns(made, ("slot",), numbers)
+    moneys = ("trade", "grid", "imbalance", "penalty", "fee", "loss", "catch_up", "net")
     for item in bill.statements:
-        money = (item.trade, item.imbalance, item.penalty, item.fee, item.catch_up, item.net)
+        money = [getattr(item, name) for name in moneys]
         energy = (item.bought_mWh, item.sold_mWh, item.import_mWh, item.export_mWh, item.price_e4)
         made.add_row(str(item.slot), *map(str, energy), *(tokens(int(part or 0)) for part in money))
     energies = ("bought_mWh", "sold_mWh", "import_mWh", "export_mWh")
-    moneys = ("trade", "imbalance", "penalty", "fee", "catch_up", "net")
     sums = [str(bill.total(name)) for name in energies], [tokens(bill.total(name)) for name in moneys]
     made.add_row("sum", *sums[0], "", *sums[1], style="bold")
     return made

@@ -9,6 +9,8 @@ import pytest
 
 from bsmg.audit.record import ChainRecord
 from bsmg.audit.run import audit
+from bsmg.audit.statements import Bill, lines_of
+from bsmg.cli.bill import day_table
 from cosmos_wire.errors import ChainError
 from cosmos_wire.protos import market, market_query, market_tx, meter_tx, registry_tx, tx
 from tests.audit.day import Day
@@ -196,3 +198,13 @@ def test_a_changed_row_of_a_statement_is_found(checked: ChainRecord, name: str) 
 
     found = differences(with_value(checked, place, changed))
     assert [line for line in found if line.startswith("statements") and name in line]
+
+
+def test_the_lines_of_a_bill_add_up_with_main_grid_and_losses(checked: ChainRecord) -> None:
+    found = [market.Statement.FromString(bytes.fromhex(row["statement"])) for row in said(checked, "cell_settled")]
+    assert any(item.grid for item in found)
+    assert any(item.loss for item in found)
+    for item in found:
+        assert sum(amount for _, _, amount in lines_of(item)) == int(item.net)
+    bill = Bill(statements=tuple(found), up_e4=100_000, down_e4=10_000, denom="bmga")
+    assert day_table(bill, "all").row_count == len(found) + 1
