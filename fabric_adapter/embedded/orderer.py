@@ -22,11 +22,16 @@ class OrdererFullError(ToolError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchRules:
-    """When a batch is cut."""
+    """When a batch is cut: after `wait_s`, or `busy_wait_s` where that is longer and the last batch was of many.
+
+    A block costs its ledger and all who follow it some milliseconds, however few transactions it has.
+    """
 
     count_max: int = 500
     bytes_max: int = 10 << 20
     wait_s: float = 0.05
+    busy_wait_s: float = 0.0
+    busy_count: int = 16
     waiting_max: int = 20_000
 
 
@@ -39,6 +44,7 @@ class Orderer:
         self._queue: deque[bytes] = deque()
         self._bytes = 0
         self._first_s = 0.0  # when the queue began to fill
+        self._wait_s = rules.wait_s
         self._some, self._full = asyncio.Event(), asyncio.Event()
 
     def submit(self, envelope: bytes) -> None:
@@ -58,7 +64,7 @@ class Orderer:
         while True:
             await self._some.wait()
             with suppress(TimeoutError):
-                async with asyncio.timeout_at(self._first_s + self._rules.wait_s):
+                async with asyncio.timeout_at(self._first_s + self._wait_s):
                     await self._full.wait()
             await self._deliver(self._cut())
 
@@ -72,6 +78,8 @@ class Orderer:
                 break
             batch.append(self._queue.popleft())
         self._bytes -= sum(map(len, batch))
+        is_busy = len(batch) >= self._rules.busy_count
+        self._wait_s = max(self._rules.wait_s, self._rules.busy_wait_s if is_busy else 0.0)
         self._first_s = asyncio.get_running_loop().time()
         self._tell()
         return batch

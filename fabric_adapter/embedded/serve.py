@@ -36,6 +36,8 @@ SERVER_OPTIONS = (
     ("grpc.so_reuseport", 0),  # a second server on the same port is an error, not a rival
 )
 
+BUSY_WAIT_S = 0.04  # so long a block waits at least for more transactions where there are many
+
 MakeChaincode = Callable[[], Chaincode]
 
 
@@ -75,7 +77,12 @@ def make_ledger(home: Home, plan: Plan, make: MakeChaincode | None) -> Ledger:
     network = load_network(home, plan)
     programs: Mapping[str, Chaincode] = {} if make is None else {node.msp_id: make() for node in network.peers}
     batch = plan.batch
-    rules = BatchRules(count_max=batch.messages_max, bytes_max=batch.bytes_max, wait_s=batch.timeout_ms / 1000)
+    rules = BatchRules(
+        count_max=batch.messages_max,
+        bytes_max=batch.bytes_max,
+        wait_s=batch.timeout_ms / 1000,
+        busy_wait_s=BUSY_WAIT_S,
+    )
     return Ledger(network, Disk(home.node(LEDGER) / "data"), {plan.wish.chaincode: programs}, rules)
 
 

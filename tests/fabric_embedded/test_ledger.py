@@ -10,6 +10,7 @@ from datetime import timedelta
 import pytest
 
 from fabric_adapter.embedded.endorser import ANYBODY
+from fabric_adapter.embedded.orderer import BatchRules, Orderer
 from fabric_adapter.embedded.refusals import (
     ChaincodeFailedError,
     ChaincodeRefusedError,
@@ -252,3 +253,22 @@ async def test_a_revoked_client_is_refused(orgs, network, user, tmp_path):
     revoked = read_identity(user.identity).certificate.serial
     async with running(replace(network, msps=(orgs[0].msp((revoked,)), orgs[1].msp())), tmp_path) as ledger:
         assert refusal(ledger, user)[0] is CertificateRevoked
+
+
+async def test_blocks_wait_for_company_only_where_there_are_many():
+    """Behind a block of many the next one waits longer; a lone transaction after that does not."""
+    sizes: asyncio.Queue[int] = asyncio.Queue()
+
+    async def deliver(batch):
+        sizes.put_nowait(len(batch))
+
+    orderer = Orderer(deliver, BatchRules(wait_s=0.001, busy_wait_s=0.02, busy_count=4))
+    running = asyncio.create_task(orderer.run())
+    waits = []
+    for count in (1, 5, 4, 1, 1):
+        waits.append(orderer._wait_s)
+        for number in range(count):
+            orderer.submit(b"%d" % number)
+        assert await sizes.get() == count
+    running.cancel()
+    assert waits == [0.001, 0.001, 0.02, 0.02, 0.001]
