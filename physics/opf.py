@@ -68,8 +68,13 @@ class Solution:
 class Opf:
     """Solves problems; those of the same feeder and blocks in a row are updates of one solver."""
 
-    def __init__(self, margin: float = MARGIN, gan: bool = True) -> None:  # noqa: FBT001, FBT002 - False is for studies
-        self._margin, self._gan = margin, gan
+    def __init__(self, margin: float = MARGIN, gan: bool = True, current_e4: int = 0) -> None:  # noqa: FBT001, FBT002
+        """`gan` False leaves Gan's constraint out. `current_e4` prices squared currents times impedance.
+
+        Where a rating binds, the relaxation may invent currents that take up reactive power at next to no loss; a price
+        on them stops that. The dual is none of the unpriced problem then.
+        """
+        self._margin, self._gan, self._current_e4 = margin, gan, current_e4
         self._layout: Layout | None = None
         self._solver: clarabel.DefaultSolver | None = None
 
@@ -79,7 +84,10 @@ class Opf:
         shapes = [(net.index[b.bus], b.direction, b.reactive_permille) for b in problem.blocks]
         layout = layout_of(net, shapes, problem.local, self._gan)
         scale = float(max(1, problem.import_e4, *(block.price_e4 for block in problem.blocks)))
-        right, costs = right_side(layout, problem, self._margin), costs_of(problem, layout) / scale
+        right, costs = right_side(layout, problem, self._margin), costs_of(problem, layout)
+        first = layout.column(L, 1)
+        costs[first : first + layout.m] += self._current_e4 * np.sqrt(np.array(net.z2[1:], dtype=float)) / ONE
+        costs /= scale
         if self._solver is None or layout != self._layout:
             self._layout, self._solver = layout, _solver(layout, costs, right)
         else:
