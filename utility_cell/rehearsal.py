@@ -6,7 +6,7 @@ a limit, what the certificate leaves of them, what a proposal of caps is worth, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from cosmos_wire.protos import market as pb
@@ -318,8 +318,3 @@ def allowances(slot: Rehearsed) -> dict[int, Allowed]:
             fed += slot.fill(entry) + slot.let_out(entry)
         sums[entry.order.cell] = (drawn, fed)
     return {cell: Allowed(import_mWh=drawn, export_mWh=fed) for cell, (drawn, fed) in sums.items()}
-
-
-def limits_broken(slots: Sequence[Rehearsed]) -> list[str]:
-    """The element and reason of every unconstrained clearing that the feeder refused."""
-    return [f"{slot.quarter}: {slot.secured.refusal}" for slot in slots if slot.secured.refusal is not None]
