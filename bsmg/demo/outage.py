@@ -31,8 +31,10 @@ async def suffer(scene: Scene, home: Home) -> Outage:
     return Outage(from_ms=from_ms, to_ms=to_ms, transfers_sent=len(ways), timeouts_refunded=0, refunded=0)
 
 
-def with_refunds(scene: Scene, outage: Outage) -> Outage:
+def with_refunds(scene: Scene, outage: Outage | None) -> Outage | None:
     """The same, with the refunds that the sending chains have recorded since."""
+    if outage is None:
+        return None
     senders = dict.fromkeys(link.a.chain_id for link in scene.net.links)
     refunds = [amount for sender in senders for amount in _refunds(scene.logs[sender], outage.from_ms)]
     return Outage(

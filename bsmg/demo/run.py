@@ -122,7 +122,7 @@ class Options:
 class Told:
     """What happened besides trading."""
 
-    suffered: Outage
+    suffered: Outage | None
     refused: tuple[Refusal, ...]
     audited: Audited
 
@@ -187,8 +187,10 @@ async def _end_agents(agents: asyncio.subprocess.Process) -> None:
     await agents.wait()
 
 
-async def _events(scene: Scene, home: Home, progress: Progress) -> Outage:
-    """Transfers there and back, and the outage at its time."""
+async def _events(scene: Scene, home: Home, progress: Progress) -> Outage | None:
+    """Transfers there and back, and the outage at its time; nothing where no chain is linked."""
+    if not scene.net.links:
+        return None
     await _round_trip(scene, progress)
     info = scene.net.chains[0]
     third = info.first_slot + progress.span.slots // OUTAGE_AFTER
@@ -222,7 +224,7 @@ async def _refusals(scene: Scene, home: Home, progress: Progress) -> tuple[Refus
 
 
 async def _watch(
-    progress: Progress, agents: asyncio.subprocess.Process, work: asyncio.Task[Outage], along: Gatherer
+    progress: Progress, agents: asyncio.subprocess.Process, work: asyncio.Task[Outage | None], along: Gatherer
 ) -> None:
     """Until every slot is closed and every contract ended."""
     scene, span = progress.scene, progress.span

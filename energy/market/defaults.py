@@ -22,7 +22,7 @@ GATES = (
 )
 PRODUCTION_SLOT_MS = 900_000
 LIVE_SLOTS_MIN = 8
-LMP_TAU = 10**7  # 0.001 token: more than the box of C2 and a solver's rounding cost
+LMP_TAU = 2 * 10**8  # 0.02 token: several times what C2's box and a solver's rounding cost on a feeder of megawatts
 LMP_TAU_PERMILLE = 10  # of the turnover: what one price for all buses loses where the feeder binds
 
 

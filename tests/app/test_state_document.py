@@ -10,7 +10,7 @@ from microgrid.memory_state import MemoryState
 from tests.app.chain import Node, send_tx
 
 DOC = Path(__file__).resolve().parents[2] / "docs" / "state.md"
-GOLDEN = "6ef33736b5db4d3408591859013678d5bd63cd29bea8ab7de6daa500f07880c6"
+GOLDEN = "d7f8f4bc9bc6d1c693c3db5435a034483d85bbe5889d31dd73c4b21df8dc641d"
 
 
 def scripted() -> dict[str, list[tuple[bytes, bytes]]]:

@@ -73,7 +73,7 @@ def test_the_state_after_a_script_is_the_golden_one() -> None:
     assert scripted().store.data == chain.store.data
 
 
-GOLDEN_STATE = "97451ec9adefea184d747fda1e3e3999046bc363b2d8ee6b20f49a584c1ef6cf"
+GOLDEN_STATE = "9c5d0430e7c248b1c7ee76ee1ac806e96b6a9aabca856f694b72d33da096c8d3"
 
 
 def test_hashes_are_over_the_documented_bytes() -> None:

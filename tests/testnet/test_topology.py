@@ -45,7 +45,7 @@ def test_a_chain_on_fabric_has_organisations(kind: str) -> None:
 def test_a_larger_testnet_has_more_time_to_come_up() -> None:
     two, three = parsed(CHAIN + OTHER + LINK), parsed(CHAIN + OTHER + FABRIC + LINK + LINK.replace("mgb", "mgf"))
     assert {chain.lead_ms for chain in two.chains} == {30_000}
-    assert {chain.lead_ms for chain in three.chains} == {46_000}
+    assert {chain.lead_ms for chain in three.chains} == {40_000}
 
 
 def test_relayers_may_be_given_instead_of_the_files() -> None:
