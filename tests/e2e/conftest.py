@@ -32,7 +32,7 @@ def bsmg(*arguments: str) -> str:
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The small networks come first and are down before the big one is up: two cores carry one at a time."""
-    order = ("grid_net", "mixed")
+    order = ("star_net", "grid_net", "mixed")
     items.sort(key=lambda item: [name not in getattr(item, "fixturenames", ()) for name in order])
 
 
