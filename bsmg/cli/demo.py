@@ -69,3 +69,5 @@ def command(  # noqa: PLR0913  (one parameter a flag)
         raise ToolError("audit: expected no differences, got:\n" + "\n".join(done.audited.differences))
     if not done.conserved:
         raise ToolError("supply: expected it conserved on every chain, got a difference; see the report")
+    if not done.energy_conserved:
+        raise ToolError("energy: expected meters, balances and contracts to agree, got a difference; see report.json")

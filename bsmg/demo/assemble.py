@@ -100,8 +100,8 @@ def _slot_rows(log: ChainLog, statements: list[market.Statement], span: Span) ->
     imported: dict[int, int] = defaultdict(int)
     exported: dict[int, int] = defaultdict(int)
     for statement in statements:
-        imported[statement.slot] += statement.import_mWh
-        exported[statement.slot] += statement.export_mWh
+        imported[statement.slot] += statement.import_mWh + max(0, statement.catch_up_mWh)
+        exported[statement.slot] += statement.export_mWh + max(0, -statement.catch_up_mWh)
     return tuple(
         SlotRow(
             slot=slot,
@@ -263,4 +263,6 @@ def _contract_row(
         buyer_state=trade.BuyerState.Name(item.state).removeprefix("BUYER_STATE_"),
         basis=trade_packet.Basis.Name(sold.settlement.basis).removeprefix("BASIS_"),
         paid_seller=int(item.paid_seller or 0),
+        buyer_lo_mWh=item.settlement.lo_mwh,
+        buyer_hi_mWh=item.settlement.hi_mwh,
     )

@@ -120,6 +120,15 @@ class ContractRow:
     basis: str
     paid_seller: int
     level: int = 2
+    buyer_lo_mWh: int = 0  # what the buyer's chain settled on
+    buyer_hi_mWh: int = 0
+
+    @property
+    def agreed(self) -> bool:
+        """Whether both chains settled on the same energy, or neither on any."""
+        settled = self.seller_state == "SETTLED", self.buyer_state == "SETTLED"
+        same = (self.lo_mWh, self.hi_mWh) == (self.buyer_lo_mWh, self.buyer_hi_mWh)
+        return same if all(settled) else not any(settled)
 
     @property
     def delivered_mWh(self) -> int:
@@ -222,6 +231,13 @@ class DayReport:
         """Every denomination on every chain."""
         return all(row.conserved for chain in self.chains for row in chain.supply)
 
+    @property
+    def energy_conserved(self) -> bool:
+        """Each slot's balance is what its cells' meters add up to; both ends of a contract count the same energy."""
+        slots = [row for chain in self.chains for row in chain.slots if row.closed]
+        balanced = all(row.import_mWh - row.export_mWh == row.balance_mWh for row in slots)
+        return balanced and all(contract.agreed for contract in self.contracts)
+
     def document(self) -> dict[str, Json]:
         """The JSON form: the rows, and a summary of what a reader looks for first; `refusal` is the first of them."""
         rows = asdict(self)
@@ -256,6 +272,7 @@ class DayReport:
             "latency_p95_ms": percentile(latencies, 95),
             "timeouts_refunded": self.outage.timeouts_refunded if self.outage else 0,
             "supply_conserved": self.conserved,
+            "energy_conserved": self.energy_conserved,
             "audit_checked": sum(self.audited.checked.values()) if self.audited else 0,
             "audit_differences": len(self.audited.differences) if self.audited else None,
             "estimated_statements": sum(c.estimated for chain in self.chains for c in chain.cells),

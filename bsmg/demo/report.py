@@ -87,6 +87,7 @@ def summary_rows(day: DayReport) -> list[tuple[str, str]]:
         *grid_report.summary_lines(day),
         ("audit from public RPC", _audit_line(day)),
         ("supply conserved", "yes, to the last unit" if day.conserved else "NO"),
+        ("energy conserved", "yes, to the last unit" if day.energy_conserved else "NO"),
         (
             "cost of all cells, trading / alone",
             f"{day.summary()['cost'] / TOKEN:.2f} / {day.summary()['cost_without_trading'] / TOKEN:.2f} token",
@@ -193,8 +194,10 @@ def _short(denom: str) -> str:
 
 
 def _conserved(day: DayReport) -> str:
+    if not day.energy_conserved:
+        return '<p class="bad">Energy is not conserved: meters and balances, or two ends of a contract, differ.</p>'
     if day.conserved:
-        return '<p class="good">Supply is conserved to the last unit on every chain.</p>'
+        return '<p class="good">Supply and energy are conserved to the last unit on every chain.</p>'
     return '<p class="bad">Supply is not conserved: see the table below.</p>'
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from html.parser import HTMLParser
+from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -70,6 +72,8 @@ CONTRACT = ContractRow(
     buyer_state="SETTLED",
     basis="AGREED",
     paid_seller=1,
+    buyer_lo_mWh=400_000,
+    buyer_hi_mWh=400_000,
 )
 PACKETS = PacketRow(
     source="mga-1",
@@ -207,6 +211,21 @@ def test_a_difference_of_the_audit_is_shown() -> None:
     assert "1 differences" in html(wrong)
     assert wrong.summary()["audit_differences"] == 1
     assert DAY.summary()["audit_checked"] == 7
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"contracts": (replace(CONTRACT, buyer_hi_mWh=400_001),)},
+        {"contracts": (replace(CONTRACT, buyer_state="REFUNDED"),)},
+        {"chains": (replace(CHAIN, slots=(replace(slot(97, 2_000_000), balance_mWh=2),)),)},
+    ],
+)
+def test_energy_that_does_not_add_up_is_shown(changes: dict[str, Any]) -> None:
+    assert DAY.summary()["energy_conserved"] is True
+    wrong = replace(DAY, **changes)
+    assert wrong.summary()["energy_conserved"] is False
+    assert "Energy is not conserved" in html(wrong)
 
 
 def test_an_empty_day_still_has_a_report() -> None:

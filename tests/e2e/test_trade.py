@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pytest
 
 from bsmg.client.lane import TxOutcome
-from cosmos_wire.protos import Message, trade, trade_packet, trade_query, trade_tx
+from cosmos_wire.protos import Message, market, market_query, trade, trade_packet, trade_query, trade_tx
 from tests.e2e.net import TRADE, Net, Side, nothing_pending, opened, quiet, until, until_time, voucher
 
 pytestmark = pytest.mark.e2e
@@ -243,6 +243,54 @@ async def trade_each_way(net: Net) -> list[bytes]:
             for kind in ("trade_locked", "trade_committed", "trade_settled"):
                 assert await _has(deal.buyer, kind, ident), kind
         return idents
+
+
+async def test_contracts_end_by_the_chains_own_clocks_when_utility_cells_fall_silent(net: Net) -> None:
+    """Nobody reads the tie line: nothing is owed. An offer taken back before LOCK arrives: a refund. Slots close."""
+    async with opened(net) as (a, b):
+        await quiet(a, b, port=TRADE)
+        before = await money(a, b), await money(b, a)
+        slot = await next_slot(a)
+        silent = Deal(seller=a, buyer=b, slot=slot, energy_mwh=4_000_000, price_e4=30_001, rate=(1, 1),
+                      export_mwh=0, import_mwh=0, forward=True)  # fmt: skip
+        gone = Deal(seller=b, buyer=a, slot=slot + 1, energy_mwh=3_000_000, price_e4=60_007, rate=(3, 2),
+                    export_mwh=0, import_mwh=0, forward=False)  # fmt: skip
+        await asyncio.gather(_never_metered(silent), _withdrawn(gone))
+        await quiet(a, b, port=TRADE)
+        assert (changes(before[0], await money(a, b)), changes(before[1], await money(b, a))) == ({}, {})
+        for side in (a, b):
+            await until(side.client, lambda side=side: _closed(side, slot + 1), "both slots closed", BLOCKS)
+
+
+async def _never_metered(deal: Deal) -> None:
+    ident = await lock(deal, await offer(deal))
+    await in_force(deal, ident)
+
+    async def ended() -> bool:
+        states = (await buyer_state(deal, ident)).state, (await seller_state(deal, ident)).state
+        return states == (trade.BUYER_STATE_SETTLED, trade.SELLER_STATE_SETTLED)
+
+    await until(deal.buyer.client, ended, "an end without readings", BLOCKS)
+    settlement = (await seller_state(deal, ident)).settlement
+    assert (settlement.basis, settlement.lo_mwh, settlement.hi_mwh) == (trade_packet.BASIS_NONE, 0, 0)
+
+
+async def _withdrawn(deal: Deal) -> None:
+    offer_id = await offer(deal)
+    await done(deal.seller, trade_tx.MsgCloseOffer(seller=deal.seller.address(UTILITY), offer_id=offer_id))
+    ident = await lock(deal, offer_id)
+
+    async def refunded() -> bool:
+        return (await buyer_state(deal, ident)).state == trade.BUYER_STATE_REFUNDED
+
+    await until(deal.buyer.client, refunded, "a refund", BLOCKS)
+
+
+async def _closed(side: Side, slot: int) -> bool:
+    answer = await side.client.query(
+        "/bsmg.market.v1.Query/Slot", market_query.QuerySlotRequest(slot=slot), market_query.QuerySlotResponse
+    )
+    return answer.slot.state == market.SLOT_STATE_CLOSED
 
 
 async def _has(side: Side, kind: str, ident: bytes) -> bool:
