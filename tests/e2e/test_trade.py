@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 import pytest
 
 from bsmg.client.lane import TxOutcome
-from cosmos_wire.protos import Message, market, market_query, trade, trade_packet, trade_query, trade_tx
+from cosmos_wire.protos import Message, market_query, trade, trade_packet, trade_query, trade_tx
 from tests.e2e.net import TRADE, Net, Side, nothing_pending, opened, quiet, until, until_time, voucher
 
 pytestmark = pytest.mark.e2e
@@ -201,10 +201,14 @@ async def next_slot(side: Side) -> int:
 
 
 async def test_a_trade_each_way_settles_to_the_unit(net: Net) -> None:
-    assert len(await trade_each_way(net)) == 2
+    """Beside contracts whose utility cells fall silent: they end by the chains' own clocks and move no money."""
+    assert len(await trade_each_way(net, _fallen_silent)) == 2
 
 
-async def trade_each_way(net: Net) -> list[bytes]:
+Beside = Callable[[Side, Side, int], Awaitable[None]]  # what else happens from a slot on; it moves no money
+
+
+async def trade_each_way(net: Net, *beside: Beside) -> list[bytes]:
     """One deal in full with the pay forwarded, one short with a fine; their contracts, with every amount checked."""
     async with opened(net) as (a, b):
         await quiet(a, b, port=TRADE)
@@ -214,7 +218,9 @@ async def trade_each_way(net: Net) -> list[bytes]:
                     export_mwh=4_999_001, import_mwh=4_998_000, forward=True)  # fmt: skip
         short = Deal(seller=b, buyer=a, slot=slot + 1, energy_mwh=3_000_000, price_e4=60_007, rate=(3, 2),
                      export_mwh=2_000_003, import_mwh=1_990_000, forward=False)  # fmt: skip
+        more = asyncio.gather(*(other(a, b, slot + 2) for other in beside))
         idents = await asyncio.gather(trade_once(full), trade_once(short))
+        await more
         await quiet(a, b, port=TRADE)
         await quiet(a, b)
         after = await money(a, b), await money(b, a)
@@ -245,21 +251,15 @@ async def trade_each_way(net: Net) -> list[bytes]:
         return idents
 
 
-async def test_contracts_end_by_the_chains_own_clocks_when_utility_cells_fall_silent(net: Net) -> None:
+async def _fallen_silent(a: Side, b: Side, slot: int) -> None:
     """Nobody reads the tie line: nothing is owed. An offer taken back before LOCK arrives: a refund. Slots close."""
-    async with opened(net) as (a, b):
-        await quiet(a, b, port=TRADE)
-        before = await money(a, b), await money(b, a)
-        slot = await next_slot(a)
-        silent = Deal(seller=a, buyer=b, slot=slot, energy_mwh=4_000_000, price_e4=30_001, rate=(1, 1),
-                      export_mwh=0, import_mwh=0, forward=True)  # fmt: skip
-        gone = Deal(seller=b, buyer=a, slot=slot + 1, energy_mwh=3_000_000, price_e4=60_007, rate=(3, 2),
-                    export_mwh=0, import_mwh=0, forward=False)  # fmt: skip
-        await asyncio.gather(_never_metered(silent), _withdrawn(gone))
-        await quiet(a, b, port=TRADE)
-        assert (changes(before[0], await money(a, b)), changes(before[1], await money(b, a))) == ({}, {})
-        for side in (a, b):
-            await until(side.client, lambda side=side: _closed(side, slot + 1), "both slots closed", BLOCKS)
+    silent = Deal(seller=a, buyer=b, slot=slot, energy_mwh=4_000_000, price_e4=30_001, rate=(1, 1),
+                  export_mwh=0, import_mwh=0, forward=True)  # fmt: skip
+    gone = Deal(seller=b, buyer=a, slot=slot + 1, energy_mwh=3_000_000, price_e4=60_007, rate=(3, 2),
+                export_mwh=0, import_mwh=0, forward=False)  # fmt: skip
+    await asyncio.gather(_never_metered(silent), _withdrawn(gone))
+    for side in (a, b):
+        await until(side.client, lambda side=side: _closed(side, slot + 1), "both slots closed", BLOCKS)
 
 
 async def _never_metered(deal: Deal) -> None:
@@ -287,10 +287,10 @@ async def _withdrawn(deal: Deal) -> None:
 
 
 async def _closed(side: Side, slot: int) -> bool:
-    answer = await side.client.query(
-        "/bsmg.market.v1.Query/Slot", market_query.QuerySlotRequest(slot=slot), market_query.QuerySlotResponse
-    )
-    return answer.slot.state == market.SLOT_STATE_CLOSED
+    """Whether no slot up to this one is live any more."""
+    request = market_query.QuerySlotsRequest(live=True)
+    answer = await side.client.query("/bsmg.market.v1.Query/Slots", request, market_query.QuerySlotsResponse)
+    return all(live.slot > slot for live in answer.slots)
 
 
 async def _has(side: Side, kind: str, ident: bytes) -> bool:
