@@ -25,7 +25,7 @@ LEFT, RIGHT = 0, 1
 
 def muda(book: Book, terms: Terms) -> Outcome:
     """Two halves, each at the other's price."""
-    halves = [_half(book, terms, which) for which in (LEFT, RIGHT)]
+    halves = _halves(book, terms)
     competitive = [competitive_price(half, terms) for half in halves]
     awards = [
         *half_market(halves[LEFT], competitive[RIGHT], terms),
@@ -39,12 +39,18 @@ def half_of(cell: int, seed: bytes) -> int:
     return sha256(DOMAIN + seed + u32(cell)).digest()[0] >> 7
 
 
-def _half(book: Book, terms: Terms, which: int) -> Book:
-    cells = {order.cell: half_of(order.cell, terms.seed) for side in (book.bids, book.asks) for order in side}
-    return Book(
-        bids=[order for order in book.bids if cells[order.cell] == which],
-        asks=[order for order in book.asks if cells[order.cell] == which],
-    )
+def _halves(book: Book, terms: Terms) -> tuple[Book, Book]:
+    """Both halves, each side in its order."""
+    of: dict[int, int] = {}
+    parts: tuple[tuple[list[Order], list[Order]], ...] = (([], []), ([], []))
+    for at, side in enumerate((book.bids, book.asks)):
+        for order in side:
+            which = of.get(order.cell)
+            if which is None:
+                which = of[order.cell] = half_of(order.cell, terms.seed)
+            parts[which][at].append(order)
+    left, right = (Book(bids=bids, asks=asks) for bids, asks in parts)
+    return left, right
 
 
 def competitive_price(book: Book, terms: Terms) -> int:
@@ -115,9 +121,12 @@ def _charged(awards: Sequence[Award], dues: dict[tuple[int, int], int], at: tupl
     left, changed = dict(dues), []
     for award in awards:
         order = award.order
-        part = min(left.get((order.side, order.cell), 0), award.fill_mWh * abs(_net(order, terms) - net_e4))
-        if part:
-            left[order.side, order.cell] -= part
+        due = left.get((order.side, order.cell), 0)
+        if not due:
+            changed.append(award)
+            continue
+        part = min(due, award.fill_mWh * abs(_net(order, terms) - net_e4))
+        left[order.side, order.cell] = due - part
         changed.append(award._replace(amount=award.amount + (-part if order.side == ASK else part)))
     return changed
 
