@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
 from bsmg.client.chain import EventQuery
 from bsmg.client.node import NodeClient
 from tests.e2e.net import Net, opened, quiet, transfer
 
+pytestmark = pytest.mark.e2e
 BLOCKS = 30
 
 
