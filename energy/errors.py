@@ -32,7 +32,7 @@ NoCommits = declare("market", 41, "NoCommits", "no commits now")
 NoReveals = declare("market", 42, "NoReveals", "no reveals now")
 CommitMismatch = declare("market", 43, "CommitMismatch", "reveal does not match the commit")
 NoForward = declare("market", 44, "NoForward", "no forward market")
-NoStorage = declare("market", 45, "NoStorage", "no storage registered")
+NoStorage = declare("market", 45, "NoStorage", "unknown storage")
 StateOfCharge = declare("market", 46, "StateOfCharge", "beyond the state of charge")
 
 UnknownDevice = declare("meter", 2, "UnknownDevice", "unknown device")

@@ -8,7 +8,7 @@ from cosmos_wire.errors import InvalidRequest, NotFound
 from cosmos_wire.protos import market as pb
 from cosmos_wire.protos import market_ballot as ballot_pb
 from cosmos_wire.protos import market_query as query
-from energy.errors import NoSuchOrder, WrongState
+from energy.errors import NoSuchOrder
 from energy.grid.schedule import BusEnergy
 from energy.market import awards, ballot, fees, forward_book, keys, security, state, terms
 from energy.market import schedule as physical
@@ -83,11 +83,11 @@ def fill(registry: Registry, ctx: Context, request: query.QueryFillRequest) -> q
 
 
 def schedule(registry: Registry, ctx: Context, request: query.QueryScheduleRequest) -> query.QueryScheduleResponse:
-    """What the buses withdraw and the cells' orders let them draw; raises WrongState before CLEAR and after CLOSE."""
+    """What the buses withdraw and the cells' orders let them draw; raises NotFound before CLEAR and after CLOSE."""
     record = state.slot_record(ctx, request.slot)
     if record.state in NO_SCHEDULE:
         name = pb.SlotState.Name(record.state).removeprefix("SLOT_STATE_")
-        raise WrongState(f"slot {record.slot} is {name}, a schedule is known between CLEAR and CLOSE")
+        raise NotFound(f"slot {record.slot} is {name}, a schedule is known between CLEAR and CLOSE")
     sums, tangents = physical.Sums(), physical.Tangents(ctx=ctx)
     cells: dict[int, list[int]] = {}
     for order, fill_mWh in physical.fills(ctx, record):

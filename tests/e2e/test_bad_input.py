@@ -80,12 +80,12 @@ def cases(draft: Draft, stranger: str) -> dict[str, tuple[bytes, tuple[str, int]
     good, rng = draft.raw(), random.Random(SEED)
     with_any = tx.TxBody.FromString(draft.body())
     with_any.messages[0].type_url = "/no.such.Message"
-    decode = ("sdk", 2)
+    decode, bundle = ("sdk", 2), ("market", 16)  # what begins with byte 0 would be a vote bundle
     return {
         "random bytes": (rng.randbytes(200), decode),
-        "one byte 0": (b"\x00", decode),
+        "one byte 0": (b"\x00", bundle),
         "a tag without value": (b"\x0a", decode),
-        "first byte 0": (b"\x00" + good[1:], decode),
+        "first byte 0": (b"\x00" + good[1:], bundle),
         "truncated": (good[: len(good) // 2], decode),
         "one byte short": (good[:-1], decode),
         "bytes behind": (good + b"\x00", decode),
