@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from cosmos_wire.protos import market as pb
-from energy.grid.dispatch import ASK, BID, Problem
+from energy.grid.dispatch import BID, Problem
 from energy.grid.fixed import ONE
 from energy.grid.network import Network
 from energy.grid.schedule import BusEnergy, injection_of
@@ -25,6 +25,7 @@ from energy.grid.secure import Certificate, certify
 from energy.grid.welfare import Offer, auction_problem
 from energy.market import keys
 from energy.market.clearing import BookOrder, Rules, clear, fill_mWh
+from energy.market.prices import offer_of
 from energy.mechanisms.book import merit
 from energy.units import MWH_PER_W, PERMILLE
 from physics.errors import DispatchError
@@ -77,18 +78,7 @@ class Found:
 
 def offers_of(book: Book) -> list[Offer]:
     """The book as the welfare problem takes it, nothing filled."""
-    return [
-        Offer(
-            bus=order.bus,
-            direction=BID if order.side == keys.BID else ASK,
-            price_e4=order.price_e4,
-            quantity_mWh=order.quantity_mWh,
-            fill_mWh=0,
-            tan_phi_permille=book.tangents.get(order.cell, 0),
-            firm=bool(order.kind),
-        )
-        for order in book.orders
-    ]
+    return [offer_of(order, 0, book.tangents.get(order.cell, 0)) for order in book.orders]
 
 
 def outcome(book: Book, caps: Caps) -> Found:

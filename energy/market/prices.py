@@ -18,6 +18,7 @@ from energy.grid.network import Network, network_of
 from energy.grid.optimality import Dual, prices_e4, require_near_optimal
 from energy.grid.welfare import Offer, auction_problem
 from energy.market import keys, schedule, security, state
+from energy.market.clearing import BookOrder
 from energy.market.life import Step, require_step
 from energy.market.utility import require_utility
 from energy.records import load, save
@@ -102,18 +103,20 @@ def _full(row: Sequence[int], width: int) -> Sequence[int]:
 def _offers(ctx: Context, record: pb.Slot) -> list[Offer]:
     """Every order of the slot with what it got."""
     tangents = schedule.Tangents(ctx=ctx)
-    return [
-        Offer(
-            bus=order.bus,
-            direction=BID if order.side == keys.BID else ASK,
-            price_e4=order.price_e4,
-            quantity_mWh=order.quantity_mWh,
-            fill_mWh=fill_mWh,
-            tan_phi_permille=tangents.of(order.cell),
-            firm=order.kind != schedule.FLEXIBLE,
-        )
-        for order, fill_mWh in schedule.fills(ctx, record)
-    ]
+    return [offer_of(order, fill_mWh, tangents.of(order.cell)) for order, fill_mWh in schedule.fills(ctx, record)]
+
+
+def offer_of(order: BookOrder, fill_mWh: int, tan_phi_permille: int) -> Offer:
+    """An order as the welfare problem takes it."""
+    return Offer(
+        bus=order.bus,
+        direction=BID if order.side == keys.BID else ASK,
+        price_e4=order.price_e4,
+        quantity_mWh=order.quantity_mWh,
+        fill_mWh=fill_mWh,
+        tan_phi_permille=tan_phi_permille,
+        firm=order.kind != schedule.FLEXIBLE,
+    )
 
 
 def _require_better(ctx: Context, slot: int, gap: int) -> None:
