@@ -61,6 +61,13 @@ class Outcome:
     own_prices: bool = False
     amounts: dict[int, int] | None = None  # by sequence, where there is no price a unit
     subsidy: int = 0
+    grid_fees: dict[int, int] | None = None  # by sequence of a bid, in its amount
+
+    def fee_of(self, order: Order, fill_mWh: int) -> int:
+        """The grid fee in what a buyer pays for what a factor leaves of its fill, rounded down."""
+        if self.grid_fees is None or not fill_mWh:
+            return 0
+        return self.grid_fees.get(order.seq, 0) * fill_mWh // self.fills[order.seq]
 
     def amount_of(self, order: Order, fill_mWh: int) -> int:
         """What an order pays or gets for what a factor leaves of its fill, rounded against it."""

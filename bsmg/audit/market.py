@@ -13,7 +13,8 @@ from typing import Any as Json
 
 from google.protobuf import json_format
 
-from bsmg.audit import auction, mechanisms
+from bsmg.audit import area_mechanisms, auction, mechanisms
+from bsmg.audit.areas import Fees, Ground, fees_of
 from bsmg.audit.auction import ASK, BID, Order, Outcome
 from bsmg.audit.cells import Cell, Cells
 from bsmg.audit.forward import Forward
@@ -23,7 +24,6 @@ from bsmg.audit.physical import Physical
 from bsmg.audit.settle import Trades, bill, paid_in_order
 from bsmg.audit.slot import CLEAR, CLOSE, OPEN, PERMILLE, SEAL, SECURE, SETTLE, Slot, gate_ms, statement_of, tariff_of
 from bsmg.audit.stage import Stage
-from cosmos_wire.errors import ToolError
 from cosmos_wire.protos import market, market_tx, meter_tx
 
 NOT_CERTIFIED, NOT_BETTER = 14, 15  # codes of the market's refusals
@@ -39,6 +39,7 @@ class Market:
         self.stage, self.cells = stage, cells
         self.physical = Physical(stage, cells)
         self.params = market.Params()
+        self.fees: Fees | None = None
         self.live: dict[int, Slot] = {}
         self.last_opened = -1
         self.special, self.forward = Special(self), Forward(self)
@@ -46,14 +47,8 @@ class Market:
     def load(self, doc: Mapping[str, Json]) -> None:
         """Parameters of genesis."""
         self.params = json_format.ParseDict(doc["params"], market.Params())
-        self._no_fees(json_format.ParseDict(doc.get("fees", {}), market.FeeTable()))
+        self.fees = fees_of(json_format.ParseDict(doc.get("fees", {}), market.FeeTable()))
         self.last_opened = self.params.first_slot - 1
-
-    def _no_fees(self, fees: market.FeeTable) -> None:
-        if fees.areas:
-            raise ToolError(
-                f"{self.stage.chain_id} charges grid fees by area, whose clearing this audit can't recompute"
-            )
 
     @property
     def denom(self) -> str:
@@ -123,6 +118,7 @@ class Market:
             floor_e4=frozen.floor_e4,
             cap_e4=frozen.cap_e4,
             factor=PERMILLE if funded else 0,
+            fees=self.fees,
             gate_height=self.stage.height,
         )
         self.forward.opens(slot)
@@ -184,11 +180,17 @@ class Market:
             chain_id=self.stage.chain_id,
             slot=slot.number,
         )
-        found = mechanisms.run(orders, rules, facts)
+        found = self._by(slot, orders, rules, facts)
         kept = slot.outcome.subsidy if slot.outcome else 0
         if found.subsidy > min(self.held(SUBSIDY) + kept, int(slot.params.subsidy_max or 0)):
-            return auction.run(orders, replace(rules, mechanism=auction.UNIFORM_K))
+            return self._by(slot, orders, replace(rules, mechanism=auction.UNIFORM_K), facts)
         return found
+
+    def _by(self, slot: Slot, orders: list[Order], rules: auction.Rules, facts: mechanisms.Facts) -> Outcome:
+        if slot.fees is None:
+            return mechanisms.run(orders, rules, facts)
+        buses = {number: cell.bus for number, cell in self.cells.by_number.items()}
+        return area_mechanisms.run(orders, rules, facts, Ground(fees=slot.fees, bus_of=buses))
 
     def _take_subsidy(self, slot: Slot, amount: int) -> None:
         """Out of the pool into the slot's escrow; back when negative."""
@@ -339,7 +341,8 @@ class Market:
         """For slots that open from now on."""
         self.params = market.Params()
         self.params.CopyFrom(msg.params)
-        self._no_fees(msg.fees)
+        if msg.HasField("fees"):
+            self.fees = fees_of(msg.fees)
 
     def readings(self, msg: meter_tx.MsgSubmitReadings, answer: meter_tx.MsgSubmitReadingsResponse) -> None:
         """Those that the chain accepted."""
@@ -403,7 +406,8 @@ class Market:
         cell.arrears += arrears
         slot.add("arrears", arrears)
         slot.add("bought", trades.bought_mWh - trades.sold_mWh)
-        slot.add("spread", trades.paid - trades.earned)
+        slot.add("spread", trades.paid - trades.earned - trades.grid_fee)
+        slot.add("grid fees", trades.grid_fee)
         slot.add("net", made.net)
         slot.add("import", made.import_mWh + max(0, made.catch_up_mWh))
         slot.add("export", made.export_mWh - min(0, made.catch_up_mWh))
@@ -428,6 +432,7 @@ class Market:
             paid=sum(found.amount_of(order, fill) for order, fill in bids),
             earned=sum(found.amount_of(order, fill) for order, fill in asks),
             escrow=sum(slot.escrow_of(order) for order, _ in mine),
+            grid_fee=sum(found.fee_of(order, fill) for order, fill in bids),
             grid_bought_mWh=sum(slot.with_main_grid(order) for order, _ in bids),
             grid_sold_mWh=sum(slot.with_main_grid(order) for order, _ in asks),
         )
@@ -447,7 +452,7 @@ class Market:
         subsidy = slot.outcome.subsidy if slot.outcome else 0
         rest = (subsidy + spread, 0) if subsidy else (0, spread)
         due = (
-            (FEES, escrow[1]),
+            (FEES, escrow[1] + slot.sum_of("grid fees")),
             (SUBSIDY, rest[0]),
             (INCENTIVE, escrow[2] + rest[1]),
             (BALANCING, escrow[0] + residue),

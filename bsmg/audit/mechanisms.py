@@ -1,6 +1,6 @@
 """The audit's own mechanisms beyond the merge, written from docs/market.md by definition: searches and sums.
 
-Each gives what orders got as (energy, amount) by sequence; grid fees are not known here.
+Each gives what orders got as (energy, amount) by sequence. Grid fees are not known here: see `area_mechanisms`.
 """
 
 from __future__ import annotations
@@ -35,7 +35,11 @@ def run(orders: Sequence[Order], rules: Rules, facts: Facts) -> Outcome:
         rules = replace(rules, k_num=int(rules.mechanism == FRO), k_den=1)
     if rules.mechanism not in RULES:
         return auction.run(orders, rules)
-    got = RULES[rules.mechanism](orders, rules, facts)
+    return outcome_of(orders, rules, RULES[rules.mechanism](orders, rules, facts))
+
+
+def outcome_of(orders: Sequence[Order], rules: Rules, got: Got) -> Outcome:
+    """What orders got, added up."""
     sign = {BID: 1, ASK: -1}
     volume = sum(got[o.seq][0] for o in orders if o.side == BID and o.seq in got)
     earned = sum(got[o.seq][1] for o in orders if o.side == ASK and o.seq in got)
@@ -83,7 +87,7 @@ def discriminatory(orders: Sequence[Order], rules: Rules, _facts: Facts) -> Got:
     return {seq: (fills[seq], amounts[seq]) for seq in fills}
 
 
-def _with_gains(orders: Sequence[Order], fills: Mapping[int, int], gains: Mapping[int, int]) -> Got:
+def with_gains(orders: Sequence[Order], fills: Mapping[int, int], gains: Mapping[int, int]) -> Got:
     """Own prices; a cell's gain goes on its asks by energy, or else its bids by value; the last takes the rest."""
     got = {o.seq: (fills[o.seq], o.price_e4 * fills[o.seq]) for o in orders if o.seq in fills}
     for cell, gain in gains.items():
@@ -103,7 +107,7 @@ def vcg(orders: Sequence[Order], rules: Rules, _facts: Facts) -> Got:
     best = _plain(orders, rules)
     cells = {o.cell for o in orders if o.seq in best.fills}
     gains = {c: best.welfare - _plain([o for o in orders if o.cell != c], rules).welfare for c in cells}
-    return _with_gains(orders, best.fills, gains)
+    return with_gains(orders, best.fills, gains)
 
 
 def vickrey(orders: Sequence[Order], rules: Rules, _facts: Facts) -> Got:
@@ -120,7 +124,7 @@ def vickrey(orders: Sequence[Order], rules: Rules, _facts: Facts) -> Got:
         paid = sum(o.price_e4 * energy for o, energy in zip(others, taken, strict=True))
         paid += rules.cap_e4 * (wanted - sum(taken))
         gains[cell] = paid - sum(o.price_e4 * plain.fills[o.seq] for o in own)
-    sold = _with_gains(asks, plain.fills, gains)
+    sold = with_gains(asks, plain.fills, gains)
     bought = {o.seq: plain.fills[o.seq] for o in orders if o.side == BID and o.seq in plain.fills}
     return {**sold, **{seq: (energy, plain.price_e4 * energy) for seq, energy in bought.items()}}
 
@@ -159,14 +163,20 @@ def tariff(orders: Sequence[Order], _rules: Rules, facts: Facts) -> Got:
     return {**_up_to(bids, volume, price), **_up_to(asks, volume, price)}
 
 
-def muda(orders: Sequence[Order], rules: Rules, facts: Facts) -> Got:
-    """Both halves at each other's price."""
+def halves_of(orders: Sequence[Order], facts: Facts) -> list[list[Order]]:
+    """The two halves of the cells' orders."""
     name = facts.chain_id.encode()
     head = b"bsmg/muda-seed/1" + len(name).to_bytes(2, "big") + name + facts.slot.to_bytes(8, "big")
     coin = b"bsmg/muda/1" + sha256(head).digest()
     halves: list[list[Order]] = [[], []]
     for order in orders:
         halves[sha256(coin + order.cell.to_bytes(4, "big")).digest()[0] >= 128].append(order)
+    return halves
+
+
+def muda(orders: Sequence[Order], rules: Rules, facts: Facts) -> Got:
+    """Both halves at each other's price."""
+    halves = halves_of(orders, facts)
     prices = [_plain(half, rules).price_e4 for half in halves]
     return {**_half(halves[0], prices[1]), **_half(halves[1], prices[0])}
 

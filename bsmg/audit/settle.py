@@ -45,6 +45,7 @@ class Trades:
     paid: int
     earned: int
     escrow: int
+    grid_fee: int = 0  # in what is paid
     grid_bought_mWh: int = 0
     grid_sold_mWh: int = 0
 

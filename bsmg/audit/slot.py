@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from bsmg.audit.areas import Fees
 from bsmg.audit.auction import ASK, BID, Order, Outcome
 from bsmg.audit.cells import Cell, Meters
 from bsmg.audit.orders import Extras
@@ -23,6 +24,7 @@ class Slot:
     floor_e4: int
     cap_e4: int
     factor: int
+    fees: Fees | None = None  # by area, of the grid
     export: int = 0  # permille of what flexible asks didn't sell
     gate: int = BID_GATE  # the next one
     gate_height: int = 0
@@ -143,5 +145,6 @@ def statement_of(slot: Slot, cell: Cell, result: tuple[Trades, Bill], paid: tupl
         grid_sold_mWh=trades.grid_sold_mWh,
         grid=str(made.grid) if grid else "",
         loss=str(made.loss) if made.loss else "",
+        grid_fee=str(-trades.grid_fee) if trades.grid_fee else "",
         disputed=made.disputed,
     )

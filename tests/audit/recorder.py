@@ -22,6 +22,7 @@ from cosmos_wire.protos import (
     client_tx,
     cmt_types,
     market,
+    market_query,
     meter_tx,
     registry,
     registry_query,
@@ -79,6 +80,14 @@ def feeder(weak_W: int = 4_000) -> registry.Feeder:
     return made
 
 
+def fees() -> market.FeeTable:
+    """Cells 3 to 5 are at the main grid; no sum of shares gives this table."""
+    made = market.FeeTable(dno_e4=1_500, mo_e4=700)
+    made.areas.add(to_e4=[500, 2_000])
+    made.areas.add(buses=[3, 4, 5], kind=1, to_e4=[3_000, 250])
+    return made
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
     """What tests vary."""
@@ -90,6 +99,7 @@ class Options:
     subsidy: int = RICH
     feeder: bool = False
     special: bool = False  # commits, the forward market
+    fees: bool = False  # two fee areas, one at the main grid
 
 
 class RecordedChain(Chain):
@@ -120,6 +130,10 @@ class RecordedChain(Chain):
             module.init_genesis(ctx, self.doc.get(module.name, {}))
         self.height = 0
         self.deliver()
+
+    def market_params(self) -> market.Params:
+        """Those in force."""
+        return self.query("/bsmg.market.v1.Query/Params", market_query.QueryParamsRequest()).params
 
     def _document(self) -> dict[str, Whatever]:
         options, numbers = self.options, range(1, CELLS + 1)
@@ -162,7 +176,7 @@ class RecordedChain(Chain):
                 "devices": [_device(number) for number in numbers],
                 **({"feeder": MessageToDict(feeder())} if options.feeder else {}),
             },
-            "market": {"params": params_document(params)},
+            "market": {"params": params_document(params), **({"fees": MessageToDict(fees())} if options.fees else {})},
             "trade": {"params": MessageToDict(trade, preserving_proto_field_name=True)},
         }
 
