@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
+from cosmos_wire.errors import ChainError, ToolError
 from fabric_adapter.network import build
 from processes.files import ProcessSpec
 from testnet import fabric, nodes
@@ -19,11 +20,16 @@ Say = Callable[[str], None]
 
 
 def make_chains(home: Home, topology: Topology, start_ms: int) -> list[Made]:
-    """Write everything that the chains need; ports are leased to the home."""
-    return [
-        (fabric.make_chain if chain.on_fabric else nodes.make_chain)(home, topology, number, start_ms)
-        for number, chain in enumerate(topology.chains)
-    ]
+    """Write everything that the chains need; ports are leased to the home. Raises ToolError that names the chain."""
+    return [_make_chain(home, topology, number, start_ms) for number in range(len(topology.chains))]
+
+
+def _make_chain(home: Home, topology: Topology, number: int, start_ms: int) -> Made:
+    chain = topology.chains[number]
+    try:
+        return (fabric.make_chain if chain.on_fabric else nodes.make_chain)(home, topology, number, start_ms)
+    except (ChainError, ToolError) as error:  # genesis says which parameter, not whose
+        raise ToolError(f"chain {chain.id}: {error}") from error
 
 
 def of_comet(made: Sequence[Made]) -> list[MadeChain]:

@@ -22,7 +22,7 @@ class Home(files.Home):
     @property
     def topology(self) -> Path:
         """The topology that it was made from."""
-        return self.path / "topology.toml"
+        return self.path / "topology.json"
 
     def keys(self, chain_id: str) -> Path:
         """Key files of a chain's accounts and meters."""

@@ -207,7 +207,7 @@ def _feeder_doc(plan: ChainPlan) -> dict[str, Json]:
     known = [site.bus for site in case.sites]
     lost = [f"{cell.spec.name} at bus {cell.spec.bus}" for cell in plan.cells if cell.spec.bus not in known]
     if lost:
-        raise ToolError(f"{chain.id}: feeder {chain.feeder} has buses 1..{max(known)}, got {', '.join(lost[:5])}")
+        raise ToolError(f"feeder {chain.feeder} has buses 1..{max(known)}, got {', '.join(lost[:5])}")
     ballot = chain.security == "ballot"
     case.feeder.mode = registry.SECURITY_MODE_BALLOT if ballot else registry.SECURITY_MODE_CHAIN
     check_feeder(case.feeder, votes=not chain.on_fabric)

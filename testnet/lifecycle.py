@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import shutil
 import signal
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any as Json
 
 from cosmos_wire.errors import ToolError
 from processes import control, ports, watch
 from processes.control import ask, end_leftovers, is_running, launch, matching
-from processes.files import read_json, read_specs, write_specs
+from processes.files import read_json, read_specs, write_json, write_specs
 from testnet import chains, document, links, ready
 from testnet.chains import Made
 from testnet.config import short_folder
@@ -34,6 +35,7 @@ class Request:
     home: Home
     topology: Topology
     say: Say
+    held: bool = False  # a stopped testnet comes up again whatever topology it was made from
 
 
 async def up(request: Request) -> dict[str, Json]:
@@ -41,6 +43,7 @@ async def up(request: Request) -> dict[str, Json]:
     home = request.home
     check_home(home)
     if home.testnet.exists():
+        check_topology(request)
         return await _guarded(request, _resume(request))
     ports.release(home.path)  # of a start that came to nothing
     for attempt in range(1, ATTEMPTS + 1):
@@ -55,6 +58,27 @@ async def up(request: Request) -> dict[str, Json]:
                 raise
             request.say("a port was taken by another program; starting again with others")
     raise ToolError("testnet: expected free ports, got none")
+
+
+def check_topology(request: Request) -> None:
+    """Refuse to bring up another testnet than the one that was asked for."""
+    home = request.home
+    if request.held or not home.topology.exists() or read_json(home.topology) == _topology_doc(request.topology):
+        return
+    raise ToolError(
+        f"testnet {home.path}: expected the topology that it was made from, got another one; leave it out to bring "
+        "the testnet up as it is, or begin anew after `bsmg testnet down --purge`"
+    )
+
+
+def remember(home: Home, topology: Topology) -> None:
+    """Keep the topology that a testnet is made from."""
+    write_json(home.topology, _topology_doc(topology))
+
+
+def _topology_doc(topology: Topology) -> Json:
+    """A topology as JSON gives it back."""
+    return json.loads(json.dumps(asdict(topology)))
 
 
 async def _guarded(request: Request, work: Awaitable[dict[str, Json]]) -> dict[str, Json]:
@@ -86,8 +110,10 @@ async def _fresh(request: Request) -> dict[str, Json]:
     home, topology = request.home, request.topology
     await asyncio.to_thread(chains.build_tools, topology, request.say)
     made = chains.make_chains(home, topology, int(time.time() * 1000))
+    remember(home, topology)
     write_specs(home, [*chains.first_specs(made, request.say), *chains.later_specs(made)])
     doc = document.testnet_doc(home, [document.chain_doc(home, item) for item in made])
+    _check_wanted_gates(topology, doc)
     nodes = sum(len(item.nodes) for item in made)
     request.say(f"{_count(len(made), 'chain')}, {_count(nodes, 'node')} in {home.path}")
     await _start_nodes(home, made)
@@ -130,9 +156,19 @@ async def _link(request: Request, made: Sequence[Made], doc: dict[str, Json]) ->
     return {**doc, "relayers": docs, "links": links.link_docs(ids)}
 
 
-async def _check_gates(topology: Topology, doc: dict[str, Json]) -> None:
+def _trading(topology: Topology, doc: dict[str, Json]) -> list[dict[str, Json]]:
     trading = {end for link in topology.links if "trade" in link.channels for end in (link.a, link.b)}
-    for chain in [chain for chain in doc["chains"] if chain["chain_id"] in trading]:
+    return [chain for chain in doc["chains"] if chain["chain_id"] in trading]
+
+
+def _check_wanted_gates(topology: Topology, doc: dict[str, Json]) -> None:
+    """Before anything runs: gates that are too narrow even for the block interval that was asked for."""
+    for chain in _trading(topology, doc):
+        ready.check_gates(chain["chain_id"], chain["gates_ms"], chain["slot_ms"], chain["block_time_ms"])
+
+
+async def _check_gates(topology: Topology, doc: dict[str, Json]) -> None:
+    for chain in _trading(topology, doc):
         interval_ms = await ready.block_interval_ms(chain)
         chain["block_interval_ms"] = interval_ms
         ready.check_gates(chain["chain_id"], chain["gates_ms"], chain["slot_ms"], interval_ms)

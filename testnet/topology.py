@@ -24,11 +24,15 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any as Toml
 
-from cosmos_wire.errors import ToolError
+from cosmos_wire.errors import ChainError, ToolError
+from energy.registry.identity import ID_LENGTH_MAX
+from ibc_core.transfer import denom as ibc_denom
 from physics.feeders import FEEDERS
 
 CHAIN_ID = re.compile(r"[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?-[1-9][0-9]*")
-CHAIN_ID_MAX = 40  # CometBFT takes 50; identities carry the name behind an @
+CHAIN_ID_MAX = 40  # CometBFT takes 50
+NAME_MAX = ID_LENGTH_MAX // 2  # identities carry the name behind an @
+REVISION_MAX = 2**64 - 1  # IBC's heights carry it as uint64
 DENOM = re.compile(r"[a-zA-Z][a-zA-Z0-9/:._-]{2,127}")
 PRICE = re.compile(r"[0-9]+(?:\.[0-9]+)?(?:[a-zA-Z][a-zA-Z0-9/:._-]*)?")
 COMETBFT, FABRIC, FABRIC_EMBEDDED = "cometbft", "fabric", "fabric-embedded"
@@ -52,6 +56,7 @@ SHORT_WINDOW_LINKED_MS, SHORT_WINDOW_ALONE_MS = 120_000, 12_000
 VALIDATORS_MAX, ORGANISATIONS_MAX, CELLS_MAX, RELAYERS_MAX, CHAINS_MAX = 100, 16, 10_000, 16, 200
 BLOCK_TIME_MS = (500, 600_000)
 VOLTAGES = (0, 2_000)  # permille
+SHOWN_MAX = 200  # characters of a refused value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,14 +199,10 @@ def _read_topology(path: Path) -> Topology:
 
 def parse_topology(text: str, where: str) -> Topology:
     """Check a topology and fill in its defaults."""
-    try:
-        doc = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ToolError(f"{where}: expected TOML, got {error}") from error
-    top = Table(doc, where)
+    top = Table(_toml(text, where), where)
     top.only("chain", "link", "relayer")
     links = tuple(_link(Table(item, f"{where}: link {n}")) for n, item in enumerate(top.tables("link"), 1))
-    linked = {end for link in links for end in (link.a, link.b)}
+    linked = [end for link in links for end in (link.a, link.b)]  # an id may still be anything, so no set
     tables = [Table(item, f"{where}: chain {n}") for n, item in enumerate(top.tables("chain"), 1)]
     lead_ms = LEAD_MS + LEAD_STEP_MS * (max(0, len(tables) - 2) + max(0, len(links) - 1))
     chains = tuple(replace(_chain(table, table.doc.get("id") in linked), lead_ms=lead_ms) for table in tables)
@@ -209,6 +210,13 @@ def parse_topology(text: str, where: str) -> Topology:
     topology = Topology(chains=chains, links=links, relayer=_relayer(top.table("relayer")))
     _check_whole(topology, where)
     return topology
+
+
+def _toml(text: str, where: str) -> dict[str, Toml]:
+    try:
+        return tomllib.loads(text)
+    except (ValueError, RecursionError) as error:  # not TOML; a number of thousands of digits; nested too deeply
+        raise ToolError(f"{where}: expected TOML, got {error}") from error
 
 
 def _with_grid(chains: tuple[Chain, ...], where: str) -> tuple[Chain, ...]:
@@ -235,7 +243,7 @@ class Table:
 
     def wrong(self, key: str, expected: str) -> ToolError:
         """The error for a value."""
-        return ToolError(f"{self.where}: {key}: expected {expected}, got {self.doc.get(key)!r}")
+        return ToolError(f"{self.where}: {key}: expected {expected}, got {_shown(self.doc.get(key))}")
 
     def integer(self, key: str, default: int, bounds: tuple[int, int]) -> int:
         """A whole number within bounds."""
@@ -289,14 +297,19 @@ class Table:
         return value
 
 
+def _shown(value: Toml) -> str:
+    try:
+        text = repr(value)
+    except ValueError:  # Python writes no number of thousands of digits, hexadecimal ones come in
+        return "a number of thousands of digits"
+    return text if len(text) <= SHOWN_MAX else text[:SHOWN_MAX] + "..."
+
+
 def _chain(table: Table, linked: bool) -> Chain:  # noqa: FBT001  (private, one caller)
     for key in ("id", "kind"):
         if key not in table.doc:
             raise ToolError(f"{table.where}: {key}: expected, got nothing")
-    kind = table.choice("kind", "", KINDS)
-    chain_id = table.text("id", "", CHAIN_ID)
-    if len(chain_id) > CHAIN_ID_MAX:
-        raise table.wrong("id", f"at most {CHAIN_ID_MAX} characters")
+    kind, chain_id = table.choice("kind", "", KINDS), _chain_id(table)
     table = replace(table, where=f"{table.where} ({chain_id})")
     table.only(*COMMON_KEYS, *OWN_KEYS[kind])
     slot_ms, role = _slot_ms(table), table.choice("role", MICROGRID, ROLES)
@@ -304,7 +317,7 @@ def _chain(table: Table, linked: bool) -> Chain:  # noqa: FBT001  (private, one 
         if role == GRID and key in table.doc:
             raise table.wrong(key, "nothing, since a chain of role grid has no cells")
     feeder = table.choice("feeder", "", ("", *sorted(FEEDERS)))
-    return Chain(
+    chain = Chain(
         role=role,
         id=chain_id,
         kind=kind,
@@ -312,9 +325,9 @@ def _chain(table: Table, linked: bool) -> Chain:  # noqa: FBT001  (private, one 
         validators=table.integer("validators", 4, (1, VALIDATORS_MAX)),
         block_time_ms=table.integer("block_time_ms", 1000, BLOCK_TIME_MS),
         slot_ms=slot_ms,
-        denom=table.text("denom", default_denom(chain_id.rpartition("-")[0]), DENOM),
+        denom=_denom(table, default_denom(chain_id.rpartition("-")[0])),
         hosts=table.words("hosts", ("local",)),
-        min_gas_price=table.text("min_gas_price", "0", PRICE),
+        min_gas_price=_gas_price(table, default_denom(chain_id.rpartition("-")[0])),
         unbonding_s=table.integer("unbonding_s", 1_814_400, (1, 10 * 365 * 86_400)),
         versions_kept=table.integer("versions_kept", 1000, (2, 10_000_000)),
         indexer=table.choice("indexer", "kv", INDEXERS),
@@ -327,6 +340,41 @@ def _chain(table: Table, linked: bool) -> Chain:  # noqa: FBT001  (private, one 
         vmin_permille=table.integer("vmin_permille", 0, VOLTAGES),
         vmax_permille=table.integer("vmax_permille", 0, VOLTAGES),
     )
+    for key in ("security", "vmin_permille", "vmax_permille"):
+        if not feeder and key in table.doc:
+            raise table.wrong(key, "a feeder beside it, on which schedules are judged")
+    return chain
+
+
+def _chain_id(table: Table) -> str:
+    """A chain id that CometBFT, IBC's heights and identities take."""
+    chain_id = table.text("id", "", CHAIN_ID)
+    name, _, revision = chain_id.rpartition("-")
+    if len(chain_id) > CHAIN_ID_MAX or len(name) > NAME_MAX:
+        raise table.wrong("id", f"at most {CHAIN_ID_MAX} characters, {NAME_MAX} of them before the revision")
+    if int(revision) > REVISION_MAX:
+        raise table.wrong("id", f"a revision of at most {REVISION_MAX}")
+    return chain_id
+
+
+def _denom(table: Table, default: str) -> str:
+    """A denomination that no other chain's coin can be taken for."""
+    denom = table.text("denom", default, DENOM)
+    try:
+        foreign = denom == "ibc" or denom.startswith(ibc_denom.PREFIX) or bool(ibc_denom.parse(denom).trace)
+    except ChainError:
+        foreign = True
+    if foreign:
+        raise table.wrong("denom", "a denomination of the chain's own, not one of a coin that came by IBC")
+    return denom
+
+
+def _gas_price(table: Table, default: str) -> str:
+    """A price in the chain's own denomination, since nobody holds another when it begins."""
+    price, denom = table.text("min_gas_price", "0", PRICE), _denom(table, default)
+    if price.lstrip("0123456789.") not in ("", denom):
+        raise table.wrong("min_gas_price", f"a decimal, alone or with {denom}")
+    return price
 
 
 def default_denom(name: str) -> str:
@@ -440,8 +488,18 @@ def _check_whole(topology: Topology, where: str) -> None:
                 raise ToolError(f"{where}: link {link.a} - {link.b}: no chain {end!r}; nearest is {near!r}")
         if pairs.count(pair) > 1:
             raise ToolError(f"{where}: expected one link between {link.a} and {link.b}, got {pairs.count(pair)}")
+        _check_terms(link, topology, where)
         if slots[link.a] != slots[link.b]:
             raise ToolError(
                 f"{where}: link {link.a} - {link.b}: expected equal slot and window, got {slots[link.a]} ms and "
                 f"{slots[link.b]} ms"
             )
+
+
+def _check_terms(link: Link, topology: Topology, where: str) -> None:
+    """Two chains that trade need the same terms: a seller refuses every contract with others."""
+    a, b = (next(chain for chain in topology.chains if chain.id == end) for end in (link.a, link.b))
+    for key in ("meter_ms", "disp_ms", "close_ms", "max_skew_s") if "trade" in link.channels else ():
+        of_a, of_b = getattr(a.gates, key), getattr(b.gates, key)
+        if of_a != of_b:
+            raise ToolError(f"{where}: link {a.id} - {b.id}: expected equal gates.{key}, got {of_a} and {of_b}")

@@ -41,7 +41,8 @@ def command() -> None:
 def up(topology: Path | None, home: Path | None, detach: bool, relayers: int | None) -> None:
     """Start a testnet, or one that was stopped again. Without --detach it ends with Ctrl-C."""
     place = lifecycle.home_of(home)
-    request = lifecycle.Request(home=place, topology=load_topology(topology, relayers), say=note)
+    held = topology is None and relayers is None
+    request = lifecycle.Request(home=place, topology=load_topology(topology, relayers), say=note, held=held)
     doc = asyncio.run(kept.started(f"testnet {place.path}", lifecycle.up(request)))
     _summary(doc, place)
     if not detach:

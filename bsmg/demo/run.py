@@ -130,9 +130,9 @@ class Told:
 async def run(options: Options, console: Console) -> DayReport:
     """Everything; whatever fails, what was started is ended."""
     started, home = time.monotonic(), Home((options.folder / "testnet").resolve())
+    network = options.network()
     if home.specs.exists():
         lifecycle.down(home, purge=True)
-    network = options.network()
     console.log(f"starting {len(network.chains)} chains: {', '.join(chain.id for chain in network.chains)}")
     request = lifecycle.Request(home=home, topology=network, say=console.log)
     try:

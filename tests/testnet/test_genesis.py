@@ -274,7 +274,7 @@ def test_a_feeder_enters_the_registry_with_its_fleet(name: str, security: str) -
 def test_cells_beside_the_feeder_are_named() -> None:
     topology = parse_topology(FEEDER.format("bw33") + 'profile = "sce56"\n', "file")
     made = plan_chain(topology.chains[0], "sce56", 1, START_MS)
-    with pytest.raises(ToolError, match=r"mga-1: feeder bw33 has buses 1\.\.33, got .*shops-3\d at bus 3[4-9]"):
+    with pytest.raises(ToolError, match=r"feeder bw33 has buses 1\.\.33, got .*shops-3\d at bus 3[4-9]"):
         app_state(made)
 
 
