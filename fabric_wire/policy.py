@@ -10,11 +10,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from fabric_wire import strict
 from fabric_wire.errors import InvalidPolicy, PolicyNotSatisfied
-from fabric_wire.msp import Member, Msp, Role
+from fabric_wire.msp import Msp, Role
 from fabric_wire.protos import msp_principal, policies
 
 DEPTH_MAX, RULES_MAX, TEXT_MAX = 8, 256, 4096
@@ -31,6 +31,18 @@ _TOKEN = re.compile(r"\s*(?:([A-Za-z]+)\s*\(|'([^']*)'|\"([^\"]*)\"|([0-9]{1,4})
 _PRINCIPAL = re.compile(r"([A-Za-z0-9.-]+)\.(admin|member|client|peer|orderer)")
 
 
+class Signer(Protocol):
+    """What a policy asks of a member: the organisation, and the role in it."""
+
+    @property
+    def msp_id(self) -> str:
+        """Of the organisation."""
+
+    @property
+    def role(self) -> Role | None:
+        """None where the organisation has no roles."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Principal:
     """`Org1MSP.peer`: any valid member of an organisation, or one in a role."""
@@ -38,7 +50,7 @@ class Principal:
     msp_id: str
     role: str  # a key of PRINCIPALS
 
-    def fits(self, member: Member) -> bool:
+    def fits(self, member: Signer) -> bool:
         """Whether the member is such a one."""
         if member.msp_id != self.msp_id:
             return False
@@ -73,11 +85,11 @@ class Policy:
     principals: tuple[Principal, ...]
     rule: Rule
 
-    def is_satisfied(self, signers: Sequence[Member]) -> bool:
+    def is_satisfied(self, signers: Sequence[Signer]) -> bool:
         """Whether these signers, in this order, satisfy it."""
         return _holds(self, self.rule, signers, [False] * len(signers))
 
-    def require(self, signers: Sequence[Member]) -> None:
+    def require(self, signers: Sequence[Signer]) -> None:
         """Raise PolicyNotSatisfied unless they do."""
         if not self.is_satisfied(signers):
             got = [f"{s.msp_id}.{s.role.value if s.role else MEMBER}" for s in signers]
@@ -87,7 +99,7 @@ class Policy:
         return _text(self, self.rule)
 
 
-def _holds(policy: Policy, rule: Rule, signers: Sequence[Member], used: list[bool]) -> bool:
+def _holds(policy: Policy, rule: Rule, signers: Sequence[Signer], used: list[bool]) -> bool:
     if isinstance(rule, SignedBy):
         principal = policy.principals[rule.principal]
         for index, signer in enumerate(signers):

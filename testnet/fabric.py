@@ -83,7 +83,13 @@ def make_chain(home: Home, topology: Topology, number: int, start_ms: int) -> Ma
     chain, fleet = topology.chains[number], fleet_of(topology, number)
     place = NetworkHome(home.network(chain.id))
     batch = BATCH if chain.kind == FABRIC else None
-    wish = Wish(kind=chain.kind, orgs=chain.organisations, factory=MICROGRID, batch=batch)
+    wish = Wish(
+        kind=chain.kind,
+        orgs=chain.organisations,
+        factory=MICROGRID,
+        endorsement=chain.endorsement,
+        batch=batch,
+    )
     network = make_plan(wish, ports.lease(home.path, ports_needed(wish)))
     write_json(place.plan, network.doc())
     members.make_all(place, network)

@@ -5,7 +5,8 @@
     slot_s = 4              denom = "bmga"         hosts = ["local"]    min_gas_price = "0"
     feeder = "sce56"        security = "chain"     vmin_permille = 970  vmax_permille = 1030
     [[chain]]
-    id = "mgf-1"            kind = "fabric-embedded"                    organisations = 2
+    id = "mgf-1"            kind = "fabric-embedded"                    organisations = 3
+    endorsement = "OutOf(2, 'Org1MSP.peer', 'Org2MSP.peer', 'Org3MSP.peer')"
     [[link]]
     a = "mga-1"             b = "mgf-1"            channels = ["transfer", "trade"]        ibc_v2 = false
     [relayer]
@@ -26,6 +27,7 @@ from typing import Any as Toml
 
 from cosmos_wire.errors import ChainError, ToolError
 from energy.registry.identity import ID_LENGTH_MAX
+from fabric_adapter.network.plan import require_endorsement
 from ibc_core.transfer import denom as ibc_denom
 from physics.feeders import FEEDERS
 
@@ -105,6 +107,7 @@ class Chain:
     cells: int = 0  # 0: all of the profile's
     lead_ms: int = LEAD_MS  # from genesis until everything is up: the first slot's bidding comes after it
     organisations: int = 2  # of a Fabric chain; each has a peer and a node front
+    endorsement: str = ""  # policy of a Fabric chain's chaincode; empty: every organisation's peer
     role: str = MICROGRID
     grid: str = ""  # id of the main grid's chain, its own for that chain; empty: there is none
     feeder: str = ""  # of physics.feeders; empty: nothing is checked
@@ -174,8 +177,8 @@ COMMON_KEYS = (
 )  # fmt: skip
 OWN_KEYS = {  # what only means something on one kind of ledger
     COMETBFT: ("role", "validators", "hosts", "min_gas_price", "indexer"),
-    FABRIC: ("organisations",),
-    FABRIC_EMBEDDED: ("organisations",),
+    FABRIC: ("organisations", "endorsement"),
+    FABRIC_EMBEDDED: ("organisations", "endorsement"),
 }
 
 
@@ -322,6 +325,7 @@ def _chain(table: Table, linked: bool) -> Chain:  # noqa: FBT001  (private, one 
         id=chain_id,
         kind=kind,
         organisations=table.integer("organisations", 2, (1, ORGANISATIONS_MAX)),
+        endorsement=_endorsement(table),
         validators=table.integer("validators", 4, (1, VALIDATORS_MAX)),
         block_time_ms=table.integer("block_time_ms", 1000, BLOCK_TIME_MS),
         slot_ms=slot_ms,
@@ -375,6 +379,18 @@ def _gas_price(table: Table, default: str) -> str:
     if price.lstrip("0123456789.") not in ("", denom):
         raise table.wrong("min_gas_price", f"a decimal, alone or with {denom}")
     return price
+
+
+def _endorsement(table: Table) -> str:
+    """A policy in Fabric's words that the chain's organisations can satisfy."""
+    if "endorsement" not in table.doc:
+        return ""
+    text = table.text("endorsement", "", re.compile(r"[^\n]+"))
+    try:
+        require_endorsement(text, table.integer("organisations", 2, (1, ORGANISATIONS_MAX)))
+    except ToolError as error:
+        raise ToolError(f"{table.where}: {error}") from error
+    return text
 
 
 def default_denom(name: str) -> str:

@@ -7,10 +7,11 @@ is asked in one turn of the event loop shares a message.
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 import struct
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from itertools import count
 from typing import TypeAlias
@@ -26,9 +27,10 @@ from fabric_adapter.embedded.refusals import ChaincodeFailedError, ChaincodeRefu
 from fabric_adapter.network.plan import Home, Plan
 from fabric_adapter.stub import REFUSED, Invoked, Response
 
+LOG = logging.getLogger("fabric_adapter.embedded")
 HEAD = struct.Struct(">I")
 READY = 0  # id of a peer's first answer
-START_S, END_S = 60.0, 5.0
+START_S, END_S, AGAIN_S = 60.0, 5.0, 1.0
 Waiting: TypeAlias = "asyncio.Future[fabric_peer.PeerAnswer]"
 
 
@@ -73,6 +75,7 @@ class PeerProcess:
         self._process: asyncio.subprocess.Process | None = None
         self._waiting: dict[int, Waiting] = {}
         self._out: list[fabric_peer.PeerAsk] = []
+        self._reading: asyncio.Task[None] | None = None
 
     async def start(self, home: Home, org: str) -> None:
         """Back when it answers; raises ToolError when it can't."""
@@ -105,18 +108,21 @@ class PeerProcess:
             with suppress(ProcessLookupError):
                 self._process.kill()
             await self._process.wait()
-        await asyncio.gather(self._reading, return_exceptions=True)
+        await self.ended()
 
     async def ended(self) -> None:
-        """Return when it has ended."""
-        await asyncio.wait({self._reading})
+        """Return when it has ended, or was never there."""
+        if self._reading is not None:
+            await asyncio.wait({self._reading})
 
     def ask(self, ask: fabric_peer.PeerAsk) -> Waiting:
-        """Hand it over; ids are the caller's, each once. Raises NoPeersError when the peer is gone."""
-        if self._reading.done():
-            raise self._gone()
+        """Hand it over; ids are the caller's, each once. The answer is NoPeersError when the peer is gone."""
         loop = asyncio.get_running_loop()
-        waiting = self._waiting[ask.id] = loop.create_future()
+        waiting: Waiting = loop.create_future()
+        if self._reading is None or self._reading.done():
+            waiting.set_exception(self._gone())
+            return waiting
+        self._waiting[ask.id] = waiting
         if not self._out:
             loop.call_soon(self._flush)
         self._out.append(ask)
@@ -130,6 +136,13 @@ class PeerProcess:
         if response.status >= REFUSED:
             raise ChaincodeRefusedError(self.node, response)
         return Answer(response=response, payload=found.payload, signature=found.signature)
+
+    async def heard(self, waiting: Waiting) -> Answer | ToolError:
+        """What came of an ask: an answer, or why there is none."""
+        try:
+            return self.understood(await waiting)
+        except (ChaincodeRefusedError, ChaincodeFailedError, NoPeersError) as error:
+            return error
 
     def _flush(self) -> None:
         asks, self._out = self._out, []
@@ -155,54 +168,71 @@ class PeerProcess:
 
 
 class Apart:
-    """All peers' processes, and what a gateway asks of them together."""
+    """All peers' processes, and what a gateway asks of them together. One that ends is started again."""
 
     def __init__(self, home: Home, plan: Plan, nodes: Sequence[Node]) -> None:
         self._home, self._numbers = home, count(READY + 1)
         self._orgs = {peer.msp_id: peer.org for peer in plan.peers}
-        self._peers: Mapping[str, PeerProcess] = {node.msp_id: PeerProcess(node) for node in nodes}
+        self._peers = {node.msp_id: PeerProcess(node) for node in nodes}
+        self._keeping: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
         """All; raises ToolError when one can't."""
         await asyncio.gather(*(peer.start(self._home, self._orgs[name]) for name, peer in self._peers.items()))
+        self._keeping = [asyncio.create_task(self._keep(name), name=f"keeper of {name}") for name in self._peers]
 
     async def close(self) -> None:
         """End all."""
+        for task in self._keeping:
+            task.cancel()
+        await asyncio.gather(*self._keeping, return_exceptions=True)
         await asyncio.gather(*(peer.close() for peer in self._peers.values()))
 
-    async def ended(self) -> str:
-        """Wait until one has ended; whose it is."""
-        tasks = {asyncio.create_task(peer.ended()): name for name, peer in self._peers.items()}
-        try:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in tasks:
-                task.cancel()
-        return tasks[done.pop()]
+    async def _keep(self, name: str) -> None:
+        """Start an organisation's peer again whenever it has ended; until it answers the others go on without it."""
+        while True:
+            await self._peers[name].ended()
+            LOG.warning("peer of %s: expected it to go on, it ended; starting it again", name)
+            await self._peers[name].close()
+            self._peers[name] = PeerProcess(self._peers[name].node)
+            try:
+                await self._peers[name].start(self._home, self._orgs[name])
+                LOG.warning("peer of %s: it is back", name)
+            except (ToolError, OSError) as error:
+                LOG.warning("%s", error)
+                await asyncio.sleep(AGAIN_S)
 
     async def evaluate(self, endorsers: Endorsers, accepted: Accepted, wanted: Wanted) -> Response:
-        """As `Endorsers.evaluate`."""
+        """As `Endorsers.evaluate`; peers that are away are passed over too."""
         nodes, failed = endorsers.evaluators(accepted, wanted), []
         for node in nodes:
-            try:
-                return (await self._asked([node], accepted.task, endorse=False))[0].response
-            except ChaincodeFailedError as error:
-                failed.append(error)
-        raise ChaincodeFailedError(failed[0].fault, tuple(node.msp_id for node in nodes))
+            (found,) = await self._asked([node], accepted.task, endorse=False)
+            if isinstance(found, Answer):
+                return found.response
+            if isinstance(found, ChaincodeRefusedError):
+                raise found
+            failed.append(found)
+        broken = [error for error in failed if isinstance(error, ChaincodeFailedError)]
+        if not broken:
+            raise failed[0]
+        raise ChaincodeFailedError(broken[0].fault, tuple(node.msp_id for node in nodes))
 
     async def endorse(self, endorsers: Endorsers, accepted: Accepted, wanted: Wanted) -> Ready:
-        """As `Endorsers.endorse`; all peers at the same time."""
-        nodes = endorsers.endorsers(accepted, wanted)
-        return endorsers.together(accepted, nodes, await self._asked(nodes, accepted.task, endorse=True))
+        """As `Endorsers.endorse`; the peers at the same time."""
+        gathering = endorsers.gathering(accepted, wanted)
+        while nodes := gathering.missing():
+            for node, found in zip(nodes, await self._asked(nodes, accepted.task, endorse=True), strict=True):
+                gathering.hear(node, found)
+        return endorsers.together(accepted, *gathering.agreed())
 
-    async def _asked(self, nodes: Sequence[Node], task: Task, *, endorse: bool) -> list[Answer]:
-        """The answers of their peers; raises what the first of them refuses with."""
-        ask, peers = _ask(next(self._numbers), task, endorse=endorse), [self._peers[node.msp_id] for node in nodes]
-        waiting = [peer.ask(ask) for peer in peers]
+    async def _asked(self, nodes: Sequence[Node], task: Task, *, endorse: bool) -> list[Answer | ToolError]:
+        """What came of asking each peer."""
+        ask = _ask(next(self._numbers), task, endorse=endorse)
+        waiting = [(peer, peer.ask(ask)) for peer in (self._peers[node.msp_id] for node in nodes)]
         try:
-            return [peer.understood(await each) for peer, each in zip(peers, waiting, strict=True)]
+            return [await peer.heard(each) for peer, each in waiting]
         finally:
-            for each in waiting:
+            for _, each in waiting:
                 _drop(each)
 
 

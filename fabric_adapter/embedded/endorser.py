@@ -9,15 +9,16 @@ from itertools import combinations
 
 import grpc
 
-from cosmos_wire.errors import ChainError
+from cosmos_wire.errors import ChainError, ToolError
 from fabric_adapter.embedded.disk import Disk
+from fabric_adapter.embedded.gathering import Gathering
 from fabric_adapter.embedded.network import CHANNEL_WRITERS, Network, Node, OnTheWay
 from fabric_adapter.embedded.peer import Answer, Peer, Task
 from fabric_adapter.embedded.refusals import (
     NO_LAYOUT,
     WRITERS,
     ChaincodeFailedError,
-    DisagreementError,
+    ChaincodeRefusedError,
     DuplicateError,
     NoPeersError,
     ProposalRefusedError,
@@ -93,7 +94,7 @@ class Endorsers:
             for node in network.peers
             if all(node.msp_id in programs for programs in chaincodes.values())
         }
-        self._layouts: dict[tuple[str, str], tuple[Node, ...]] = {}
+        self._layouts: dict[tuple[str, str, frozenset[str]], tuple[Node, ...]] = {}
 
     def accept(self, signed: proposal.SignedProposal, now_ns: int) -> Accepted:
         """Check a proposal; raises ProposalRefusedError, UnknownChannelError, DuplicateError.
@@ -150,8 +151,17 @@ class Endorsers:
 
         Raises ChaincodeRefusedError, NoPeersError, DisagreementError.
         """
-        nodes = self.endorsers(accepted, wanted)
-        return self.together(accepted, nodes, [self._peers[node.msp_id].endorse(accepted.task) for node in nodes])
+        gathering = self.gathering(accepted, wanted)
+        while nodes := gathering.missing():
+            for node in nodes:
+                gathering.hear(node, self._endorsed_by(node, accepted))
+        return self.together(accepted, *gathering.agreed())
+
+    def _endorsed_by(self, node: Node, accepted: Accepted) -> Answer | ToolError:
+        try:
+            return self._peers[node.msp_id].endorse(accepted.task)
+        except (ChaincodeRefusedError, ChaincodeFailedError) as error:
+            return error
 
     def evaluators(self, accepted: Accepted, wanted: Wanted) -> list[Node]:
         """Who may answer a question, in this order; raises NoPeersError."""
@@ -164,18 +174,18 @@ class Endorsers:
             raise NoPeersError(grpc.StatusCode.FAILED_PRECONDITION, words)
         return nodes
 
-    def endorsers(self, accepted: Accepted, wanted: Wanted) -> Sequence[Node]:
-        """Who is to endorse; raises NoPeersError."""
+    def gathering(self, accepted: Accepted, wanted: Wanted) -> Gathering:
+        """Whom to ask for endorsements; raises NoPeersError."""
         name = accepted.asked.chaincode
         if name not in self._names:
             raise NoPeersError(grpc.StatusCode.FAILED_PRECONDITION, no_metadata(name, self._network.channel_id))
-        return self._named(wanted) if wanted.organisations else self._needed(name, wanted.first)
+        if wanted.organisations:
+            return Gathering(lambda without: self._named(wanted, without), wanted.first)
+        return Gathering(lambda without: self._needed(name, wanted.first, without), wanted.first)
 
     def together(self, accepted: Accepted, nodes: Sequence[Node], answers: Sequence[Answer]) -> Ready:
-        """Their endorsements of the one payload that all came to; raises DisagreementError."""
+        """Their endorsements of the one payload that all came to."""
         payload = answers[0].payload
-        if any(answer.payload != payload for answer in answers):
-            raise DisagreementError("ProposalResponsePayloads do not match: expected the same result of every endorser")
         made = tuple(
             Endorsement(endorser=node.identity, signature=answer.signature)
             for node, answer in zip(nodes, answers, strict=True)
@@ -188,23 +198,24 @@ class Endorsers:
         """All peers, those of one organisation first."""
         return sorted(self._network.peers, key=lambda node: node.msp_id != first)
 
-    def _named(self, wanted: Wanted) -> list[Node]:
-        """The peers of the named organisations."""
-        known = {node.msp_id for node in self._network.peers}
+    def _named(self, wanted: Wanted, without: frozenset[str]) -> list[Node]:
+        """The peers of the named organisations, all of them."""
+        known = {node.msp_id for node in self._network.peers} - without
         unknown = [name for name in wanted.organisations if name not in known]
         if unknown:
             words = f"failed to find any endorsing peers for org(s): {', '.join(unknown[:16])}"
             raise NoPeersError(grpc.StatusCode.UNAVAILABLE, words)
         return [node for node in self._preferred(wanted.first) if node.msp_id in wanted.organisations]
 
-    def _needed(self, name: str, first: str) -> tuple[Node, ...]:
+    def _needed(self, name: str, first: str, without: frozenset[str]) -> tuple[Node, ...]:
         """The fewest peers that satisfy the chaincode's policy, as a real gateway asks them; always the same ones."""
-        if (name, first) not in self._layouts:
-            self._layouts[name, first] = self._layout(name, first)
-        return self._layouts[name, first]
+        asked = name, first, without
+        if asked not in self._layouts:
+            self._layouts[asked] = self._layout(name, first, without)
+        return self._layouts[asked]
 
-    def _layout(self, name: str, first: str) -> tuple[Node, ...]:
-        nodes, policy = self._preferred(first), self._network.policies[name]
+    def _layout(self, name: str, first: str, without: frozenset[str]) -> tuple[Node, ...]:
+        nodes, policy = [n for n in self._preferred(first) if n.msp_id not in without], self._network.policies[name]
         members = {node.msp_id: self._network.known(node.identity, time.time_ns()).member for node in nodes}
         for count in range(1, len(nodes) + 1):
             for chosen in combinations(nodes, count):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -100,23 +99,8 @@ async def serve(home: Home, plan: Plan, make: MakeChaincode | None = None) -> No
         for peer in plan.peers:
             server = await _listen(home, peer, ledger, Desk(ledger, peer.address, peer.msp_id, apart))
             stack.push_async_callback(server.stop, None)
-        raise ToolError(f"ledger: expected to go on, {await _broken(ledger, apart)}")
-
-
-async def _broken(ledger: Ledger, apart: Apart | None) -> str:
-    """Wait until a part has ended; which one, and why."""
-    orderer = asyncio.create_task(ledger.ended())
-    parts: list[asyncio.Task[None] | asyncio.Task[str]] = [orderer]
-    if apart is not None:
-        parts.append(asyncio.create_task(apart.ended()))
-    try:
-        done, _ = await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for part in parts:
-            part.cancel()
-    if orderer in done:
-        return f"its orderer ended with {ledger.failed()!r}"
-    return f"the peer of {parts[1].result()} ended"
+        await ledger.ended()
+        raise ToolError(f"ledger: expected to go on, its orderer ended with {ledger.failed()!r}")
 
 
 async def _listen(home: Home, peer: Peer, ledger: Ledger, desk: Desk) -> grpc.aio.Server:

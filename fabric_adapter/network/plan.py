@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -9,11 +10,14 @@ from typing import Any as Json
 
 from cosmos_wire.errors import ChainError, ToolError
 from fabric_adapter.chaincodes import KEY_VALUE
+from fabric_wire.msp import Role
 from fabric_wire.policy import parse_policy
 from processes import files
 
 CHANNEL = "energy"
 CHAINCODE = "microgrid"
+CHANNEL_NAME, CHANNEL_MAX = re.compile(r"[a-z][a-z0-9.-]*"), 249
+CHAINCODE_NAME = re.compile(r"[a-zA-Z0-9]+(?:[-_][a-zA-Z0-9]+)*")
 ORGS_MAX = 16
 REAL, EMBEDDED = "fabric", "fabric-embedded"  # kinds of ledgers
 ORDERER, LEDGER = "orderer", "ledger"  # ledger: the one process of an embedded network
@@ -98,7 +102,7 @@ class Peer:
     @property
     def msp_id(self) -> str:
         """Its membership service provider."""
-        return f"Org{self.number}MSP"
+        return msp_id_of(self.number)
 
     @property
     def name(self) -> str:
@@ -177,6 +181,7 @@ def make_plan(wish: Wish, ports: Sequence[int]) -> Plan:
         raise ToolError(f"kind: expected one of {', '.join(USUAL_BATCH)}, got {wish.kind!r}")
     if not 1 <= wish.orgs <= ORGS_MAX:
         raise ToolError(f"organisations: expected 1 to {ORGS_MAX}, got {wish.orgs}")
+    _require_names(wish)
     left = iter(ports)
     peers = tuple(
         Peer(number=number, ports={name: next(left) for name in PEER_PORTS}) for number in range(1, wish.orgs + 1)
@@ -187,11 +192,49 @@ def make_plan(wish: Wish, ports: Sequence[int]) -> Plan:
         orderer={name: next(left) for name in ORDERER_PORTS},
         chaincode_port=next(left),
     )
+    require_endorsement(plan.endorsement, wish.orgs)
+    return plan
+
+
+def _require_names(wish: Wish) -> None:
+    """Those that Fabric takes (configtx/validator.go, core/chaincode/lifecycle)."""
+    if len(wish.channel) > CHANNEL_MAX or not CHANNEL_NAME.fullmatch(wish.channel):
+        raise ToolError(
+            f"channel: expected a name of the form {CHANNEL_NAME.pattern} with at most {CHANNEL_MAX} characters, "
+            f"got {wish.channel!r}"
+        )
+    if not CHAINCODE_NAME.fullmatch(wish.chaincode):
+        raise ToolError(f"chaincode: expected a name of the form {CHAINCODE_NAME.pattern}, got {wish.chaincode!r}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endorser:
+    """An organisation's peer, as a policy sees it."""
+
+    msp_id: str
+    role: Role | None = Role.PEER
+
+
+def require_endorsement(text: str, orgs: int) -> None:
+    """Raise ToolError for a policy that a network of so many organisations with a peer each can't ever satisfy."""
     try:
-        parse_policy(plan.endorsement)  # a wrong one is refused before anything is started
+        policy = parse_policy(text)
     except ChainError as error:
         raise ToolError(f"endorsement: {error}") from error
-    return plan
+    peers = [Endorser(msp_id=msp_id_of(number)) for number in range(1, orgs + 1)]
+    known = [peer.msp_id for peer in peers]
+    strangers = sorted({each.msp_id for each in policy.principals} - set(known))
+    if strangers:
+        raise ToolError(f"endorsement: expected organisations of {', '.join(known)}, got {', '.join(strangers)}")
+    if not policy.is_satisfied(peers):
+        raise ToolError(
+            f"endorsement: expected a policy that one peer of each of {', '.join(known)} can satisfy, got {policy}"
+        )
+
+
+def msp_id_of(number: int) -> str:
+    """Of the organisation with this number, from 1 on."""
+    return f"Org{number}MSP"
 
 
 def read_plan(home: Home) -> Plan:

@@ -1,4 +1,4 @@
-"""Peers in processes of their own: they answer as peers of one process do, and end with the ledger."""
+"""Peers in processes of their own: they answer as peers of one process do, are kept, and end with the ledger."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from fabric_adapter.embedded import apart, peer_process
 from fabric_adapter.embedded.peer import Answer, Task
 from fabric_adapter.embedded.refusals import ChaincodeFailedError, ChaincodeRefusedError
 from fabric_adapter.errors import EndorseError, EvaluateError
-from fabric_adapter.gateway import text_args
+from fabric_adapter.gateway import Patience, text_args
 from fabric_adapter.network import document
 from fabric_adapter.network.plan import Home, read_plan
 from fabric_adapter.proposal import Options
@@ -32,6 +32,7 @@ from tests.fabric_embedded.world import make_org
 
 NODE = make_org("Org1MSP").node("peer")
 ORGS = ["Org1MSP", "Org2MSP"]
+TWO_OF_THREE = "OutOf(2, 'Org1MSP.peer', 'Org2MSP.peer', 'Org3MSP.peer')"
 
 
 def children(pid: int) -> list[int]:
@@ -75,15 +76,51 @@ async def test_a_chaincode_that_breaks_is_one_peers_words(home):  # noqa: F811
         assert (await one.transact("microgrid", text_args("put", "a", "1"))).validation_code == 0
 
 
-async def test_a_peer_that_is_killed_ends_the_ledger(home):  # noqa: F811
-    """Its organisation can't endorse any more: whoever keeps the ledger starts it again, whole."""
-    async with ledger(home, None) as serving:
-        (first, second) = peers_of(os.getpid())
-        procfs.send(first, signal.SIGKILL)
-        with pytest.raises(ToolError, match=r"ledger: expected to go on, the peer of Org\dMSP ended"):
-            async with asyncio.timeout(30):
-                await serving
-        assert not procfs.is_alive(second)
+async def killed(org: str) -> procfs.Identity:
+    """The peer of an organisation, killed and gone."""
+    (found,) = (each for each in peers_of(os.getpid()) if org.encode() in cmdline(each.pid))
+    procfs.send(found, signal.SIGKILL)
+    assert await asyncio.to_thread(procfs.wait_gone, found, 30)
+    return found
+
+
+def cmdline(pid: int) -> list[bytes]:
+    return Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+
+
+async def test_a_peer_that_is_killed_is_started_again(home):  # noqa: F811
+    """Its organisation can't endorse meanwhile; the ledger, the clients and the other peers stay."""
+    async with ledger(home, None) as serving, document.connect(home.document) as one:
+        (other,) = (each for each in peers_of(os.getpid()) if b"org1" in cmdline(each.pid))
+        gone = await killed("org2")
+        done = await one.transact("microgrid", text_args("put", "a", "1"))  # waits for both organisations
+        assert done.validation_code == 0
+        now = peers_of(os.getpid())
+        assert len(now) == 2
+        assert other in now
+        assert gone not in now
+        assert not serving.done()
+
+
+async def test_two_of_three_go_on_while_one_is_away(home, monkeypatch):  # noqa: F811
+    """A peer that can't be started: whoever else satisfies the policy endorses and answers."""
+    hasty = Patience(total_s=0.0, first_s=0.0, longest_s=0.0)
+    async with ledger(home, None, TWO_OF_THREE, 3), document.connect(home.document, patience=hasty) as one:
+        monkeypatch.setattr(apart.PeerProcess, "start", refuse_to_start)
+        await killed("org2")
+        for number in range(3):
+            ready = await one.endorse("microgrid", text_args("put", f"k{number}", "1"))
+            assert [read_identity(each).msp_id for each, _ in ready.endorsements] == ["Org1MSP", "Org3MSP"]
+            assert (await one.settle(ready)).validation_code == 0
+        with pytest.raises(EndorseError, match=r"UNAVAILABLE.*peer of Org2MSP: expected it to go on, it ended"):
+            await one.endorse("microgrid", text_args("put", "k", "1"), Options(organizations=["Org1MSP", "Org2MSP"]))
+        with pytest.raises(EvaluateError, match=r"UNAVAILABLE.*peer of Org2MSP"):
+            await one.evaluate("microgrid", text_args("get", "k1"), Options(organizations=["Org2MSP"]))
+        assert await one.evaluate("microgrid", text_args("get", "k1")) == b"1"
+
+
+async def refuse_to_start(self: apart.PeerProcess, *_: object) -> None:
+    raise OSError(f"no process for {self.node.msp_id}")
 
 
 async def test_peers_end_with_a_ledger_that_is_killed(home):  # noqa: F811
@@ -173,6 +210,6 @@ async def test_every_answer_finds_who_asked():
     await serving
     await peer.ended()
     with pytest.raises(ToolError, match="peer of Org1MSP: expected it to go on, it ended"):
-        peer.ask(asks[0])
+        await peer.ask(asks[0])
     theirs.close()
     peer._writer.close()

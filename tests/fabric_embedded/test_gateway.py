@@ -43,8 +43,8 @@ def home(tmp_path):
 
 
 @asynccontextmanager
-async def ledger(home, make=KeyValue, endorsement=""):
-    wish = Wish(kind=EMBEDDED, endorsement=endorsement)
+async def ledger(home, make=KeyValue, endorsement="", orgs=2):
+    wish = Wish(kind=EMBEDDED, endorsement=endorsement, orgs=orgs)
     plan = make_plan(wish, ports.lease(home.path, ports_needed(wish)))
     members.make_all(home, plan)
     write_json(home.plan, plan.doc())

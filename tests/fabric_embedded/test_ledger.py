@@ -230,6 +230,34 @@ async def test_endorsers_that_differ_endorse_nothing(network, user, tmp_path):
             endorse(ledger, user, asked(user, b"x"))
 
 
+ORGS = ("Org1MSP", "Org2MSP", "Org3MSP")
+THREE = "OutOf(2, 'Org1MSP.peer', 'Org2MSP.peer', 'Org3MSP.peer')"
+
+
+class Refuser:
+    def invoke(self, stub):
+        return Response(status=400, message=f"not today: {stub.tx_id}")
+
+
+@pytest.mark.parametrize("odd", [Liar(), Refuser()])
+async def test_one_of_three_that_differs_or_refuses_is_done_without(odd, tmp_path):
+    orgs = [make_org(f"Org{number}MSP") for number in (1, 2, 3)]
+    network, user = make_network(orgs, THREE), orgs[0].node("client")
+    async with running(network, tmp_path, dict(zip(ORGS, (Honest(), odd, Honest()), strict=True))) as ledger:
+        ready = endorse(ledger, user, asked(user, b"x"))
+        assert [read_identity(each.endorser).msp_id for each in ready.endorsements] == ["Org1MSP", "Org3MSP"]
+        ledger.submit(envelope(user, ready))
+        assert (await ledger.wait_place(ready.accepted.tx_id)).code == 0
+
+
+async def test_three_who_all_differ_endorse_nothing(tmp_path):
+    orgs = [make_org(f"Org{number}MSP") for number in (1, 2, 3)]
+    network, user = make_network(orgs, THREE), orgs[0].node("client")
+    async with running(network, tmp_path, dict(zip(ORGS, (Honest(), Liar(), Refuser()), strict=True))) as ledger:
+        with pytest.raises(DisagreementError, match=r"do not match: .*got another of Org2MSP"):
+            endorse(ledger, user, asked(user, b"x"))
+
+
 async def test_blocks_are_linked_and_survive(network, user, tmp_path):
     async with running(network, tmp_path) as ledger:
         for at in range(3):

@@ -46,6 +46,35 @@ def test_a_wrong_policy_is_refused_before_anything_starts():
         planned(Wish(endorsement="AND("))
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("AND('Org1MSP.peer', 'Org9MSP.peer')", "expected organisations of Org1MSP, Org2MSP, Org3MSP, got Org9MSP"),
+        (
+            "AND('Org1MSP.orderer')",
+            "expected a policy that one peer of each of .* can satisfy, got OutOf.1, 'Org1MSP.ord",
+        ),
+        ("OutOf(2, 'Org1MSP.peer', 'Org1MSP.peer')", "expected a policy that one peer of each"),
+    ],
+)
+def test_a_policy_that_nobody_can_satisfy_is_refused_before_anything_starts(text, words):
+    with pytest.raises(ToolError, match=f"endorsement: {words}"):
+        planned(Wish(orgs=3, endorsement=text))
+
+
+@pytest.mark.parametrize(
+    ("wish", "words"),
+    [
+        (Wish(channel="Bad Name"), "channel: expected a name of the form .*got 'Bad Name'"),
+        (Wish(channel="a" * 250), "channel: expected a name of the form .*at most 249 characters"),
+        (Wish(chaincode="a.b"), "chaincode: expected a name of the form .*got 'a.b'"),
+    ],
+)
+def test_names_that_fabric_does_not_take_are_refused_before_anything_starts(wish, words):
+    with pytest.raises(ToolError, match=words):
+        planned(wish)
+
+
 def test_a_plan_survives_its_file():
     plan = planned(Wish(orgs=3, endorsement="OR('Org1MSP.peer')"))
     assert Plan.of_doc(json.loads(json.dumps(plan.doc()))) == plan

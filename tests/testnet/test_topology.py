@@ -39,6 +39,9 @@ def test_a_chain_on_fabric_has_organisations(kind: str) -> None:
     (chain,) = parsed(FABRIC.replace("fabric-embedded", kind)).chains
     assert (chain.kind, chain.organisations, chain.denom, chain.on_fabric) == (kind, 2, "bmgf", True)
     assert parsed(FABRIC + "organisations = 3").chains[0].organisations == 3
+    text = "OutOf(2, 'Org1MSP.peer', 'Org2MSP.peer', 'Org3MSP.peer')"
+    assert parsed(f'{FABRIC}organisations = 3\nendorsement = "{text}"').chains[0].endorsement == text
+    assert chain.endorsement == ""
     assert not parsed(CHAIN).chains[0].on_fabric
 
 
@@ -99,6 +102,10 @@ def test_gates(text: str, window_ms: int, close_ms: int) -> None:
         (CHAIN.replace("cometbft", "corda"), "one of cometbft, fabric, fabric-embedded, got 'corda'"),
         (FABRIC + "validators = 4", "(mgf-1): unknown key 'validators'"),
         (CHAIN + "organisations = 2", "unknown key 'organisations'"),
+        (CHAIN + 'endorsement = "x"', "unknown key 'endorsement'"),
+        (FABRIC + "endorsement = 2", "endorsement: expected text of the form"),
+        (FABRIC + 'endorsement = "most of us"', "endorsement: expected a gate"),
+        (FABRIC + "endorsement = \"AND('Org3MSP.peer')\"", "expected organisations of Org1MSP, Org2MSP, got Org3MSP"),
         (FABRIC + "organisations = 17", "organisations: expected a whole number from 1 to 16, got 17"),
         (CHAIN + CHAIN, "differ by name, not by revision, got 'mga' twice"),
         (CHAIN + CHAIN.replace("mga-1", "mga-2"), "differ by name, not by revision"),
