@@ -7,6 +7,7 @@ module account is blocked as recipient of MsgSend. A balance or supply of zero i
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from hashlib import sha256
 
 from cosmos_wire.errors import InsufficientFunds, InvalidCoins, Unauthorized
@@ -20,8 +21,13 @@ def module_address(name: str) -> bytes:
     return sha256(name.encode()).digest()[:20]
 
 
+@lru_cache(maxsize=16_384)
 def _balance_prefix(address: bytes) -> bytes:
     return b"bk/b/" + bytes([len(address)]) + address
+
+
+def _balance_key(address: bytes, denom: str) -> bytes:
+    return _balance_prefix(address) + denom.encode()
 
 
 def _supply_key(denom: str) -> bytes:
@@ -42,7 +48,7 @@ def _write(ctx: Context, key: bytes, amount: int) -> None:
 
 def balance(ctx: Context, address: bytes, denom: str) -> int:
     """What an account holds of a denomination, base units."""
-    return _read(ctx, _balance_prefix(address) + denom.encode())
+    return _read(ctx, _balance_key(address, denom))
 
 
 def balances(ctx: Context, address: bytes, start: str = "") -> Iterator[tuple[str, int]]:
@@ -94,10 +100,11 @@ def send(ctx: Context, sender: bytes, recipient: bytes, coin: tuple[str, int]) -
     """Move (denom, amount); amount > 0. Emits nothing: callers say what the move was for."""
     denom, amount = coin
     _require_positive(denom, amount)
-    held = balance(ctx, sender, denom)
+    key = _balance_key(sender, denom)
+    held = _read(ctx, key)
     if held < amount:
         raise InsufficientFunds(f"spendable balance {held}{denom} is smaller than {amount}{denom}")
-    _write(ctx, _balance_prefix(sender) + denom.encode(), held - amount)
+    _write(ctx, key, held - amount)
     _add(ctx, recipient, coin)
 
 
@@ -119,7 +126,7 @@ def burn(ctx: Context, holder: bytes, coin: tuple[str, int]) -> None:
     held = balance(ctx, holder, denom)
     if held < amount:
         raise InsufficientFunds(f"balance {held}{denom} is smaller than {amount}{denom}")
-    _write(ctx, _balance_prefix(holder) + denom.encode(), held - amount)
+    _write(ctx, _balance_key(holder, denom), held - amount)
     _write(ctx, _supply_key(denom), supply(ctx, denom) - amount)
 
 
@@ -133,7 +140,8 @@ def emit_transfer(ctx: Context, sender: str, recipient: str, coin: tuple[str, in
 
 def _add(ctx: Context, recipient: bytes, coin: tuple[str, int]) -> None:
     denom, amount = coin
-    _write(ctx, _balance_prefix(recipient) + denom.encode(), balance(ctx, recipient, denom) + amount)
+    key = _balance_key(recipient, denom)
+    _write(ctx, key, _read(ctx, key) + amount)
 
 
 def _require_positive(denom: str, amount: int) -> None:

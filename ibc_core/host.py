@@ -10,7 +10,7 @@ from bisect import bisect_left, insort
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 
 class Store(Protocol):
@@ -60,8 +60,7 @@ class BlockEnv:
         return self.time_ns // 1_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """An ABCI event; attribute order is kept."""
 
     type: str
@@ -70,7 +69,7 @@ class Event:
 
 def event(kind: str, **attributes: str | int) -> Event:
     """Build an event; integers become decimal strings."""
-    return Event(kind, tuple((key, str(value)) for key, value in attributes.items()))
+    return Event(kind, tuple([(key, str(value)) for key, value in attributes.items()]))
 
 
 class EventLog:
@@ -107,60 +106,71 @@ class Context:
         self.events.events.extend(events.events)
 
 
+UNCHANGED = b""  # what no store keeps
+
+
 class Overlay:
     """Writes kept in memory above a store that is only read, until `flush`."""
 
+    __slots__ = ("_read", "below", "changes", "order")
+
     def __init__(self, below: Store) -> None:
-        self.below = below
+        self.below, self._read = below, below.get
         self.changes: dict[bytes, bytes | None] = {}
         self.order: list[bytes] = []  # sorted keys of `changes`, for iteration
 
     def get(self, key: bytes) -> bytes | None:
         """Own write if there is one, else what lies below."""
-        if key in self.changes:
-            return self.changes[key]
-        return self.below.get(key)
+        value = self.changes.get(key, UNCHANGED)
+        return self._read(key) if value is UNCHANGED else value
 
     def set(self, key: bytes, value: bytes) -> None:
         """Keep the write."""
         if not key or not value:
             raise ValueError(f"a store keeps no empty key or value: {key!r} -> {value!r}")
-        self._put(key, value)
-
-    def delete(self, key: bytes) -> None:
-        """Keep the removal."""
-        self._put(key, None)
-
-    def _put(self, key: bytes, value: bytes | None) -> None:
         if key not in self.changes:
             insort(self.order, key)
         self.changes[key] = value
+
+    def delete(self, key: bytes) -> None:
+        """Keep the removal."""
+        if key not in self.changes:
+            insort(self.order, key)
+        self.changes[key] = None
 
     def iterate(self, prefix: bytes, start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
         """Merge of own writes and what lies below, ascending."""
         first = max(prefix, start)
         below = self.below.iterate(prefix, first)
-        mine = self._own_keys(prefix, first)
-        left, right = next(below, None), next(mine, None)
-        while left is not None or right is not None:
-            if right is None or (left is not None and left[0] < right):
-                assert left is not None
+        at = bisect_left(self.order, first)
+        if at < len(self.order) and self.order[at].startswith(prefix):
+            yield from self._merged(below, self._own_keys(prefix, at))
+        else:
+            yield from below
+
+    def _merged(self, below: Iterator[tuple[bytes, bytes]], mine: Iterator[bytes]) -> Iterator[tuple[bytes, bytes]]:
+        left = next(below, None)
+        for key in mine:
+            while left is not None and left[0] < key:
                 yield left
                 left = next(below, None)
-                continue
-            if left is not None and left[0] == right:
+            if left is not None and left[0] == key:
                 left = next(below, None)
-            value = self.changes[right]
+            value = self.changes[key]
             if value is not None:
-                yield right, value
-            right = next(mine, None)
+                yield key, value
+        if left is not None:
+            yield left
+            yield from below
 
-    def _own_keys(self, prefix: bytes, first: bytes) -> Iterator[bytes]:
-        at = bisect_left(self.order, first)
+    def _own_keys(self, prefix: bytes, at: int) -> Iterator[bytes]:
         while at < len(self.order) and self.order[at].startswith(prefix):
             key = self.order[at]
             yield key
-            at = bisect_left(self.order, key, lo=at) + 1
+            if at < len(self.order) and self.order[at] is key:
+                at += 1
+            else:  # keys came before this one
+                at = bisect_left(self.order, key, lo=at) + 1
 
     def flush(self) -> None:
         """Write everything into the store below, in key order."""
@@ -204,7 +214,10 @@ class MemoryStore:
         while at < len(self.keys) and self.keys[at].startswith(prefix):
             key = self.keys[at]
             yield key, self.data[key]
-            at = bisect_left(self.keys, key)
+            if at < len(self.keys) and self.keys[at] is key:
+                at += 1
+                continue
+            at = bisect_left(self.keys, key)  # keys came or went before this one, or it went
             if at < len(self.keys) and self.keys[at] == key:
                 at += 1
 

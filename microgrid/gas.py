@@ -28,39 +28,39 @@ class LimitedGas:
 
     def consume(self, amount: int, what: str) -> None:
         """Add `amount`; raises OutOfGas beyond the limit."""
-        self.used += amount
-        if self.used > self.limit:
+        self.used = used = self.used + amount
+        if used > self.limit:
             raise OutOfGas(f"out of gas in location: {what}; gasWanted: {self.limit}, gasUsed: {self.used}")
 
 
 class MeteredStore:
     """A store that charges gas for every access before it happens (a write) or for what it found (a read)."""
 
-    __slots__ = ("_below", "_gas")
+    __slots__ = ("_below", "_consume", "_read")
 
     def __init__(self, below: Store, gas: GasMeter) -> None:
         self._below = below
-        self._gas = gas
+        self._read, self._consume = below.get, gas.consume
 
     def get(self, key: bytes) -> bytes | None:
         """Charge READ_FLAT and READ_BYTE a byte of key and value."""
-        value = self._below.get(key)
-        size = len(key) + (len(value) if value is not None else 0)
-        self._gas.consume(READ_FLAT + READ_BYTE * size, "ReadPerByte")
+        value = self._read(key)
+        size = len(key) if value is None else len(key) + len(value)
+        self._consume(READ_FLAT + READ_BYTE * size, "ReadPerByte")
         return value
 
     def set(self, key: bytes, value: bytes) -> None:
         """Charge WRITE_FLAT and WRITE_BYTE a byte of key and value."""
-        self._gas.consume(WRITE_FLAT + WRITE_BYTE * (len(key) + len(value)), "WritePerByte")
+        self._consume(WRITE_FLAT + WRITE_BYTE * (len(key) + len(value)), "WritePerByte")
         self._below.set(key, value)
 
     def delete(self, key: bytes) -> None:
         """Charge DELETE."""
-        self._gas.consume(DELETE, "Delete")
+        self._consume(DELETE, "Delete")
         self._below.delete(key)
 
     def iterate(self, prefix: bytes, start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
         """Charge NEXT and READ_BYTE a byte for each pair."""
         for key, value in self._below.iterate(prefix, start):
-            self._gas.consume(NEXT + READ_BYTE * (len(key) + len(value)), "IterNextCostFlat")
+            self._consume(NEXT + READ_BYTE * (len(key) + len(value)), "IterNextCostFlat")
             yield key, value

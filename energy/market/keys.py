@@ -38,6 +38,8 @@ mk/fo/<cell>/<first>/<slots>/<seq>         1: the cell has it
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from energy.records import u8, u16, u32, u64
 from energy.units import U32_MAX
 
@@ -85,6 +87,7 @@ def slot_key(slot: int) -> bytes:
     return SLOTS + u64(slot)
 
 
+@lru_cache(maxsize=256)
 def book_prefix(slot: int, side: int) -> bytes:
     """One side of a slot's book."""
     return BOOK + u64(slot) + b"/" + u8(side) + b"/"
@@ -104,8 +107,13 @@ def price_seq_of(key_tail: bytes, side: int) -> tuple[int, int]:
 
 def orders_prefix(slot: int, cell: int | None = None) -> bytes:
     """Orders of a slot by cell, or those of one cell."""
-    prefix = ORDERS + u64(slot) + b"/"
+    prefix = _slot_orders(slot)
     return prefix if cell is None else prefix + u32(cell) + b"/"
+
+
+@lru_cache(maxsize=256)
+def _slot_orders(slot: int) -> bytes:
+    return ORDERS + u64(slot) + b"/"
 
 
 def order_key(slot: int, cell: int, seq: int) -> bytes:

@@ -74,11 +74,12 @@ LIFE: Mapping[State, Mapping[Gate | Step, tuple[State, ...]]] = {
 def require_step(record: pb.Slot, step: Gate | Step) -> State:
     """The state that the step leads to; raises WrongState when the table doesn't have it."""
     steps = LIFE[record.state]
-    if step not in steps:
+    after = steps.get(step)
+    if after is None:
         state = pb.SlotState.Name(record.state).removeprefix("SLOT_STATE_")
         what = step.name if isinstance(step, Gate) else step.value
         raise WrongState(f"slot {record.slot} is {state}, which admits {_names(steps)}, got {what}")
-    return steps[step][0]
+    return after[0]
 
 
 def _names(steps: Mapping[Gate | Step, tuple[State, ...]]) -> str:

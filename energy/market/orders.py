@@ -27,6 +27,10 @@ from energy.registry import Registry
 from energy.units import PERMILLE, QUANTITY_MAX_MWH, amount_of, require_range, slot_energy_mWh, stored
 from ibc_core.host import Context, event
 
+KINDS = {
+    number: name.removeprefix("ORDER_KIND_").lower() for name, number in pb.OrderKind.items()
+}  # as events say them
+
 
 def place_order(registry: Registry, ctx: Context, msg: tx.MsgPlaceOrder) -> tx.MsgPlaceOrderResponse:
     """Add an order to a slot's book; raises what section 7 of the slot protocol lists."""
@@ -135,7 +139,7 @@ def check_order(ctx: Context, record: pb.Slot, cell: registry_pb.Cell, order: Bo
 
 def _check_kind(order: BookOrder, cap_e4: int) -> None:
     """A critical order is a bid at the cap: then its price alone serves it first."""
-    if order.kind not in pb.OrderKind.values():
+    if order.kind not in KINDS:
         raise InvalidRequest(f"kind has to be one of {pb.OrderKind.keys()}, got {order.kind}")
     if order.kind != pb.ORDER_KIND_CRITICAL:
         return
@@ -208,6 +212,6 @@ def _emit(ctx: Context, kind: str, record: pb.Slot, cell: str, order: BookOrder)
             side="bid" if order.side == keys.BID else "ask",
             price_e4=order.price_e4,
             quantity_mWh=order.quantity_mWh,
-            order_kind=pb.OrderKind.Name(pb.OrderKind.ValueType(order.kind)).removeprefix("ORDER_KIND_").lower(),
+            order_kind=KINDS[pb.OrderKind.ValueType(order.kind)],
         )
     )

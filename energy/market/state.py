@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from typing import NamedTuple
 
 from cosmos_wire.protos import market as pb
 from energy.errors import UnknownSlot
@@ -36,6 +38,17 @@ FIXED_K: Mapping[int, tuple[int, int]] = {pb.MECHANISM_LAO: (0, 1), pb.MECHANISM
 def params(ctx: Context) -> pb.Params:
     """Parameters of slots that open from now on."""
     return load_or_new(ctx, keys.PARAMS, pb.Params)
+
+
+def denom(ctx: Context) -> str:
+    """Of the microgrid's token."""
+    raw = ctx.app.get(keys.PARAMS)
+    return "" if raw is None else _denom(raw)
+
+
+@lru_cache(maxsize=64)
+def _denom(raw: bytes) -> str:
+    return pb.Params.FromString(raw).denom
 
 
 def frozen_prices(params: pb.Params) -> pb.FrozenPrices:
@@ -103,12 +116,12 @@ def add_totals(ctx: Context, *, owed: int = 0, arrears: int = 0, collateral: int
 def move(ctx: Context, sender: bytes, recipient: bytes, amount: int) -> None:
     """Move base units of the microgrid's token between accounts; nothing happens for 0."""
     if amount:
-        bank.send(ctx, sender, recipient, (params(ctx).denom, amount))
+        bank.send(ctx, sender, recipient, (denom(ctx), amount))
 
 
 def held(ctx: Context, address: bytes) -> int:
     """Base units of the microgrid's token that an account holds."""
-    return bank.balance(ctx, address, params(ctx).denom)
+    return bank.balance(ctx, address, denom(ctx))
 
 
 def rules_of(record: pb.Slot) -> Rules:
@@ -137,21 +150,50 @@ def escrow_of(prices: pb.FrozenPrices, order: BookOrder) -> int:
     return amount_of(price_e4 + prices.fee_e4 + prices.pen_e4, order.quantity_mWh)
 
 
+class _Entry(NamedTuple):
+    """What a BookEntry says of an order."""
+
+    cell: int
+    bus: int
+    quantity_mWh: int
+    kind: int
+
+
+@lru_cache(maxsize=16_384)  # a cell's orders are read again with each one that it adds
+def _ref(raw: bytes) -> tuple[int, int]:
+    """Side and price of an OrderRef."""
+    found = pb.OrderRef.FromString(raw)
+    return found.side, found.price_e4
+
+
+@lru_cache(maxsize=16_384)
+def _entry(raw: bytes) -> _Entry:
+    found = pb.BookEntry.FromString(raw)
+    return _Entry(found.cell, found.bus, found.quantity_mWh, found.kind)
+
+
 def book_order(ctx: Context, slot: int, cell: int, seq: int) -> BookOrder | None:
     """An order of a cell, None when there is none."""
-    ref = load(ctx, keys.order_key(slot, cell, seq), pb.OrderRef)
-    if ref is None:
+    return _order_at(ctx, slot, keys.order_key(slot, cell, seq))
+
+
+def _order_at(ctx: Context, slot: int, key: bytes) -> BookOrder | None:
+    """By the key of its OrderRef, which ends with its sequence."""
+    raw = ctx.app.get(key)
+    if raw is None:
         return None
-    entry = load(ctx, keys.book_key(slot, ref.side, ref.price_e4, seq), pb.BookEntry)
-    assert entry is not None  # the two keys of an order are written and removed together
-    return BookOrder(ref.side, ref.price_e4, seq, entry.cell, entry.bus, entry.quantity_mWh, entry.kind)
+    side, price_e4 = _ref(raw)
+    seq = int.from_bytes(key[-8:], "big")
+    raw = ctx.app.get(keys.book_key(slot, side, price_e4, seq))
+    assert raw is not None  # the two keys of an order are written and removed together
+    cell, bus, quantity_mWh, kind = _entry(raw)
+    return BookOrder(side, price_e4, seq, cell, bus, quantity_mWh, kind)
 
 
 def orders_of(ctx: Context, slot: int, cell: int) -> list[BookOrder]:
     """A cell's orders in a slot, by sequence."""
-    prefix = keys.orders_prefix(slot, cell)
-    seqs = [int.from_bytes(key[len(prefix) :], "big") for key, _ in ctx.app.iterate(prefix)]
-    found = (book_order(ctx, slot, cell, seq) for seq in seqs)
+    listed = [key for key, _ in ctx.app.iterate(keys.orders_prefix(slot, cell))]
+    found = [_order_at(ctx, slot, key) for key in listed]
     return [order for order in found if order is not None]
 
 
