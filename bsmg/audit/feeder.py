@@ -74,6 +74,7 @@ class Feeder:
     def __init__(self, said: registry.Feeder) -> None:
         self.base_W = said.s_base_W
         self.lines = _lines(said)
+        self.is_radial = len(self.lines) == len(said.branches) + 1
         self.place = {line.bus: at for at, line in enumerate(self.lines)}
         start = said.v0_permille**2 * ONE
         self.root = start // SQUARE, -(-start // SQUARE)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 from bsmg.audit.fetch_state import read_state
 from bsmg.audit.record import BlockRecord, ChainRecord, TxRecord
+from bsmg.audit.votes import FIRST_BYTE
 from bsmg.client import comet_json
 from bsmg.client.blocks import BlockResults, TxResult
 from bsmg.client.comet_feed import tx_hash_of
@@ -34,7 +36,7 @@ async def read_chain(rpc: Rpc, progress: Progress, *, light: bool = False, to_he
         blocks += await read_blocks(rpc, start, height, progress)
     final = await read_state(AbciQueries(rpc), height)
     commit = (await rpc.commit(height)).commit
-    sets = await read_validators(rpc, blocks) if light else {}
+    sets = await read_validators(rpc, blocks if light else voted_on(blocks))
     return ChainRecord(
         chain_id=status.chain_id,
         genesis=genesis,
@@ -86,6 +88,11 @@ def _tx(raw: bytes, tx_hash: str, result: TxResult) -> TxRecord:
         gas_used=result.gas_used,
         events=result.events,
     )
+
+
+def voted_on(blocks: Sequence[BlockRecord]) -> list[BlockRecord]:
+    """Blocks whose validators' votes on schedules are in the next block."""
+    return [before for before, after in pairwise(blocks) if any(item.raw[:1] == FIRST_BYTE for item in after.txs)]
 
 
 async def read_validators(rpc: Rpc, blocks: list[BlockRecord]) -> dict[bytes, cmt_validator.ValidatorSet]:

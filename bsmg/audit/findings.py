@@ -20,6 +20,7 @@ SUBJECTS: Mapping[str, str] = {
     "gates": "slots opened, moved and closed by block time",
     "clearings": "auctions: price, volume, welfare",
     "schedules": "network checks: factors, caps, what is let out to the main grid, by a certificate of the audit's own",
+    "ballots": "votes of validators on schedules: signatures, powers, tallies, decisions",
     "readings": "device signatures of accepted readings",
     "statements": "cells' statements, field by field",
     "settlements": "slots: energy balance, money sums to zero, escrow empty, root of statements",

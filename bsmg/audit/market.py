@@ -16,6 +16,7 @@ from google.protobuf import json_format
 from bsmg.audit import area_mechanisms, auction, mechanisms
 from bsmg.audit.areas import Fees, Ground, fees_of
 from bsmg.audit.auction import ASK, BID, Order, Outcome
+from bsmg.audit.ballot import Ballots
 from bsmg.audit.cells import Cell, Cells
 from bsmg.audit.forward import Forward
 from bsmg.audit.ledger import module_address
@@ -42,7 +43,7 @@ class Market:
         self.fees: Fees | None = None
         self.live: dict[int, Slot] = {}
         self.last_opened = -1
-        self.special, self.forward = Special(self), Forward(self)
+        self.special, self.forward, self.ballots = Special(self), Forward(self), Ballots(self)
 
     def load(self, doc: Mapping[str, Json]) -> None:
         """Parameters of genesis."""
@@ -154,6 +155,9 @@ class Market:
             volume_mWh=found.volume_mWh,
             welfare=found.welfare,
         )
+        if slot.factor and found.volume_mWh and self.physical.is_voted_on():
+            self.ballots.open(slot)
+            return
         factor = self.physical.cut_at_clear(slot) if slot.factor else None
         slot.secured = factor is None
         if factor is None:
@@ -202,26 +206,40 @@ class Market:
     def propose_caps(self, msg: market_tx.MsgProposeCaps) -> None:
         """The utility cell's caps count when the clearing under them is certified whole and worth more."""
         slot = self.live[msg.slot]
-        assert slot.outcome is not None
         slot.attempts += 1
         self.stage.findings.equal("clearings", f"{self.stage.place}: attempt", slot.attempts, msg.attempt)
         caps = {(cap.bus, int(cap.side)): cap.cap_mWh for cap in msg.caps}
-        found = self.special.under_caps(slot, caps)
-        code = 0
         points = {point.bus: point.q_mvarh for point in msg.q}
-        if not self.physical.bears(slot, found, points):
-            code = NOT_CERTIFIED
-        elif found.welfare <= slot.outcome.welfare * slot.factor // PERMILLE:
-            code = NOT_BETTER
+        if slot.poll is not None and slot.poll.is_open:
+            self.ballots.grow(slot, caps, points)
+            code = 0
         else:
-            self._take_subsidy(slot, found.subsidy - slot.outcome.subsidy)
-            slot.outcome, slot.factor, slot.set_points = found, PERMILLE, points
+            code = self._judged(slot, caps, points)
         self.stage.expect.event("caps_judged", (slot.number,), attempt=msg.attempt, code=code)
+
+    def _judged(self, slot: Slot, caps: Mapping[tuple[int, int], int], points: dict[int, int]) -> int:
+        found = self.special.under_caps(slot, caps)
+        assert slot.outcome is not None
+        if not self.physical.bears(slot, found, points):
+            return NOT_CERTIFIED
+        if found.welfare <= slot.outcome.welfare * slot.factor // PERMILLE:
+            return NOT_BETTER
+        self.adopt(slot, found)
+        slot.factor, slot.set_points = PERMILLE, points
+        return 0
+
+    def adopt(self, slot: Slot, found: Outcome) -> None:
+        """A clearing takes the place of the slot's."""
+        assert slot.outcome is not None
+        self._take_subsidy(slot, found.subsidy - slot.outcome.subsidy)
+        slot.outcome = found
 
     def _secure(self, slot: Slot) -> None:
         slot.resolved = True
         assert slot.outcome is not None
-        if not slot.secured:
+        if slot.poll is not None and slot.poll.is_open:
+            self.ballots.decide(slot)
+        elif not slot.secured:
             self._say_secured(slot)
         slot.export = self.physical.export(slot)
         self.stage.findings.count("schedules")
@@ -258,6 +276,8 @@ class Market:
         voided = not slot.resolved
         if voided:
             slot.factor = 0
+            if slot.poll is not None:
+                slot.poll.is_open = False
             self.physical.freeze(slot)
             slot.export = self.physical.export(slot)
             self.special.release(slot)

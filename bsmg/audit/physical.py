@@ -1,7 +1,8 @@
 """What a replayed slot means for its feeder: the check at CLEAR, under caps and at SECURE, and the losses.
 
 At CLEAR firm orders are whole and a factor cuts the fills of flexible ones; at SECURE a factor cuts what flexible asks
-didn't sell. Reactive energy follows each cell's tan phi. See docs/grid.md.
+didn't sell. Reactive energy follows each cell's tan phi. See docs/grid.md. Where validators vote on schedules nothing
+is certified: see `ballot`.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ from bsmg.audit.cells import Cells
 from bsmg.audit.feeder import Draw, Feeder
 from bsmg.audit.slot import PERMILLE, Slot
 from bsmg.audit.stage import Stage
-from cosmos_wire.errors import ToolError
 from cosmos_wire.protos import registry
 
 Part = tuple[Order, int]  # an order, and what of it is drawn or fed in
@@ -29,11 +29,19 @@ class Physical:
 
     def feeder(self) -> Feeder | None:
         """The feeder that schedules are certified against, None without."""
+        return self._made_of(self.cells.feeder) if self._mode() == registry.SECURITY_MODE_CHAIN else None
+
+    def is_voted_on(self) -> bool:
+        """Whether validators vote on schedules."""
+        return self._mode() == registry.SECURITY_MODE_BALLOT
+
+    def _mode(self) -> int:
         said = self.cells.feeder
-        if said is None or said.mode == registry.SECURITY_MODE_UNSPECIFIED:
+        return registry.SECURITY_MODE_UNSPECIFIED if said is None else said.mode
+
+    def _made_of(self, said: registry.Feeder | None) -> Feeder | None:
+        if said is None:
             return None
-        if said.mode != registry.SECURITY_MODE_CHAIN:
-            raise ToolError(f"validators of {self.stage.chain_id} vote on schedules, which this audit can't judge")
         raw = said.SerializeToString(deterministic=True)
         if self._made is None or self._made[0] != raw:
             self._made = raw, Feeder(said)
@@ -43,12 +51,12 @@ class Physical:
 
     def freeze(self, slot: Slot) -> None:
         """Without a forecast of its own a slot has the one that was sealed last."""
-        if self.feeder() is not None and not slot.baselines and self.last:
+        if self._mode() and not slot.baselines and self.last:
             slot.baselines, slot.inherited = dict(self.last), True
 
     def keep(self, slot: Slot) -> None:
         """What is sealed stands in for later slots."""
-        if self.feeder() is not None and slot.baselines and not slot.inherited:
+        if self._mode() and slot.baselines and not slot.inherited:
             self.last = dict(slot.baselines)
 
     # --- schedules ---------------------------------------------------------------------------------------------------
@@ -86,7 +94,7 @@ class Physical:
         """Permille of what flexible asks didn't sell that may be fed in."""
         feeder, orders = self.feeder(), list(slot.orders.values())
         if feeder is None:
-            return PERMILLE
+            return 0 if self.is_voted_on() else PERMILLE
         unsold = [(o, rest) for o in orders if not o.firm and o.side == ASK and (rest := o.quantity_mWh - slot.fill(o))]
         if slot.factor == 0:
             return 0
@@ -95,6 +103,25 @@ class Physical:
         before = _fixed_before(slot, slot.set_points)
         settled = [(order, order.quantity_mWh if order.firm else slot.fill(order)) for order in orders]
         return feeder.most([*before, *self._fixed(settled), *self._scaled(unsold)])[0]
+
+    def schedule(
+        self, slot: Slot, outcome: Outcome, factor: int, points: Mapping[int, int]
+    ) -> list[tuple[int, int, int]]:
+        """What every bus withdraws, ascending, with set-points of inverters: number, p in mWh, q in mvarh."""
+        said = self.cells.feeder or registry.Feeder()
+        buses = {said.root_bus, *(bus for branch in said.branches for bus in (branch.from_bus, branch.to_bus))}
+        rows = {bus: [0, 0] for bus in buses}
+        parts = [
+            (o, o.quantity_mWh if o.firm else outcome.fills.get(o.seq, 0) * factor // PERMILLE)
+            for o in slot.orders.values()
+        ]
+        traded = [(bus, p, q // PERMILLE) for bus, (p, q, _, _) in self._sums(parts).items()]
+        before = [(draw.bus, draw.p, draw.q // PERMILLE) for draw in _fixed_before(slot, points)]
+        for bus, p, q in (*before, *traded):
+            row = rows.setdefault(bus, [0, 0])
+            row[0] += p
+            row[1] += q
+        return [(bus, p, q) for bus, (p, q) in sorted(rows.items())]
 
     def _cleared(self, slot: Slot, outcome: Outcome) -> list[Draw]:
         orders = slot.orders.values()
@@ -139,8 +166,8 @@ class Physical:
 
     def losses(self, slot: Slot) -> tuple[int, int]:
         """Losses at the metered energies, and the energies without signs that they are shared by."""
-        feeder = self.feeder()
-        if feeder is None:
+        feeder = self._made_of(self.cells.feeder) if self._mode() else None
+        if feeder is None or not feeder.is_radial:  # meshed: no sweep
             return 0, 0
         acting = {order.cell for order in slot.orders.values()}
         known = {

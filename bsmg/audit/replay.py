@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any as Json
 
+from bsmg.audit.ballot import SUBJECT as BALLOTS
 from bsmg.audit.cells import Cells
 from bsmg.audit.fabric.check import Follower
 from bsmg.audit.ledger import FEE_COLLECTOR
@@ -18,6 +19,7 @@ from bsmg.audit.trade import PORT as TRADE
 from bsmg.audit.trade import Trade
 from bsmg.audit.transfer import PORT as TRANSFER
 from bsmg.audit.transfer import Tokens, Transfers
+from bsmg.audit.votes import FIRST_BYTE, enabled_from, heard
 from cosmos_wire.protos import (
     Any,
     DecodeError,
@@ -38,7 +40,6 @@ from cosmos_wire.protos import (
 Events = list[EventLike]
 
 BEGIN, END = "BeginBlock", "EndBlock"
-BUNDLE = b"\0"  # first byte of a transaction that a proposer put there: of no signed one
 DONE = channel_tx.RESPONSE_RESULT_TYPE_SUCCESS
 # Messages that move no coins and that the replay needs not to follow.
 SILENT = (
@@ -67,6 +68,8 @@ class Replay:
         self.signers = Signers(self.stage, record.final.accounts)
         self.follower: Follower | None = None  # of the ledger below, on Fabric
         self._transferring = False
+        self._before: BlockRecord | None = None
+        self._extended_from = enabled_from(record)
         self._handlers = self._table()
 
     def run(self) -> Replay:
@@ -85,6 +88,8 @@ class Replay:
         hooks: dict[str, Events] = defaultdict(list)
         for event in block.hook_events:
             hooks[values_of(event).get("mode", "")].append(event)
+        if not self.record.on_fabric:
+            self._votes(block)
         self.market.begin_block()
         for event in hooks[BEGIN]:
             with self.stage.findings.surviving("transactions", f"{self.stage.place}: {event.type}"):
@@ -99,6 +104,25 @@ class Replay:
         self.market.end_block()
         self.stage.expect.compare(self.stage.place, hooks[END])
 
+    def _votes(self, block: BlockRecord) -> None:
+        """The bundle of the validators' votes comes first, and only where a ballot waits for it."""
+        places = [at for at, item in enumerate(block.txs) if item.raw[:1] == FIRST_BYTE]
+        due = 0 < self._extended_from < block.height and self.market.ballots.due(block.height)
+        findings, place = self.stage.findings, f"{self.stage.place}: bundles of votes"
+        if not findings.equal(BALLOTS, place, [0] if due else [], places):
+            places = places[:due]
+        if due and places == [0]:
+            self._count(block, place)
+        self._before = block
+
+    def _count(self, block: BlockRecord, place: str) -> None:
+        assert self._before is not None  # a ballot was open before
+        item, findings = block.txs[0], self.stage.findings
+        findings.equal(BALLOTS, f"{place} code", 0, item.code)
+        with findings.surviving(BALLOTS, place):
+            self.market.ballots.cast(heard(self.record, self._before, block))
+        self.stage.expect.compare(place, item.events)
+
     def _hook(self, event: EventLike) -> None:
         values = values_of(event)
         if event.type == "send_packet":
@@ -110,8 +134,9 @@ class Replay:
 
     def _transaction(self, place: str, item: TxRecord) -> None:
         findings = self.stage.findings
-        if item.raw[:1] == BUNDLE and not item.code:  # votes of validators on a schedule: nobody signs or pays for it
-            findings.count("vote bundles")
+        if (
+            item.raw[:1] == FIRST_BYTE and not self.record.on_fabric
+        ):  # votes of validators: counted before, nobody signs or pays for them
             return
         findings.count("transactions")
         try:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from bsmg.audit.areas import Fees
 from bsmg.audit.auction import ASK, BID, Order, Outcome
+from bsmg.audit.ballot import Poll
 from bsmg.audit.cells import Cell, Meters
 from bsmg.audit.orders import Extras
 from bsmg.audit.settle import Bill, Tariff, Trades
@@ -25,6 +26,7 @@ class Slot:
     cap_e4: int
     factor: int
     fees: Fees | None = None  # by area, of the grid
+    poll: Poll | None = None  # where validators vote on the schedule
     export: int = 0  # permille of what flexible asks didn't sell
     gate: int = BID_GATE  # the next one
     gate_height: int = 0

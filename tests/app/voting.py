@@ -108,6 +108,9 @@ class Decided:
     commit: abci.CommitInfo
     results: Sequence[abci.ExecTxResult]
     app_hash: bytes
+    events: Sequence[abci.Event] = ()
+    time_s: int = 0
+    extended: abci.ExtendedCommitInfo = field(default_factory=abci.ExtendedCommitInfo)  # who voted for it
 
 
 class VotingNet:
@@ -154,6 +157,9 @@ class VotingNet:
             commit=commit,
             results=answers[0].tx_results,
             app_hash=bytes(answers[0].app_hash),
+            events=list(answers[0].events),
+            time_s=self.time_s,
+            extended=self.extended,
         )
         self.blocks.append(made)
         return made

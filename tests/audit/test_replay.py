@@ -38,7 +38,7 @@ def named(found: list[Difference], subject: str, *parts: str) -> Difference:
 # Honest chains
 
 
-NOT_THERE = {"accounts", "clients", "ledger", "ticks"}  # the harness signs and updates nothing; it is not on Fabric
+NOT_THERE = {"accounts", "ballots", "clients", "ledger", "ticks"}  # nothing is signed, updated, voted on; no Fabric
 
 
 def test_an_honest_day_agrees_and_everything_was_looked_at(records: Records) -> None:

@@ -104,7 +104,7 @@ def record() -> ChainRecord:
     chain.block(send_tx(0), send_tx(1, messages=(send_message(ALICE, STRANGER.text, 100_000),)))
     too_much = send_tx(2, messages=(send_message(ALICE, BOB.text, 10**16),))
     bad_sequence = send_tx(7)
-    results = chain.block(too_much, bad_sequence, b"\x00 no transaction", send_tx(3, gas=1))
+    results = chain.block(too_much, bad_sequence, b"\x07 no transaction", send_tx(3, gas=1))
     assert [bool(result.code) for result in results] == [True] * 4
     chain.block(send_tx(3), send_tx(0, key=BOB, messages=(send_message(BOB, ALICE.text),)))
     assert not any(result.code for result in chain.block(send_tx(4)))

@@ -7,10 +7,14 @@ from urllib.parse import quote
 
 import pytest
 
+from bsmg.audit.fetch import read_chain
+from bsmg.audit.run import audit
 from bsmg.client.comet import CometClient
+from bsmg.client.rpc import Rpc
+from bsmg.client.testnet_file import load_testnet
 from cosmos_wire.protos import market, market_query
 from microgrid.votes import PREFIX
-from tests.ballot.net import LARGE, QUERY, SMALL, BallotNet, ballot_after, until
+from tests.ballot.net import CHAIN, LARGE, QUERY, SMALL, BallotNet, ballot_after, until
 
 pytestmark = pytest.mark.e2e
 
@@ -142,3 +146,14 @@ async def test_an_empty_application_replays_the_chain_and_votes_again(net: Ballo
 def test_a_bundle_by_broadcast_is_refused_by_code(net: BallotNet) -> None:
     answer = net.rpc(0, f"broadcast_tx_sync?tx=0x{quote((PREFIX + bytes(4)).hex())}")["result"]
     assert (answer["codespace"], answer["code"]) == ("market", 16)
+
+
+async def test_the_audit_counts_every_ballot_again(net: BallotNet) -> None:
+    """All that the tests above left in the chain: cuts, fallbacks, lost votes, odd extensions."""
+    async with Rpc(load_testnet(net.home.testnet).chain(CHAIN).nodes[0].rpc) as rpc:
+        record = await read_chain(rpc, lambda _done, _all: None, light=True)
+    (findings,) = audit([record])
+    assert [str(item) for item in findings.differences] == []
+    tallied = [event for block in record.blocks for item in block.txs for event in item.events]
+    assert any(event.type == "vote_tallied" for event in tallied)
+    assert findings.checked["ballots"] > 0
