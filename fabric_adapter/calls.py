@@ -18,6 +18,7 @@ import grpc
 
 from cosmos_wire.protos import fabric_calls
 from fabric_adapter.errors import DETAILS_KEY, NodeSaid, read_details
+from fabric_wire import fields
 from fabric_wire.protos import Message, gateway
 
 A = TypeVar("A", bound=Message)
@@ -100,6 +101,11 @@ class Lines:
             await self._open(timeout_s)
         return self._offered is True
 
+    @property
+    def is_streaming(self) -> bool:
+        """Whether there is a stream just now."""
+        return self._stream is not None and self._stream.is_open
+
     async def _alone(self, method: Method[A], request: Message, timeout_s: float) -> A:
         ask = self._alone_by.get(method.name)
         if ask is None:
@@ -139,11 +145,11 @@ class Stream:
     """Calls under way on one stream."""
 
     def __init__(self, connection: grpc.aio.Channel) -> None:
-        ask = connection.stream_stream(CONNECT, fabric_calls.Calls.SerializeToString, fabric_calls.Answers.FromString)
+        ask = connection.stream_stream(CONNECT, None, fabric_calls.Answers.FromString)
         self._line: Untyped = ask()
         self._waiting: dict[int, asyncio.Future[fabric_calls.Answer]] = {}
         self._numbers = count(1)
-        self._out: list[fabric_calls.Call] = []
+        self._out: list[bytes] = []
         self._more = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self.is_open = False
@@ -167,20 +173,18 @@ class Stream:
         """The answer, which may be a failure; raises CallError when none comes."""
         if not self.is_open:
             raise CallError(grpc.StatusCode.UNAVAILABLE, LOST)
-        number = next(self._numbers)
-        waiting = self._waiting[number] = asyncio.get_running_loop().create_future()
-        self._put(fabric_calls.Call(id=number, method=method, request=request))
+        number, loop = next(self._numbers), asyncio.get_running_loop()
+        waiting = self._waiting[number] = loop.create_future()
+        self._put(call_bytes(number, method, request))
+        late = loop.call_later(timeout_s, _expire, waiting, timeout_s)  # half of what a timeout's context costs
         try:
-            async with asyncio.timeout(timeout_s):
-                answer: fabric_calls.Answer = await waiting
-                return answer
-        except TimeoutError as error:
-            raise CallError(grpc.StatusCode.DEADLINE_EXCEEDED, f"no answer within {timeout_s:g} s") from error
+            return await waiting
         finally:
+            late.cancel()
             if self._waiting.pop(number, None) is not None:
-                self._put(fabric_calls.Call(id=number, method=GIVE_UP))
+                self._put(call_bytes(number, GIVE_UP))
 
-    def _put(self, call: fabric_calls.Call) -> None:
+    def _put(self, call: bytes) -> None:
         self._out.append(call)
         self._more.set()
 
@@ -192,7 +196,7 @@ class Stream:
                 await asyncio.sleep(linger_s(len(self._waiting)))  # whoever is about to call joins this message
                 self._more.clear()
                 for batch in batches(self._out):
-                    await self._line.write(fabric_calls.Calls(calls=batch))
+                    await self._line.write(batch)
         except (grpc.aio.AioRpcError, asyncio.InvalidStateError) as error:
             LOG.debug("stream of calls: %s", error)  # those who wait hear of it
         finally:
@@ -218,20 +222,35 @@ class Stream:
                 waiting.set_exception(CallError(grpc.StatusCode.UNAVAILABLE, LOST))
 
 
+def _expire(waiting: asyncio.Future[fabric_calls.Answer], timeout_s: float) -> None:
+    if not waiting.done():
+        waiting.set_exception(CallError(grpc.StatusCode.DEADLINE_EXCEEDED, f"no answer within {timeout_s:g} s"))
+
+
 def linger_s(under_way: int) -> float:
     """How long a message waits for company: a message costs as much as several calls, and time is short when idle."""
     return LINGER_S if under_way >= BUSY else 0
 
 
-def batches(out: list[Untyped]) -> list[list[Untyped]]:
-    """What is to be sent, emptied, in messages of about BATCH_BYTES."""
-    found: list[list[Untyped]] = []
+def call_bytes(number: int, method: str, request: bytes = b"") -> bytes:
+    """A Call."""
+    return fields.number(1, number) + fields.data(2, method.encode()) + fields.data(3, request)
+
+
+def answer_bytes(number: int, response: bytes) -> bytes:
+    """The Answer to a call that went well."""
+    return fields.number(1, number) + fields.data(2, response)
+
+
+def batches(out: list[bytes]) -> list[bytes]:
+    """What is to be sent, emptied, in messages of about BATCH_BYTES: Calls of Call, or Answers of Answer."""
+    found: list[list[bytes]] = []
     size = BATCH_BYTES
     for item in out:
         if size >= BATCH_BYTES:
             found.append([])
             size = 0
-        found[-1].append(item)
-        size += item.ByteSize()
+        found[-1].append(fields.message(1, item))
+        size += len(item)
     out.clear()
-    return found
+    return [b"".join(batch) for batch in found]

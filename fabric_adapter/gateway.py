@@ -33,6 +33,7 @@ from fabric_adapter.errors import (
 )
 from fabric_adapter.identity import Identity, Tls, open_channel
 from fabric_adapter.proposal import NO_OPTIONS, Call, Options, Proposed, propose, sign_envelope
+from fabric_wire import fields
 from fabric_wire.protos import (
     DecodeError,
     Message,
@@ -235,7 +236,7 @@ class Gateway:
 
     async def _submit_and_wait(self, tx_id: str, envelope: common.Envelope, timeout_s: float) -> Committed:
         """Submit and status: in one call where the gateway takes that."""
-        if not await self._patiently(lambda: self._takes_streams(tx_id)):
+        if not self._lines.is_streaming and not await self._patiently(lambda: self._takes_streams(tx_id)):
             await self.submit_envelope(tx_id, envelope)
             return await self.commit_status(tx_id, timeout_s)
         request = self._submission(tx_id, envelope)
@@ -345,7 +346,8 @@ def endorsed(made: Proposed, payload: bytes) -> Endorsed:
         action = transaction.ChaincodeActionPayload.FromString(deed.payload)
         answer = proposal_response.ProposalResponsePayload.FromString(action.action.proposal_response_payload)
         result = proposal.ChaincodeAction.FromString(answer.extension).response.payload
-        is_ours = _is_of(made.signed.proposal_bytes, whole, action)
+        given = action.chaincode_proposal_payload
+        is_ours = _is_of(made.signed.proposal_bytes, payload, whole.data, given)
     except (DecodeError, ValueError) as error:
         raise EndorseError(made.tx_id, UNUSABLE, f"a transaction that can't be read: {error}") from error
     if not is_ours:
@@ -360,12 +362,21 @@ def endorsed(made: Proposed, payload: bytes) -> Endorsed:
     )
 
 
-def _is_of(proposal_bytes: bytes, whole: common.Payload, action: transaction.ChaincodeActionPayload) -> bool:
-    """Whether a gateway gives us our own transaction to sign: same header, same function and arguments."""
+def _is_of(proposal_bytes: bytes, payload: bytes, data: bytes, given: bytes) -> bool:
+    """Whether a gateway gives us our own transaction to sign: same header, same function and arguments.
+
+    Its payload, the transaction in it, and the ChaincodeProposalPayload in that.
+    """
     asked = proposal.Proposal.FromString(proposal_bytes)
-    wanted = proposal.ChaincodeProposalPayload.FromString(asked.payload).input
-    given = proposal.ChaincodeProposalPayload.FromString(action.chaincode_proposal_payload).input
-    return whole.header == common.Header.FromString(asked.header) and given == wanted
+    if payload != fields.message(1, asked.header) + fields.data(2, data):
+        if common.Payload.FromString(payload).header != common.Header.FromString(asked.header):
+            return False
+    return given == asked.payload or _input(given) == _input(asked.payload)
+
+
+def _input(payload: bytes) -> bytes:
+    """A ChaincodeProposalPayload without the transient values, which are in no transaction."""
+    return proposal.ChaincodeProposalPayload.FromString(payload).input
 
 
 def text_args(*args: str) -> list[bytes]:

@@ -5,23 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from hashlib import sha256
 
-from fabric_wire import der, p256, strict
+from fabric_wire import der, p256
+from fabric_wire.fields import data, message
 from fabric_wire.proposals import Parts
-from fabric_wire.protos import common, proposal_response, transaction
+from fabric_wire.protos import common
 from fabric_wire.responses import Endorsement
 
 
 def transaction_payload(parts: Parts, response_payload: bytes, endorsements: Sequence[Endorsement]) -> bytes:
-    """Payload of an endorsed transaction, which the proposal's creator signs."""
-    endorsed = transaction.ChaincodeEndorsedAction(
-        proposal_response_payload=response_payload,
-        endorsements=[proposal_response.Endorsement(endorser=e.endorser, signature=e.signature) for e in endorsements],
-    )
-    action = transaction.ChaincodeActionPayload(chaincode_proposal_payload=parts.payload, action=endorsed)
-    item = transaction.TransactionAction(header=parts.signature_header, payload=strict.write(action))
-    header = common.Header(channel_header=parts.channel_header, signature_header=parts.signature_header)
-    data = strict.write(transaction.Transaction(actions=[item]))
-    return strict.write(common.Payload(header=header, data=data))
+    """Payload of an endorsed transaction, which the proposal's creator signs: headers, and one TransactionAction."""
+    signed = b"".join([message(2, data(1, e.endorser) + data(2, e.signature)) for e in endorsements])
+    action = data(1, parts.payload) + message(2, data(1, response_payload) + signed)  # ChaincodeActionPayload
+    item = data(1, parts.signature_header) + data(2, action)  # TransactionAction
+    header = data(1, parts.channel_header) + data(2, parts.signature_header)
+    return message(1, header) + data(2, message(1, item))
 
 
 def sign_envelope(secret: p256.PrivateKey, payload: bytes) -> common.Envelope:

@@ -23,7 +23,7 @@ HALF_ORDER = ORDER >> 1
 KEY_BYTES = 65
 KEY_TYPE = b"cosmos.crypto.secp256r1.PubKey"
 _VERIFY = ec.ECDSA(Prehashed(SHA256()))
-_SIGN = ec.ECDSA(SHA256(), deterministic_signing=True)  # RFC 6979: no randomness
+_SIGN = ec.ECDSA(Prehashed(SHA256()), deterministic_signing=True)  # RFC 6979: no randomness
 
 PrivateKey = ec.EllipticCurvePrivateKey
 
@@ -36,7 +36,7 @@ def public_key(secret: PrivateKey) -> bytes:
 
 def sign(secret: PrivateKey, message: bytes) -> bytes:
     """DER signature over SHA-256 of the message: nonce by RFC 6979, low s."""
-    made = secret.sign(message, _SIGN)
+    made = secret.sign(sha256(message).digest(), _SIGN)
     r, s = decode_dss_signature(made)
     return made if s <= HALF_ORDER else encode_dss_signature(r, low(s))
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from cosmos_wire.errors import ChainError, ToolError
 from fabric_adapter.embedded.disk import Change, Disk, Place, View
 from fabric_adapter.embedded.mvcc import VALID, Pending
-from fabric_adapter.embedded.network import Network, OnTheWay
+from fabric_adapter.embedded.network import Known, Network, OnTheWay, Prepared
 from fabric_wire import p256, strict
 from fabric_wire.envelopes import block_data_hash, block_header_hash
 from fabric_wire.errors import InvalidProposal
@@ -24,6 +24,7 @@ from fabric_wire.protos import common, kvrwset, proposal, proposal_response, rws
 Code = transaction.TxValidationCode.ValueType
 FLAGS, SIGNATURES = common.TRANSACTIONS_FILTER, common.SIGNATURES
 METADATA_PARTS = 5
+SATISFIED_MAX = 1024  # lists of endorsers that are remembered
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +63,7 @@ class Committer:
         self._network = network
         self._way = way
         self._disk = disk
+        self._satisfied: dict[tuple[str, tuple[bytes, ...]], bool] = {}  # by chaincode and endorsers; policies stay
 
     def commit(self, envelopes: Sequence[bytes]) -> Committed:
         """Validate a batch in order, link it to the chain, write it."""
@@ -112,11 +114,34 @@ class Committer:
     def _judge(self, data: bytes) -> Judged:
         tx_id = ""
         try:
+            if (ours := self._way.taken(data)) is not None:
+                tx_id = ours.tx_id
+                return self._ours(ours)
             parts, asked, body = self._opened(data)
             tx_id = transaction_id(asked.nonce, asked.creator)
-            return self._endorsed(tx_id, parts, asked, body)
+            action = _action(parts, asked, body.proposal_response_payload)
+            self._require_policy(asked.chaincode, self._signers(body))
+            return _judged(tx_id, asked, action)
         except InvalidError as refusal:
             return Judged(tx_id=tx_id, code=refusal.validation_code)
+
+    def _ours(self, made: Prepared) -> Judged:
+        """A transaction that this process put together and its creator signed: what this process doesn't know of it."""
+        asked, now_ns = made.asked, time.time_ns()
+        self._require_chaincode(asked.chaincode)
+        try:
+            self._network.known(asked.creator, now_ns)
+        except ChainError as error:
+            raise InvalidError(transaction.BAD_CREATOR_SIGNATURE, str(error)) from error
+        action = _action(made.parts, asked, made.response)
+        signers = []
+        for item in made.endorsements:
+            try:
+                signers.append(self._network.known(item.endorser, now_ns))
+            except ChainError:
+                continue
+        self._require_policy(asked.chaincode, signers)
+        return _judged(made.tx_id, asked, action)
 
     def _opened(self, data: bytes) -> tuple[Parts, Invocation, transaction.ChaincodeEndorsedAction]:
         """The proposal inside an envelope with a good signature of its creator, and its endorsed action."""
@@ -151,41 +176,37 @@ class Committer:
             self._network.require_channel(asked.channel_id)
         except InvalidProposal as error:
             raise InvalidError(transaction.BAD_COMMON_HEADER, str(error)) from error
-        if asked.chaincode not in self._network.policies:
-            raise InvalidError(transaction.INVALID_CHAINCODE, f"no chaincode is named {asked.chaincode!r}")
+        self._require_chaincode(asked.chaincode)
         return asked
 
-    def _endorsed(
-        self, tx_id: str, parts: Parts, asked: Invocation, body: transaction.ChaincodeEndorsedAction
-    ) -> Judged:
-        payload = _read(
-            proposal_response.ProposalResponsePayload, body.proposal_response_payload, transaction.BAD_RESPONSE_PAYLOAD
-        )
-        action = _read(proposal.ChaincodeAction, payload.extension, transaction.BAD_RESPONSE_PAYLOAD)
-        if payload.proposal_hash != parts.hash:
-            raise InvalidError(transaction.INVALID_ENDORSER_TRANSACTION, "expected the hash of this proposal")
-        if action.chaincode_id.name != asked.chaincode or action.response.status != common.SUCCESS:
-            raise InvalidError(transaction.INVALID_ENDORSER_TRANSACTION, "expected a success of the same chaincode")
-        self._require_policy(asked, body)
-        return Judged(
-            tx_id=tx_id,
-            code=VALID,
-            namespace=asked.chaincode,
-            found=_only_set(action.results, asked.chaincode),
-            event=action.events,
-        )
+    def _require_chaincode(self, name: str) -> None:
+        if name not in self._network.policies:
+            raise InvalidError(transaction.INVALID_CHAINCODE, f"no chaincode is named {name!r}")
 
-    def _require_policy(self, asked: Invocation, body: transaction.ChaincodeEndorsedAction) -> None:
-        """Signatures that don't hold, and second ones of the same member, count for nothing, as in Fabric."""
-        signers: dict[bytes, Member] = {}
+    def _signers(self, body: transaction.ChaincodeEndorsedAction) -> list[Known]:
+        """Whose endorsements hold; others count for nothing, as in Fabric."""
+        signers = []
         for item in body.endorsements:
             try:
                 known = self._network.known(item.endorser, time.time_ns())
                 self._way.require(known, body.proposal_response_payload, item.signature)
             except ChainError:
                 continue
-            signers.setdefault(known.fingerprint, known.member)
-        if not self._network.policies[asked.chaincode].is_satisfied(list(signers.values())):
+            signers.append(known)
+        return signers
+
+    def _require_policy(self, name: str, signers: Sequence[Known]) -> None:
+        """Second endorsements of the same member count for nothing, as in Fabric."""
+        key = name, tuple([known.raw for known in signers])
+        if (is_satisfied := self._satisfied.get(key)) is None:
+            members: dict[bytes, Member] = {}
+            for known in signers:
+                members.setdefault(known.fingerprint, known.member)
+            is_satisfied = self._network.policies[name].is_satisfied(list(members.values()))
+            if len(self._satisfied) >= SATISFIED_MAX:
+                self._satisfied.clear()
+            self._satisfied[key] = is_satisfied
+        if not is_satisfied:
             raise InvalidError(transaction.ENDORSEMENT_POLICY_FAILURE, f"{len(signers)} endorsements don't satisfy it")
 
     def _block(self, view: View, envelopes: Sequence[bytes], judged: Sequence[Judged]) -> common.Block:
@@ -216,6 +237,23 @@ def _read(kind: type[strict.M], data: bytes, code: int) -> strict.M:
         return strict.read(kind, data)
     except ChainError as error:
         raise InvalidError(code, str(error)) from error
+
+
+def _action(parts: Parts, asked: Invocation, response: bytes) -> proposal.ChaincodeAction:
+    """What a ProposalResponsePayload says, when it is a success of that proposal."""
+    payload = _read(proposal_response.ProposalResponsePayload, response, transaction.BAD_RESPONSE_PAYLOAD)
+    action = _read(proposal.ChaincodeAction, payload.extension, transaction.BAD_RESPONSE_PAYLOAD)
+    if payload.proposal_hash != parts.hash:
+        raise InvalidError(transaction.INVALID_ENDORSER_TRANSACTION, "expected the hash of this proposal")
+    if action.chaincode_id.name != asked.chaincode or action.response.status != common.SUCCESS:
+        raise InvalidError(transaction.INVALID_ENDORSER_TRANSACTION, "expected a success of the same chaincode")
+    return action
+
+
+def _judged(tx_id: str, asked: Invocation, action: proposal.ChaincodeAction) -> Judged:
+    """Valid so far."""
+    found = _only_set(action.results, asked.chaincode)
+    return Judged(tx_id=tx_id, code=VALID, namespace=asked.chaincode, found=found, event=action.events)
 
 
 def _only_set(results: bytes, namespace: str) -> kvrwset.KVRWSet:

@@ -17,7 +17,7 @@ from cosmos_wire.errors import ChainError, ToolError
 from fabric_adapter.embedded.apart import Apart
 from fabric_adapter.embedded.endorser import Accepted, Ready, Wanted
 from fabric_adapter.embedded.ledger import Ledger
-from fabric_adapter.embedded.network import CHANNEL_READERS, CHANNEL_WRITERS
+from fabric_adapter.embedded.network import CHANNEL_READERS, CHANNEL_WRITERS, Network
 from fabric_adapter.embedded.orderer import OrdererFullError
 from fabric_adapter.embedded.refusals import (
     READERS,
@@ -34,7 +34,6 @@ from fabric_adapter.embedded.system import SYSTEM, SystemQueryError, answer
 from fabric_adapter.embedded.workers import Workers
 from fabric_adapter.stub import Response
 from fabric_wire import strict
-from fabric_wire.envelopes import transaction_payload
 from fabric_wire.protos import (
     chaincode_event,
     common,
@@ -88,7 +87,7 @@ class Desk:
             ready = await self._endorsed(request.proposed_transaction, self._wanted(request.endorsing_organizations))
         except (ToolError, ChainError) as error:
             raise self._not_endorsed(error) from error
-        payload = transaction_payload(ready.accepted.parts, ready.payload, ready.endorsements)
+        payload = ready.transaction(self._ledger.way)
         return gateway.EndorseResponse(prepared_transaction=common.Envelope(payload=payload))
 
     async def submit(self, request: gateway.SubmitRequest) -> gateway.SubmitResponse:
@@ -157,19 +156,17 @@ class Desk:
         envelope, network = request.prepared_transaction, self._ledger.network
         if not envelope.payload or not envelope.signature:
             raise RefusedError(Code.INVALID_ARGUMENT, "prepared transaction: expected a signed payload, got none")
+        ours = self._ledger.way.prepared(envelope.payload)
+        creator, tx_id = _headers(network, envelope.payload) if ours is None else (ours.asked.creator, ours.tx_id)
         try:
-            payload = strict.read(common.Payload, envelope.payload)
-            header = strict.read(common.SignatureHeader, payload.header.signature_header)
-            channel = strict.read(common.ChannelHeader, payload.header.channel_header)
-            network.require_channel(channel.channel_id)
-        except ChainError as error:
-            raise RefusedError(Code.ABORTED, orderer_refused("BAD_REQUEST", str(error))) from error
-        try:
-            member = network.require_signed(header.creator, envelope.payload, envelope.signature, time.time_ns())
+            member = network.require_signed(creator, envelope.payload, envelope.signature, time.time_ns())
             network.require_role(member, CHANNEL_WRITERS)
         except ChainError as error:
             raise RefusedError(Code.ABORTED, forbidden(error)) from error
-        return channel.tx_id, strict.write(envelope)
+        raw = strict.write(envelope)
+        if ours is not None:
+            self._ledger.way.signed(envelope.payload, raw, ours)
+        return tx_id, raw
 
     def _wanted(self, organisations: Iterable[str]) -> Wanted:
         return Wanted(organisations=tuple(organisations), first=self._msp_id)
@@ -237,6 +234,18 @@ class Desk:
             details.append(packed)
         status = Status(code=code.value[0], message=message, details=details)
         return RefusedError(code, message, status.SerializeToString())
+
+
+def _headers(network: Network, data: bytes) -> tuple[bytes, str]:
+    """Creator and transaction id of a payload for this channel; raises RefusedError."""
+    try:
+        payload = strict.read(common.Payload, data)
+        header = strict.read(common.SignatureHeader, payload.header.signature_header)
+        channel = strict.read(common.ChannelHeader, payload.header.channel_header)
+        network.require_channel(channel.channel_id)
+    except ChainError as error:
+        raise RefusedError(Code.ABORTED, orderer_refused("BAD_REQUEST", str(error))) from error
+    return header.creator, channel.tx_id
 
 
 def events_of(block: common.Block, name: str) -> list[chaincode_event.ChaincodeEvent]:

@@ -12,7 +12,7 @@ import grpc
 from cosmos_wire.errors import ChainError, ToolError
 from fabric_adapter.embedded.disk import Disk
 from fabric_adapter.embedded.gathering import Gathering
-from fabric_adapter.embedded.network import CHANNEL_WRITERS, Network, Node, OnTheWay
+from fabric_adapter.embedded.network import CHANNEL_WRITERS, Network, Node, OnTheWay, Prepared
 from fabric_adapter.embedded.peer import Answer, Peer, Task
 from fabric_adapter.embedded.refusals import (
     NO_LAYOUT,
@@ -29,6 +29,7 @@ from fabric_adapter.embedded.refusals import (
     policy_failed,
 )
 from fabric_adapter.stub import Chaincode, Invoked, Response
+from fabric_wire.envelopes import transaction_payload
 from fabric_wire.errors import InvalidProposal
 from fabric_wire.proposals import Invocation, Parts, read_proposal, transaction_id
 from fabric_wire.protos import DecodeError, identities, proposal
@@ -78,15 +79,28 @@ class Ready:
     payload: bytes
     endorsements: tuple[Endorsement, ...]
 
+    def transaction(self, way: OnTheWay) -> bytes:
+        """Payload of its transaction, for its creator to sign; who takes it back knows it again."""
+        accepted = self.accepted
+        payload = transaction_payload(accepted.parts, self.payload, self.endorsements)
+        made = Prepared(
+            tx_id=accepted.tx_id,
+            parts=accepted.parts,
+            asked=accepted.asked,
+            response=self.payload,
+            endorsements=self.endorsements,
+        )
+        way.prepare(payload, made)
+        return payload
+
 
 class Endorsers:
     """What a gateway does before its peers and after them, and the peers of this process. Any thread may call."""
 
     def __init__(
-        self, network: Network, disk: Disk, chaincodes: Mapping[str, Mapping[str, Chaincode]], way: OnTheWay
+        self, network: Network, disk: Disk, chaincodes: Mapping[str, Mapping[str, Chaincode]]
     ) -> None:
         self._network = network
-        self._way = way
         self._disk = disk
         self._names = frozenset(chaincodes)  # by name, then by MSP id; none there when peers run elsewhere
         self._peers = {
@@ -107,7 +121,6 @@ class Endorsers:
         except ChainError as error:
             raise UnknownChannelError(asked.channel_id, asked.chaincode, error) from error
         self._require_writer(signed, asked, now_ns)
-        self._way.read(parts, asked)
         tx_id = transaction_id(asked.nonce, asked.creator)
         with self._disk.view() as view:
             if view.place(tx_id) is not None:
@@ -187,11 +200,8 @@ class Endorsers:
         """Their endorsements of the one payload that all came to."""
         payload = answers[0].payload
         made = tuple(
-            Endorsement(endorser=node.identity, signature=answer.signature)
-            for node, answer in zip(nodes, answers, strict=True)
+            [Endorsement(endorser=node.identity, signature=each.signature) for node, each in zip(nodes, answers)]
         )
-        for item in made:
-            self._way.keep(item.endorser, payload, item.signature)
         return Ready(accepted=accepted, payload=payload, endorsements=made)
 
     def _preferred(self, first: str) -> list[Node]:

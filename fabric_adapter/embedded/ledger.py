@@ -26,10 +26,10 @@ class Ledger:
         rules: BatchRules | None = None,
     ) -> None:
         self.network = network
-        way = OnTheWay()
-        self.endorsers = Endorsers(network, disk, chaincodes, way)
+        self.way = OnTheWay()
+        self.endorsers = Endorsers(network, disk, chaincodes)
         self._disk = disk
-        self._committer = Committer(network, disk, way)
+        self._committer = Committer(network, disk, self.way)
         self._orderer = Orderer(self._commit, rules or BatchRules())
         self._grown = asyncio.Condition()
         self._waiting: dict[str, list[asyncio.Future[Place]]] = {}  # by transaction, until it is in a block

@@ -13,6 +13,7 @@ from fabric_wire.errors import InvalidProposal, PolicyNotSatisfied
 from fabric_wire.msp import Member, Msp, Role, chains, require_member
 from fabric_wire.policy import Policy
 from fabric_wire.proposals import Invocation, Parts, read_parts
+from fabric_wire.responses import Endorsement
 from fabric_wire.x509 import read_identity
 
 CHANNEL_READERS = CHANNEL_WRITERS = (Role.ADMIN, Role.PEER, Role.CLIENT)  # as configtx.yaml of a real network has it
@@ -45,15 +46,51 @@ class Known:
     to_ns: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """A transaction that this process put together: of a proposal that it checked, and endorsements of its peers."""
+
+    tx_id: str
+    parts: Parts
+    asked: Invocation
+    response: bytes  # ProposalResponsePayload
+    endorsements: tuple[Endorsement, ...]
+
+
 class OnTheWay:
     """What this process found or made of transactions that come back to it in a block, so that it is done once.
 
-    Proposals that it has read, and endorsements that it has signed: those hold.
+    Small ones that it put together: as payloads for their creators to sign, then as envelopes whose signatures hold.
+    Of all others the proposals that it has read and the endorsements that it has signed: those hold.
     """
 
     def __init__(self) -> None:
         self._made: OrderedDict[bytes, tuple[bytes, bytes]] = OrderedDict()
         self._read: OrderedDict[Parts, Invocation] = OrderedDict()
+        self._prepared: OrderedDict[bytes, Prepared] = OrderedDict()
+        self._signed: OrderedDict[bytes, Prepared] = OrderedDict()
+
+    def prepare(self, payload: bytes, made: Prepared) -> None:
+        """Remember what a transaction's payload says, if it is small; else its parts."""
+        if len(payload) <= SMALL_BYTES and not made.asked.transient:
+            _keep(self._prepared, payload, made)
+            return
+        self.read(made.parts, made.asked)
+        for item in made.endorsements:
+            self.keep(item.endorser, made.response, item.signature)
+
+    def prepared(self, payload: bytes) -> Prepared | None:
+        """What a payload says, when it is one of ours."""
+        return self._prepared.get(payload)
+
+    def signed(self, payload: bytes, envelope: bytes, made: Prepared) -> None:
+        """Remember that its creator has signed it: an envelope around that payload."""
+        self._prepared.pop(payload, None)
+        _keep(self._signed, envelope, made)
+
+    def taken(self, envelope: bytes) -> Prepared | None:
+        """What a signed envelope of ours says, once."""
+        return self._signed.pop(envelope, None)
 
     def read(self, parts: Parts, asked: Invocation) -> None:
         """Remember what a small proposal asks."""

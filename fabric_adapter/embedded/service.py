@@ -21,6 +21,7 @@ from fabric_adapter.calls import (
     SETTLE,
     STATUS,
     SUBMIT,
+    answer_bytes,
     batches,
     linger_s,
 )
@@ -31,6 +32,7 @@ from fabric_wire.services import gateway_services
 
 T = TypeVar("T", bound=Message)
 Context = grpc.aio.ServicerContext[Message, Message]
+StreamContext = grpc.aio.ServicerContext[fabric_calls.Calls, bytes]
 CALLS_MAX = 10_000  # under way on one stream
 
 
@@ -105,11 +107,11 @@ def stream_handlers(desk: Desk) -> grpc.GenericRpcHandler:
     """`bsmg.fabric.v1.GatewayCalls`."""
     served = methods(desk)
 
-    async def connect(_: object, context: Context) -> None:
+    async def connect(_: object, context: StreamContext) -> None:
         await CallStream(served, context).run()
 
     handler = grpc.stream_stream_rpc_method_handler(  # type: ignore[no-untyped-call]  # grpcio ships no types
-        connect, fabric_calls.Calls.FromString, fabric_calls.Answers.SerializeToString
+        connect, fabric_calls.Calls.FromString, None
     )
     made: grpc.GenericRpcHandler = grpc.method_handlers_generic_handler(SERVICE, {CONNECT_NAME: handler})  # type: ignore[no-untyped-call]  # as above
     return made
@@ -118,15 +120,15 @@ def stream_handlers(desk: Desk) -> grpc.GenericRpcHandler:
 class CallStream:
     """One client's stream: every call is a task, and answers that are ready at the same time leave together."""
 
-    def __init__(self, served: Mapping[str, Served], context: Context) -> None:
+    def __init__(self, served: Mapping[str, Served], context: StreamContext) -> None:
         self._served, self._context = served, context
         self._tasks: dict[int, asyncio.Task[None]] = {}
-        self._out: list[fabric_calls.Answer] = []
+        self._out: list[bytes] = []
         self._more = asyncio.Event()
 
     async def run(self) -> None:
         """Until the client ends it."""
-        await self._context.write(fabric_calls.Answers())
+        await self._context.write(b"")  # Answers without any
         writer = asyncio.create_task(self._write())
         try:
             while isinstance(batch := await self._context.read(), fabric_calls.Calls):
@@ -151,7 +153,7 @@ class CallStream:
     async def _answer(self, call: fabric_calls.Call) -> None:
         try:
             found = await self._result(call)
-            self._put(fabric_calls.Answer(id=call.id, response=found.SerializeToString()))
+            self._put(answer_bytes(call.id, found.SerializeToString()))
         except RefusedError as refusal:
             self._put(failed(call.id, refusal))
 
@@ -165,7 +167,7 @@ class CallStream:
             raise RefusedError(grpc.StatusCode.INVALID_ARGUMENT, f"{call.method}: {error}") from error
         return await served.work(request)
 
-    def _put(self, answer: fabric_calls.Answer) -> None:
+    def _put(self, answer: bytes) -> None:
         self._out.append(answer)
         self._more.set()
 
@@ -175,9 +177,12 @@ class CallStream:
             await asyncio.sleep(linger_s(len(self._tasks)))  # answers that are ready soon share the message
             self._more.clear()
             for batch in batches(self._out):
-                await self._context.write(fabric_calls.Answers(answers=batch))
+                await self._context.write(batch)
 
 
-def failed(number: int, refusal: RefusedError) -> fabric_calls.Answer:
-    """A refusal on a stream."""
-    return fabric_calls.Answer(id=number, code=refusal.code.value[0], message=refusal.message, details=refusal.details)
+def failed(number: int, refusal: RefusedError) -> bytes:
+    """The Answer that a refusal is on a stream."""
+    code = refusal.code.value[0]
+    return fabric_calls.Answer(
+        id=number, code=code, message=refusal.message, details=refusal.details
+    ).SerializeToString()

@@ -8,12 +8,15 @@ from contextlib import asynccontextmanager
 
 import grpc
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cosmos_wire.protos import fabric_calls
-from fabric_adapter.calls import EVALUATE, STATUS, CallError, Lines, Method, batches
+from fabric_adapter.calls import EVALUATE, STATUS, CallError, Lines, Method, answer_bytes, batches, call_bytes
 from fabric_adapter.embedded.desk import RefusedError
 from fabric_adapter.embedded.service import stream_handlers
 from fabric_adapter.identity import open_channel
+from fabric_wire import strict
 from fabric_wire.protos import gateway, proposal_response
 
 GUARD_S = 60.0  # against standing still, not a measurement
@@ -158,8 +161,19 @@ async def test_a_gateway_without_streams_is_asked_call_by_call():
 
 
 def test_messages_hold_about_a_mebibyte():
-    calls = [fabric_calls.Call(id=number, request=bytes(600_000)) for number in range(5)]
-    found = batches(calls)
-    assert [[call.id for call in batch] for batch in found] == [[0, 1], [2, 3], [4]]
+    calls = [call_bytes(number, "Submit", bytes(600_000)) for number in range(5)]
+    found = [fabric_calls.Calls.FromString(batch).calls for batch in batches(calls)]
+    assert [[(call.id, call.method) for call in batch] for batch in found] == [
+        [(0, "Submit"), (1, "Submit")],
+        [(2, "Submit"), (3, "Submit")],
+        [(4, "Submit")],
+    ]
+    assert {call.request for batch in found for call in batch} == {bytes(600_000)}
     assert calls == []
     assert batches([]) == []
+
+
+@given(number=st.integers(0, (1 << 64) - 1), text=st.text(max_size=200), data=st.binary(max_size=20_000))
+def test_calls_and_answers_are_the_librarys_bytes(number: int, text: str, data: bytes):
+    assert call_bytes(number, text, data) == strict.write(fabric_calls.Call(id=number, method=text, request=data))
+    assert answer_bytes(number, data) == strict.write(fabric_calls.Answer(id=number, response=data))
