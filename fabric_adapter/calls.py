@@ -145,7 +145,7 @@ class Stream:
     """Calls under way on one stream."""
 
     def __init__(self, connection: grpc.aio.Channel) -> None:
-        ask = connection.stream_stream(CONNECT, None, fabric_calls.Answers.FromString)
+        ask: Untyped = connection.stream_stream(CONNECT, None, fabric_calls.Answers.FromString)
         self._line: Untyped = ask()
         self._waiting: dict[int, asyncio.Future[fabric_calls.Answer]] = {}
         self._numbers = count(1)
@@ -174,7 +174,8 @@ class Stream:
         if not self.is_open:
             raise CallError(grpc.StatusCode.UNAVAILABLE, LOST)
         number, loop = next(self._numbers), asyncio.get_running_loop()
-        waiting = self._waiting[number] = loop.create_future()
+        waiting: asyncio.Future[fabric_calls.Answer] = loop.create_future()
+        self._waiting[number] = waiting
         self._put(call_bytes(number, method, request))
         late = loop.call_later(timeout_s, _expire, waiting, timeout_s)  # half of what a timeout's context costs
         try:

@@ -368,9 +368,9 @@ def _is_of(proposal_bytes: bytes, payload: bytes, data: bytes, given: bytes) -> 
     Its payload, the transaction in it, and the ChaincodeProposalPayload in that.
     """
     asked = proposal.Proposal.FromString(proposal_bytes)
-    if payload != fields.message(1, asked.header) + fields.data(2, data):
-        if common.Payload.FromString(payload).header != common.Header.FromString(asked.header):
-            return False
+    is_same = payload == fields.message(1, asked.header) + fields.data(2, data)
+    if not is_same and common.Payload.FromString(payload).header != common.Header.FromString(asked.header):
+        return False
     return given == asked.payload or _input(given) == _input(asked.payload)
 
 

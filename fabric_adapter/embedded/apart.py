@@ -26,6 +26,7 @@ from fabric_adapter.embedded.peer import Answer, Task
 from fabric_adapter.embedded.refusals import ChaincodeFailedError, ChaincodeRefusedError, NoPeersError
 from fabric_adapter.network.plan import Home, Plan
 from fabric_adapter.stub import REFUSED, Invoked, Response
+from fabric_wire import fields
 
 LOG = logging.getLogger("fabric_adapter.embedded")
 HEAD = struct.Struct(">I")
@@ -36,7 +37,10 @@ Waiting: TypeAlias = "asyncio.Future[fabric_peer.PeerAnswer]"
 
 def framed(message: Message) -> bytes:
     """With its length before it."""
-    data = message.SerializeToString()
+    return _framed(message.SerializeToString())
+
+
+def _framed(data: bytes) -> bytes:
     return HEAD.pack(len(data)) + data
 
 
@@ -74,7 +78,7 @@ class PeerProcess:
         self.node = node
         self._process: asyncio.subprocess.Process | None = None
         self._waiting: dict[int, Waiting] = {}
-        self._out: list[fabric_peer.PeerAsk] = []
+        self._out: list[bytes] = []
         self._reading: asyncio.Task[None] | None = None
 
     async def start(self, home: Home, org: str) -> None:
@@ -115,17 +119,17 @@ class PeerProcess:
         if self._reading is not None:
             await asyncio.wait({self._reading})
 
-    def ask(self, ask: fabric_peer.PeerAsk) -> Waiting:
-        """Hand it over; ids are the caller's, each once. The answer is NoPeersError when the peer is gone."""
+    def ask(self, number: int, asked: bytes) -> Waiting:
+        """Hand a PeerAsk over; ids are the caller's, each once. The answer is NoPeersError when the peer is gone."""
         loop = asyncio.get_running_loop()
         waiting: Waiting = loop.create_future()
         if self._reading is None or self._reading.done():
             waiting.set_exception(self._gone())
             return waiting
-        self._waiting[ask.id] = waiting
+        self._waiting[number] = waiting
         if not self._out:
             loop.call_soon(self._flush)
-        self._out.append(ask)
+        self._out.append(asked)
         return waiting
 
     def understood(self, found: fabric_peer.PeerAnswer) -> Answer:
@@ -147,7 +151,7 @@ class PeerProcess:
     def _flush(self) -> None:
         asks, self._out = self._out, []
         if not self._writer.is_closing():
-            self._writer.write(framed(fabric_peer.PeerAsks(asks=asks)))
+            self._writer.write(_framed(b"".join([fields.message(1, ask) for ask in asks])))  # PeerAsks
 
     async def _read(self) -> None:
         try:
@@ -227,12 +231,15 @@ class Apart:
 
     async def _asked(self, nodes: Sequence[Node], task: Task, *, endorse: bool) -> list[Answer | ToolError]:
         """What came of asking each peer."""
-        ask = _ask(next(self._numbers), task, endorse=endorse)
-        waiting = [(peer, peer.ask(ask)) for peer in (self._peers[node.msp_id] for node in nodes)]
+        number, peers = next(self._numbers), [self._peers[node.msp_id] for node in nodes]
+        asked = _ask(number, task, endorse=endorse).SerializeToString()
+        waiting = [peer.ask(number, asked) for peer in peers]
         try:
-            return [await peer.heard(each) for peer, each in waiting]
+            with suppress(NoPeersError):  # heard of below
+                await waiting[-1]  # the others have mostly answered by then: one turn for all of them
+            return [await peer.heard(each) for peer, each in zip(peers, waiting, strict=True)]
         finally:
-            for _, each in waiting:
+            for each in waiting:
                 _drop(each)
 
 

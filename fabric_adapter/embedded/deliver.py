@@ -9,7 +9,7 @@ import grpc
 
 from cosmos_wire.errors import ChainError
 from fabric_adapter.embedded.ledger import Ledger
-from fabric_wire import strict
+from fabric_wire import fields, strict
 from fabric_wire.protos import (
     Message,
     chaincode_event,
@@ -20,10 +20,10 @@ from fabric_wire.protos import (
     proposal_response,
     transaction,
 )
-from fabric_wire.services import deliver_services
 
 Context = grpc.aio.ServicerContext[Message, Message]
-Shape = Callable[[common.Block], events.DeliverResponse]
+Shape = Callable[[bytes], bytes]
+SERVICE = "protos.Deliver"
 TIME_WINDOW_NS = 15 * 60 * 10**9  # peer.authentication.timewindow
 
 
@@ -35,49 +35,44 @@ class Refused(Exception):  # noqa: N818  (an end of a stream, not a fault)
         self.status = status
 
 
-class DeliverService(deliver_services.DeliverServicer):
+class DeliverService:
     """Whole blocks, filtered ones, and those with private data, of which this ledger has none.
 
-    A stream may ask several times.
+    A stream may ask several times. Answers are bytes: a whole block leaves as it is written, unread.
     """
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
 
-    async def Deliver(
-        self, request_iterator: AsyncIterator[common.Envelope], _context: Context
-    ) -> AsyncIterator[events.DeliverResponse]:
-        """Whole blocks."""
-        async for answer in self._answers(request_iterator, lambda block: events.DeliverResponse(block=block)):
-            yield answer
+    @property
+    def handlers(self) -> grpc.GenericRpcHandler:
+        """`protos.Deliver`."""
+        shapes = {"Deliver": _whole, "DeliverFiltered": self._filtered, "DeliverWithPrivateData": _private}
+        found = {name: self._handler(shape) for name, shape in shapes.items()}
+        made: grpc.GenericRpcHandler = grpc.method_handlers_generic_handler(SERVICE, found)  # type: ignore[no-untyped-call]  # grpcio ships no types
+        return made
 
-    async def DeliverFiltered(
-        self, request_iterator: AsyncIterator[common.Envelope], _context: Context
-    ) -> AsyncIterator[events.DeliverResponse]:
-        """Transaction ids and verdicts alone."""
-        async for answer in self._answers(request_iterator, self._filtered):
-            yield answer
+    def _handler(self, shape: Shape) -> grpc.RpcMethodHandler:
+        async def answers(requests: AsyncIterator[common.Envelope], _context: Context) -> AsyncIterator[bytes]:
+            async for answer in self._answers(requests, shape):
+                yield answer
 
-    async def DeliverWithPrivateData(
-        self, request_iterator: AsyncIterator[common.Envelope], _context: Context
-    ) -> AsyncIterator[events.DeliverResponse]:
-        """Whole blocks."""
-        async for answer in self._answers(request_iterator, _private):
-            yield answer
+        made: grpc.RpcMethodHandler = grpc.stream_stream_rpc_method_handler(  # type: ignore[no-untyped-call]  # as above
+            answers, common.Envelope.FromString, None
+        )
+        return made
 
-    async def _answers(
-        self, requests: AsyncIterator[common.Envelope], shape: Shape
-    ) -> AsyncIterator[events.DeliverResponse]:
+    async def _answers(self, requests: AsyncIterator[common.Envelope], shape: Shape) -> AsyncIterator[bytes]:
         async for envelope in requests:
             try:
                 async for block in self._sought(envelope):
                     yield shape(block)
-                yield events.DeliverResponse(status=common.SUCCESS)
+                yield _status(common.SUCCESS)
             except Refused as refusal:
-                yield events.DeliverResponse(status=refusal.status)
+                yield _status(refusal.status)
                 return  # as a peer does
 
-    async def _sought(self, envelope: common.Envelope) -> AsyncIterator[common.Block]:
+    async def _sought(self, envelope: common.Envelope) -> AsyncIterator[bytes]:
         info = self._accept(envelope)
         height = self._ledger.height()
         start, stop = self._number(info.start, height), self._number(info.stop, height)
@@ -85,9 +80,10 @@ class DeliverService(deliver_services.DeliverServicer):
             raise Refused(common.BAD_REQUEST)
         if info.behavior == orderer.SeekInfo.FAIL_IF_NOT_READY and start >= height:
             raise Refused(common.NOT_FOUND)
-        async for block in self._ledger.blocks(start):
+        following = start
+        async for block in self._ledger.raw_blocks(start):
             yield block
-            following = block.header.number + 1
+            following += 1
             if following > stop:
                 return
             if info.behavior == orderer.SeekInfo.FAIL_IF_NOT_READY and following >= self._ledger.height():
@@ -119,15 +115,24 @@ class DeliverService(deliver_services.DeliverServicer):
             return int(position.specified.number)
         return {"oldest": 0, "newest": height - 1}.get(str(kind), height)  # next_commit
 
-    def _filtered(self, block: common.Block) -> events.DeliverResponse:
+    def _filtered(self, raw: bytes) -> bytes:
+        block = common.Block.FromString(raw)
         made = events.FilteredBlock(channel_id=self._ledger.network.channel_id, number=block.header.number)
         for data, flag in zip(block.data.data, block.metadata.metadata[common.TRANSACTIONS_FILTER], strict=True):
             made.filtered_transactions.append(_filtered_transaction(data, flag))
-        return events.DeliverResponse(filtered_block=made)
+        return events.DeliverResponse(filtered_block=made).SerializeToString()
 
 
-def _private(block: common.Block) -> events.DeliverResponse:
-    return events.DeliverResponse(block_and_private_data=events.BlockAndPrivateData(block=block))
+def _whole(block: bytes) -> bytes:
+    return fields.message(2, block)  # DeliverResponse.block
+
+
+def _private(block: bytes) -> bytes:
+    return fields.message(4, fields.message(1, block))  # DeliverResponse.block_and_private_data.block
+
+
+def _status(status: common.Status.ValueType) -> bytes:
+    return events.DeliverResponse(status=status).SerializeToString()
 
 
 def _read(kind: type[strict.M], data: bytes) -> strict.M:

@@ -97,9 +97,7 @@ class Ready:
 class Endorsers:
     """What a gateway does before its peers and after them, and the peers of this process. Any thread may call."""
 
-    def __init__(
-        self, network: Network, disk: Disk, chaincodes: Mapping[str, Mapping[str, Chaincode]]
-    ) -> None:
+    def __init__(self, network: Network, disk: Disk, chaincodes: Mapping[str, Mapping[str, Chaincode]]) -> None:
         self._network = network
         self._disk = disk
         self._names = frozenset(chaincodes)  # by name, then by MSP id; none there when peers run elsewhere
@@ -200,7 +198,10 @@ class Endorsers:
         """Their endorsements of the one payload that all came to."""
         payload = answers[0].payload
         made = tuple(
-            [Endorsement(endorser=node.identity, signature=each.signature) for node, each in zip(nodes, answers)]
+            [
+                Endorsement(endorser=node.identity, signature=each.signature)
+                for node, each in zip(nodes, answers, strict=True)
+            ]
         )
         return Ready(accepted=accepted, payload=payload, endorsements=made)
 

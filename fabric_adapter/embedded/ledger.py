@@ -71,9 +71,13 @@ class Ledger:
 
     def block(self, number: int) -> common.Block | None:
         """A block, None when it is not there yet."""
-        with self._disk.view() as view:
-            data = view.block(number)
+        data = self.raw_block(number)
         return None if data is None else common.Block.FromString(data)
+
+    def raw_block(self, number: int) -> bytes | None:
+        """The same as it is written."""
+        with self._disk.view() as view:
+            return view.block(number)
 
     def place(self, tx_id: str) -> Place | None:
         """Where a transaction stands."""
@@ -100,9 +104,14 @@ class Ledger:
 
     async def blocks(self, start: int) -> AsyncIterator[common.Block]:
         """Blocks from a number on, for ever."""
+        async for data in self.raw_blocks(start):
+            yield common.Block.FromString(data)
+
+    async def raw_blocks(self, start: int) -> AsyncIterator[bytes]:
+        """The same as they are written."""
         number = start
         while True:
-            found = self.block(number)
+            found = self.raw_block(number)
             if found is None:
                 await self._wait_above(number)
                 continue

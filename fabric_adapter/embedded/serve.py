@@ -26,7 +26,7 @@ from fabric_adapter.stub import Chaincode
 from fabric_wire.crl import revoked_serials
 from fabric_wire.msp import Msp, check_msps
 from fabric_wire.policy import parse_policy
-from fabric_wire.services import deliver_services, gateway_services
+from fabric_wire.services import gateway_services
 from fabric_wire.x509 import read_certificate, serialized_identity
 
 SERVER_OPTIONS = (
@@ -106,8 +106,7 @@ async def serve(home: Home, plan: Plan, make: MakeChaincode | None = None) -> No
 async def _listen(home: Home, peer: Peer, ledger: Ledger, desk: Desk) -> grpc.aio.Server:
     server: grpc.aio.Server = grpc.aio.server(options=SERVER_OPTIONS)
     gateway_services.add_GatewayServicer_to_server(GatewayService(desk), server)
-    server.add_generic_rpc_handlers((stream_handlers(desk),))
-    deliver_services.add_DeliverServicer_to_server(DeliverService(ledger), server)
+    server.add_generic_rpc_handlers((stream_handlers(desk), DeliverService(ledger).handlers))
     tls = crypto.read_pair(home.crypto(peer.org) / "tls", "peer")
     pairs = [(tls.key_pem, tls.certificate_pem)]
     credentials = grpc.ssl_server_credentials(pairs)  # type: ignore[no-untyped-call]  # grpcio ships no types

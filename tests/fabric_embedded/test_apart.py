@@ -196,7 +196,7 @@ async def test_every_answer_finds_who_asked():
     peer._reader, peer._writer = await asyncio.open_connection(sock=ours)
     peer._reading = asyncio.create_task(peer._read())
     asks = [fabric_peer.PeerAsk(id=n + 1, endorse=True, chaincode=str(n), time_ns="1") for n in range(22)]
-    found = await asyncio.gather(*map(peer.ask, asks))
+    found = await asyncio.gather(*(peer.ask(each.id, each.SerializeToString()) for each in asks))
     assert [peer.understood(each) for each in found[:20]] == answers
     assert [task.chaincode for task in told.asked] == [str(n) for n in range(22)]
     with pytest.raises(ChaincodeRefusedError) as refused:
@@ -210,6 +210,6 @@ async def test_every_answer_finds_who_asked():
     await serving
     await peer.ended()
     with pytest.raises(ToolError, match="peer of Org1MSP: expected it to go on, it ended"):
-        await peer.ask(asks[0])
+        await peer.ask(asks[0].id, asks[0].SerializeToString())
     theirs.close()
     peer._writer.close()

@@ -10,6 +10,7 @@ import grpc
 import pytest
 
 from fabric_adapter.deliver import Deliver, DeliverError, Link, WrongBlockError, endless, seek
+from fabric_adapter.embedded import deliver
 from fabric_adapter.embedded.serve import serve
 from fabric_adapter.gateway import text_args
 from fabric_adapter.identity import Identity, Tls, load_identity, open_channel
@@ -167,3 +168,10 @@ async def test_a_peer_that_is_away(tmp_path):
         await anext(deliver.blocks(0))
     assert not caught.value.is_lasting
     await deliver.close()
+
+
+def test_blocks_leave_as_the_library_writes_them():
+    block = common.Block(header=common.BlockHeader(number=5), data=common.BlockData(data=[bytes(200), b""]))
+    raw, both = block.SerializeToString(), events.BlockAndPrivateData(block=block)
+    assert deliver._whole(raw) == events.DeliverResponse(block=block).SerializeToString()
+    assert deliver._private(raw) == events.DeliverResponse(block_and_private_data=both).SerializeToString()

@@ -67,7 +67,7 @@ def test_a_proposal_is_the_librarys(asked: Invocation):
 def test_numbers_and_lengths_are_the_librarys(number: int, data: bytes):
     written = fields.number(1, number) + fields.data(2, data)
     stamp = Timestamp.FromString(fields.number(1, number))
-    assert stamp.seconds == number and strict.write(stamp) == fields.number(1, number)
+    assert (stamp.seconds, strict.write(stamp)) == (number, fields.number(1, number))
     assert strict.write(common.Envelope(signature=data)) == written[len(fields.number(1, number)) :]
 
 
