@@ -28,6 +28,7 @@ from ibc_relayer.worker import ORDERED, PathWorker
 Doc = dict[str, object]
 CLEAR_TURNS_MAX = 10_000
 STATUS_TIMEOUT_S = 5.0
+ENDING = (signal.SIGTERM, signal.SIGINT)
 
 
 def set_up_logging() -> None:
@@ -39,9 +40,7 @@ def set_up_logging() -> None:
 async def start(config_path: Path) -> None:
     """Relay until SIGTERM or SIGINT."""
     supervisor = Supervisor(load_config(config_path))
-    stop = asyncio.Event()  # not a cancel: a second signal must not interrupt the closing of connections
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    stop = _told_to_stop()
     running, stopped = asyncio.create_task(supervisor.run()), asyncio.create_task(stop.wait())
     await asyncio.wait((running, stopped), return_when=asyncio.FIRST_COMPLETED)
     stopped.cancel()
@@ -50,6 +49,23 @@ async def start(config_path: Path) -> None:
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
     logging.getLogger("ibc_relayer").info("stopped")
+
+
+def _told_to_stop() -> asyncio.Event:
+    """Set by the first signal; from then on they are ignored: none interrupts the closing of connections.
+
+    A loop's own handlers would be gone, and a second signal deadly, between the loop's end and that of the process.
+    """
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
+
+    def told(*_: object) -> None:
+        for number in ENDING:
+            signal.signal(number, signal.SIG_IGN)
+        loop.call_soon_threadsafe(stop.set)
+
+    for number in ENDING:
+        signal.signal(number, told)
+    return stop
 
 
 @asynccontextmanager
