@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import grpc
 import pytest
@@ -33,8 +33,8 @@ from fabric_wire.protos import (
 )
 from fabric_wire.services import gateway_services
 
-QUICK = Patience(total_s=0.4, first_s=0.01, longest_s=0.05, resubmit_s=0.1, status_s=0.5)
 GUARD_S = 120  # against standing still, not a measurement
+QUICK = Patience(total_s=0.4, first_s=0.01, longest_s=0.05, resubmit_s=GUARD_S, status_s=4 * GUARD_S)
 DOWN = grpc.StatusCode.UNAVAILABLE
 ABORTED = grpc.StatusCode.ABORTED
 ARGS = text_args("put", "k", "v")
@@ -216,7 +216,8 @@ async def test_an_orderers_no_is_final():
 
 
 async def test_a_status_that_does_not_come_makes_it_submit_again():
-    fake = FakeGateway({"status": ["late", "late"]})
+    late = Fault(grpc.StatusCode.DEADLINE_EXCEEDED, "not yet")
+    fake = FakeGateway({"status": [late, late]})
     async with talking(fake) as client:
         await client.transact("microgrid", ARGS)
     assert len({request.SerializeToString() for request in fake.seen["submit"]}) == 1
@@ -225,7 +226,7 @@ async def test_a_status_that_does_not_come_makes_it_submit_again():
 
 async def test_a_status_that_never_comes_is_an_error():
     fake = FakeGateway({"status": ["late"] * 100})
-    async with talking(fake) as client:
+    async with talking(fake, replace(QUICK, resubmit_s=0.1, status_s=0.5)) as client:
         with pytest.raises(StatusError, match="DEADLINE_EXCEEDED"):
             await client.transact("microgrid", ARGS)
     assert fake.count("endorse") == 1
