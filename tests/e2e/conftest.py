@@ -29,13 +29,6 @@ def bsmg(*arguments: str) -> str:
     return done.stdout
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The small networks come first and are down before the big one is up: two cores carry one at a time."""
-    order = ("star_net", "grid_net", "mixed")
-    items.sort(key=lambda item: [name not in getattr(item, "fixturenames", ()) for name in order])
-
-
 def _end_session(number: int, _: FrameType | None) -> None:
     pytest.exit(f"ended by signal {number}", returncode=1)
 
