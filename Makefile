@@ -5,8 +5,8 @@ FABRIC ?= embedded
 PY := .venv/bin/python
 PYTEST := $(PY) -m pytest -q
 TOLD := --durations=15 --durations-min=2
-# Networks of real processes wait for blocks most of the time: two at a time, each in one process (tests/networks.py).
-SIDE_BY_SIDE := -n 2 --dist loadscope --no-loadscope-reorder $(TOLD)
+# Networks of real processes wait for blocks most of the time: some side by side, each in one process (tests/networks.py).
+SIDE_BY_SIDE := --dist loadscope --no-loadscope-reorder $(TOLD)
 
 .PHONY: help setup check test test-fabric demo bench clean lock format
 
@@ -34,10 +34,10 @@ check: setup
 
 test: setup
 	@$(PYTEST) -n 2 --dist worksteal $(TOLD) -m "not slow and not e2e and not interop and not fabric" tests
-	@$(PYTEST) $(SIDE_BY_SIDE) -m "e2e and not slow and not interop" tests
+	@$(PYTEST) -n 3 $(SIDE_BY_SIDE) -m "e2e and not slow and not interop" tests
 
 test-fabric: setup
-	@$(PYTEST) $(SIDE_BY_SIDE) -m "fabric and not slow" tests
+	@$(PYTEST) -n 2 $(SIDE_BY_SIDE) -m "fabric and not slow" tests
 
 interop: setup
 	@$(PYTEST) -m "interop or e2e" tests/interop

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from xdist.scheduler import LoadScopeScheduling
 
-# Networks by the beginnings of their files, the longest first; other tests share one with their folder.
+# Networks by the beginnings of their files; other tests share one with their folder.
 NETWORKS = (
     ("mixed", ("tests/e2e/test_fabric_",)),
     ("grid", ("tests/e2e/test_main_grid.py",)),
     ("star", ("tests/e2e/test_utility_cell.py",)),
     ("e2e", ("tests/e2e/",)),
+    ("one each", ("tests/fabric_net/test_lifecycle.py", "tests/fabric_net/test_microgrid.py")),
 )
+LONGEST_FIRST = ("e2e", "mixed", "tests/fabric_net", "tests/audit", "tests/testnet", "tests/ballot", "grid",
+                 "tests/client", "one each", "star")  # fmt: skip
 
 
 def network_of(nodeid: str) -> str:
@@ -18,16 +21,13 @@ def network_of(nodeid: str) -> str:
     for name, beginnings in NETWORKS:
         if nodeid.startswith(beginnings):
             return name
-    return nodeid.rsplit("/", 1)[0]
-
-
-ORDER = ("e2e", "mixed", "tests/ballot", "tests/audit", "grid", "star")
+    return nodeid.split("::", maxsplit=1)[0].rpartition("/")[0]
 
 
 def rank_of(nodeid: str) -> int:
-    """Its place in the order in which networks start."""
+    """The place of its network in the order in which they start."""
     network = network_of(nodeid)
-    return ORDER.index(network) if network in ORDER else len(ORDER)
+    return LONGEST_FIRST.index(network) if network in LONGEST_FIRST else len(LONGEST_FIRST)
 
 
 class Networks(LoadScopeScheduling):

@@ -17,20 +17,21 @@ from bsmg.audit.findings import SUBJECTS
 from bsmg.audit.run import audit
 from bsmg.cli.audit import home_chains, read_all
 from tests.audit.tampering import first_place, with_value
+from tests.e2e.net import PATIENCE
 
 pytestmark = pytest.mark.e2e
 SLOTS = 4
-TOPOLOGY = """
+TOPOLOGY = f"""
 [[chain]]
 id = "mga-1"
 kind = "cometbft"
 validators = 1
-gates = { window_min_ms = 60_000 }
+gates = {{ window_min_ms = 60_000, {PATIENCE} }}
 [[chain]]
 id = "mgb-1"
 kind = "cometbft"
 validators = 1
-gates = { window_min_ms = 60_000 }
+gates = {{ window_min_ms = 60_000, {PATIENCE} }}
 [[link]]
 a = "mga-1"
 b = "mgb-1"

@@ -28,19 +28,21 @@ RELAYERS = ("relayer-0", "relayer-1")
 TRANSFER, TRADE = "transfer", "trade"
 WINDOW_MS = 80_000  # T_act - T_gate = 130 permille of it has to hold five blocks
 MIXED_WINDOW_MS = 60_000
+# A minute of patience for a tie line's readings and disputes, less what no test disputes.
+PATIENCE = "meter_ms = 20_000, disp_ms = 22_000, close_ms = 42_000"
 VERSIONS_KEPT = 60  # on the second chain, so that tests see heights pruned
 TOPOLOGY = f"""
 [[chain]]
 id = "{A}"
 kind = "cometbft"
 cells = 2
-gates = {{ window_min_ms = {WINDOW_MS} }}
+gates = {{ window_min_ms = {WINDOW_MS}, {PATIENCE} }}
 [[chain]]
 id = "{B}"
 kind = "cometbft"
 cells = 2
 versions_kept = {VERSIONS_KEPT}
-gates = {{ window_min_ms = {WINDOW_MS} }}
+gates = {{ window_min_ms = {WINDOW_MS}, {PATIENCE} }}
 [[link]]
 a = "{A}"
 b = "{B}"
@@ -277,12 +279,12 @@ id = "{C}"
 kind = "cometbft"
 validators = {validators}
 cells = 2
-gates = {{ window_min_ms = {MIXED_WINDOW_MS} }}
+gates = {{ window_min_ms = {MIXED_WINDOW_MS}, {PATIENCE} }}
 [[chain]]
 id = "{F}"
 kind = "{kind}"
 cells = 2
-gates = {{ window_min_ms = {MIXED_WINDOW_MS} }}
+gates = {{ window_min_ms = {MIXED_WINDOW_MS}, {PATIENCE} }}
 [[link]]
 a = "{C}"
 b = "{F}"

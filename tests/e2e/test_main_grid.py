@@ -21,7 +21,21 @@ from bsmg.demo.collect import ChainLog, follow
 from bsmg.demo.scene import open_scene
 from cosmos_wire.protos import coin, market, trade, transfer_tx
 from tests.e2e.conftest import running
-from tests.e2e.net import GAS, LONG_MS, NS_PER_MS, TRADE, TRANSFER, Net, Side, conserved, opened, quiet, until, voucher
+from tests.e2e.net import (
+    GAS,
+    LONG_MS,
+    NS_PER_MS,
+    PATIENCE,
+    TRADE,
+    TRANSFER,
+    Net,
+    Side,
+    conserved,
+    opened,
+    quiet,
+    until,
+    voucher,
+)
 from tests.e2e.test_trade import ask, pools
 
 pytestmark = pytest.mark.e2e
@@ -34,13 +48,13 @@ kind = "cometbft"
 validators = 1
 cells = 3
 profile = "sunny"
-gates = {{ window_min_ms = 60_000 }}
+gates = {{ window_min_ms = 60_000, {PATIENCE} }}
 [[chain]]
 id = "{GRID}"
 kind = "cometbft"
 role = "grid"
 validators = 1
-gates = {{ window_min_ms = 60_000 }}
+gates = {{ window_min_ms = 60_000, {PATIENCE} }}
 market = {{ fit_e4 = {FIT}, cap_e4 = {LMP} }}
 [[link]]
 a = "{MICROGRID}"
