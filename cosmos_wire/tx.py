@@ -82,12 +82,17 @@ def decode_body(data: bytes, types: Mapping[str, type[Message]]) -> DecodedTx:
 
 def _unpack_all(body: tx.TxBody, types: Mapping[str, type[Message]]) -> tuple[tuple[tuple[str, Message], ...], bool]:
     """Messages by type URL, and whether any had unknown non-critical fields."""
-    unpacked = [(item.type_url, *unpack(item, types)) for item in body.messages]
-    for _, message, _ in unpacked:
+    messages: list[tuple[str, Message]] = []
+    odd = False
+    for item in body.messages:
+        message, unknown = unpack(item, types)
+        messages.append((item.type_url, message))
+        odd |= unknown
+    for _, message in messages:
         amounts.require_readable(message)
     _refuse_options(body, types)
     _check_timestamp(body)
-    return tuple([(url, message) for url, message, _ in unpacked]), any(odd for _, _, odd in unpacked)
+    return tuple(messages), odd
 
 
 def _refuse_options(body: tx.TxBody, types: Mapping[str, type[Message]]) -> None:
@@ -99,6 +104,8 @@ def _refuse_options(body: tx.TxBody, types: Mapping[str, type[Message]]) -> None
 
 
 def _check_timestamp(body: tx.TxBody) -> None:
+    if not body.HasField("timeout_timestamp"):
+        return
     moment = body.timeout_timestamp
     if not (TIMESTAMP_S_MIN <= moment.seconds <= TIMESTAMP_S_MAX and 0 <= moment.nanos < 10**9):
         raise TxDecode(f"timestamp: seconds {moment.seconds} and nanos {moment.nanos} are not in the years 1 to 9999")
@@ -130,10 +137,11 @@ def check_key_count(decoded: DecodedTx) -> None:
 
 def unpack(item: Any, types: Mapping[str, type[Message]]) -> tuple[Message, bool]:
     """The message inside an Any, and whether it had unknown non-critical fields; raises TxDecode."""
-    kind = types.get(item.type_url)
+    url = item.type_url
+    kind = types.get(url)
     if kind is None:
-        raise TxDecode(f"unable to resolve type URL {item.type_url[:200]}")
-    message, unknown = parse_lax(kind, item.value, item.type_url)
+        raise TxDecode(f"unable to resolve type URL {url[:200]}")
+    message, unknown = parse_lax(kind, item.value, url)
     return message, check_within(message, lax=True) or unknown
 
 
@@ -157,7 +165,15 @@ def sign_doc(body_bytes: bytes, auth_info_bytes: bytes, chain_id: str, account_n
 
 def pack(message: Message) -> Any:
     """A message as Any, `/` before its full name as Cosmos has it."""
-    return Any(type_url=f"/{message.DESCRIPTOR.full_name}", value=message.SerializeToString(deterministic=True))
+    made = Any()
+    pack_into(made, message)
+    return made
+
+
+def pack_into(packed: Any, message: Message) -> None:
+    """Set an empty Any to a message."""
+    packed.type_url = f"/{message.DESCRIPTOR.full_name}"
+    packed.value = message.SerializeToString(deterministic=True)
 
 
 def body_of(messages: Sequence[Message], *, memo: str = "", timeout_height: int = 0) -> bytes:

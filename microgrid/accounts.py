@@ -6,16 +6,17 @@ Keys: `ac/a/` address -> BaseAccount; `ac/m/` address -> name of a module accoun
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 from cosmos_wire import public_keys
 from cosmos_wire.address import to_bech32
 from cosmos_wire.protos import auth
 from cosmos_wire.public_keys import Key
-from ibc_core.host import Context
+from ibc_core.host import Context, Store
 
 ACCOUNT, MODULE, NEXT_NUMBER = b"ac/a/", b"ac/m/", b"ac/n"
 BALANCE = b"bk/b/"  # u8 length, address, denom: the coin ledger's
+ADDRESS_AT = len(BALANCE) + 1
 BLOCKED = b"bk/x/"  # address -> name of a module account that can't be paid: the coin ledger's
 
 
@@ -33,6 +34,11 @@ def save(ctx: Context, address: bytes, account: auth.BaseAccount) -> None:
 def key_of(account: auth.BaseAccount) -> Key | None:
     """Its key, None before its first transaction."""
     return public_keys.from_any(account.pub_key) if account.HasField("pub_key") else None
+
+
+def has_key(account: auth.BaseAccount) -> bool:
+    """Whether it has one."""
+    return account.HasField("pub_key")
 
 
 def set_key(account: auth.BaseAccount, key: Key) -> None:
@@ -69,20 +75,28 @@ def create_for_balances(ctx: Context, written: Sequence[bytes]) -> None:
 
     Whoever receives coins first, by whichever module, has an account afterwards, as the SDK's bank does it.
     """
-    for address in _holders(written):
-        if ctx.app.get(ACCOUNT + address) is None:
-            name = ctx.app.get(BLOCKED + address)
-            if name is None:
-                create(ctx, address)
-            else:
-                create_module(ctx, address, name.decode())
+    create_each(ctx, without_account(ctx.app, written))
 
 
-def _holders(written: Sequence[bytes]) -> Iterator[bytes]:
-    at, last = bisect_left(written, BALANCE), b""
-    while at < len(written) and written[at].startswith(BALANCE):
-        key = written[at]
-        address = key[len(BALANCE) + 1 : len(BALANCE) + 1 + key[len(BALANCE)]]
-        if address != last:
-            yield address
-        at, last = at + 1, address
+def create_each(ctx: Context, addresses: Iterable[bytes]) -> None:
+    """Make accounts where there are none."""
+    for address in addresses:
+        name = ctx.app.get(BLOCKED + address)
+        if name is None:
+            create(ctx, address)
+        else:
+            create_module(ctx, address, name.decode())
+
+
+def without_account(app: Store, written: Sequence[bytes]) -> list[bytes]:
+    """Whose balance is among the written keys (ascending) and who has no account, each once."""
+    found: list[bytes] = []
+    last = b""
+    for key in written[bisect_left(written, BALANCE) :]:
+        if not key.startswith(BALANCE):
+            break
+        address = key[ADDRESS_AT : ADDRESS_AT + key[ADDRESS_AT - 1]]
+        if address != last and app.get(ACCOUNT + address) is None:
+            found.append(address)
+        last = address
+    return found

@@ -112,7 +112,7 @@ class Ante:
             raise NotSupported("unordered transactions are not enabled")
         ctx.gas.consume(gas.TX_BYTE * decoded.size, "txSize")
         account = accounts.create(ctx, signer)
-        if accounts.key_of(account) is None:
+        if not accounts.has_key(account):
             accounts.set_key(account, key)
             accounts.save(ctx, signer, account)
 

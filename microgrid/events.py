@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
 from typing import TYPE_CHECKING
 
 from cosmos_wire.protos import Message, abci
@@ -25,7 +26,8 @@ def write(events: Iterable[Event], into: Repeated[abci.Event]) -> None:
 
 def marked(events: Iterable[Event], key: str, value: str) -> list[Event]:
     """The same events with one more attribute each: `msg_index` of a message, `mode` of a block hook."""
-    return [Event(item.type, (*item.attributes, (key, value))) for item in events]
+    mark = ((key, value),)
+    return [Event(item.type, item.attributes + mark) for item in events]
 
 
 def message_event(type_url: str, message: Message, sender: str) -> Event:
@@ -35,7 +37,12 @@ def message_event(type_url: str, message: Message, sender: str) -> Event:
 
 def module_of(message: Message) -> str:
     """Module name in the SDK's way: the second part of the package, but ibc-go's own names for its modules."""
-    parts = str(message.DESCRIPTOR.full_name).split(".")
+    return _module_of(message.DESCRIPTOR.full_name)
+
+
+@cache
+def _module_of(full_name: str) -> str:
+    parts = full_name.split(".")
     if parts[0] == "ibc" and parts[1] == "core":
         return f"ibc_{parts[2]}"
     if parts[0] == "ibc":

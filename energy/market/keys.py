@@ -121,6 +121,11 @@ def order_key(slot: int, cell: int, seq: int) -> bytes:
     return orders_prefix(slot, cell) + u64(seq)
 
 
+def seq_of(order_key: bytes) -> int:
+    """Sequence of an order, with which its key ends."""
+    return int.from_bytes(order_key[-8:], "big")
+
+
 def cuts_prefix(slot: int) -> bytes:
     """Cuts of a slot."""
     return CUTS + u64(slot) + b"/"

@@ -51,10 +51,8 @@ def admit(ctx: Context, record: pb.Slot, cell: registry_pb.Cell, msg: tx.MsgPlac
     terms.check_terms(ctx, record, cell.number, msg)
     storage.check_order(ctx, record, cell.number, msg)
     escrow = check_order(ctx, record, cell, order)
-    entry = pb.BookEntry(
-        cell=order.cell, bus=order.bus, quantity_mWh=order.quantity_mWh, min_score_permille=msg.min_score_permille
-    )
-    entry.kind = pb.OrderKind.ValueType(order.kind)
+    entry = pb.BookEntry(cell=order.cell, bus=order.bus, quantity_mWh=order.quantity_mWh, kind=msg.kind)
+    entry.min_score_permille = msg.min_score_permille
     put_in(ctx, record, msg.cell, (order, entry, (msg.min_fill_mWh, msg.valid_to)))
     storage.keep(ctx, record, order, msg)
     _emit(ctx, "order_placed", record, msg.cell, order)
@@ -82,12 +80,13 @@ Kept = tuple[BookOrder, pb.BookEntry, tuple[int, int]]  # an order, its value in
 def put_in(ctx: Context, record: pb.Slot, owner: str, kept: Kept) -> None:
     """Write an order that has been checked, count it in the record, and take its escrow."""
     order, entry, extra = kept
-    state.move(ctx, from_bech32(owner), state.ESCROW, state.escrow_of(record.prices, order))
-    save(ctx, keys.book_key(record.slot, order.side, order.price_e4, order.seq), entry)
+    slot, escrow = record.slot, state.escrow_of(record.prices, order)
+    state.move(ctx, from_bech32(owner), state.ESCROW, escrow)
+    save(ctx, keys.book_key(slot, order.side, order.price_e4, order.seq), entry)
     ref = pb.OrderRef(side=pb.Side.ValueType(order.side), price_e4=order.price_e4)
-    save(ctx, keys.order_key(record.slot, order.cell, order.seq), ref)
+    save(ctx, keys.order_key(slot, order.cell, order.seq), ref)
     terms.keep(ctx, record, order, extra)
-    _count(record, order, 1)
+    _count(record, order, escrow, 1)
 
 
 def take_out(ctx: Context, record: pb.Slot, owner: str, order: BookOrder) -> tuple[pb.BookEntry, tuple[int, int]]:
@@ -96,9 +95,10 @@ def take_out(ctx: Context, record: pb.Slot, owner: str, order: BookOrder) -> tup
     entry = load_or_new(ctx, key, pb.BookEntry)
     ctx.app.delete(key)
     ctx.app.delete(keys.order_key(record.slot, order.cell, order.seq))
-    _count(record, order, -1)
+    escrow = state.escrow_of(record.prices, order)
+    _count(record, order, escrow, -1)
     storage.forget(ctx, record, order)
-    state.move(ctx, state.ESCROW, from_bech32(owner), state.escrow_of(record.prices, order))
+    state.move(ctx, state.ESCROW, from_bech32(owner), escrow)
     return entry, terms.forget(ctx, record, order)
 
 
@@ -124,13 +124,13 @@ def check_order(ctx: Context, record: pb.Slot, cell: registry_pb.Cell, order: Bo
     """The escrow that an order needs; raises what makes it no order of this slot."""
     if order.side not in (keys.BID, keys.ASK):
         raise InvalidRequest(f"side has to be SIDE_BID or SIDE_ASK, got {order.side}")
-    band = record.prices.floor_e4, record.prices.cap_e4
-    require_range(order.price_e4, band, "price_e4", PriceOutOfBand)
-    _check_kind(order, record.prices.cap_e4)
+    prices = record.prices
+    require_range(order.price_e4, (prices.floor_e4, prices.cap_e4), "price_e4", PriceOutOfBand)
+    _check_kind(order, prices.cap_e4)
     require_range(order.quantity_mWh, (1, QUANTITY_MAX_MWH), "quantity_mWh", QuantityOutOfRange)
     _check_cell_total(ctx, record, cell, order)
     check_standing(record.params, cell, order.side)
-    escrow = state.escrow_of(record.prices, order)
+    escrow = state.escrow_of(prices, order)
     held = state.held(ctx, from_bech32(cell.address))
     if held < escrow:
         raise InsufficientBalance(f"an escrow of {escrow}{record.params.denom} is needed, {cell.address} holds {held}")
@@ -153,7 +153,7 @@ def _check_cell_total(ctx: Context, record: pb.Slot, cell: registry_pb.Cell, ord
     others = state.orders_of(ctx, record.slot, cell.number)
     check_room(ctx, record, cell.number, len(others))
     rating_W = cell.max_import_W if order.side == keys.BID else cell.max_export_W
-    total = order.quantity_mWh + sum(other.quantity_mWh for other in others if other.side == order.side)
+    total = order.quantity_mWh + sum([other.quantity_mWh for other in others if other.side == order.side])
     total += pledged_mWh(ctx, cell.number, order.side, (record.slot, record.slot)) if record.forwards else 0
     if total > slot_energy_mWh(rating_W):
         raise QuantityOutOfRange(
@@ -163,14 +163,14 @@ def _check_cell_total(ctx: Context, record: pb.Slot, cell: registry_pb.Cell, ord
 
 def check_room(ctx: Context, record: pb.Slot, cell: int, open_orders: int) -> None:
     """One more order, sealed ones counted; raises TooManyOrders."""
-    own = open_orders
-    if record.commits:
-        own += len(keys_of(ctx.app, keys.commits_prefix(record.slot, cell), record.params.max_orders_per_cell))
-    if own >= record.params.max_orders_per_cell:
-        raise TooManyOrders(f"a cell has at most {record.params.max_orders_per_cell} orders a slot, has {own}")
-    total = record.orders + record.commits
-    if total >= record.params.max_orders_per_slot:
-        raise TooManyOrders(f"a slot has at most {record.params.max_orders_per_slot} orders, has {total}")
+    own, params, commits = open_orders, record.params, record.commits
+    if commits:
+        own += len(keys_of(ctx.app, keys.commits_prefix(record.slot, cell), params.max_orders_per_cell))
+    if own >= params.max_orders_per_cell:
+        raise TooManyOrders(f"a cell has at most {params.max_orders_per_cell} orders a slot, has {own}")
+    total = record.orders + commits
+    if total >= params.max_orders_per_slot:
+        raise TooManyOrders(f"a slot has at most {params.max_orders_per_slot} orders, has {total}")
 
 
 def check_standing(params: pb.Params, cell: registry_pb.Cell, side: int) -> None:
@@ -193,9 +193,9 @@ def _check_threshold(record: pb.Slot, msg: tx.MsgPlaceOrder) -> None:
         raise InvalidRequest(f"min_score_permille is for bids of the greedy match, this is side {msg.side} of {name}")
 
 
-def _count(record: pb.Slot, order: BookOrder, sign: int) -> None:
+def _count(record: pb.Slot, order: BookOrder, escrow: int, sign: int) -> None:
     record.orders += sign
-    record.escrow = str(stored(record.escrow) + sign * state.escrow_of(record.prices, order))
+    record.escrow = str(stored(record.escrow) + sign * escrow)
     if order.side == keys.BID:
         record.bid_mWh += sign * order.quantity_mWh
     else:

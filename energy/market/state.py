@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
-from typing import NamedTuple
 
 from cosmos_wire.protos import market as pb
 from energy.errors import UnknownSlot
@@ -32,6 +31,7 @@ SUBSIDY = bank.module_address(SUBSIDY_NAME)
 WAITING = bank.module_address(WAITING_NAME)
 COLLATERAL = bank.module_address(COLLATERAL_NAME)
 
+REMEMBERED = 32_768  # orders: what cells add to within seconds
 FIXED_K: Mapping[int, tuple[int, int]] = {pb.MECHANISM_LAO: (0, 1), pb.MECHANISM_FRO: (1, 1)}
 
 
@@ -150,44 +150,36 @@ def escrow_of(prices: pb.FrozenPrices, order: BookOrder) -> int:
     return amount_of(price_e4 + prices.fee_e4 + prices.pen_e4, order.quantity_mWh)
 
 
-class _Entry(NamedTuple):
-    """What a BookEntry says of an order."""
-
-    cell: int
-    bus: int
-    quantity_mWh: int
-    kind: int
-
-
-@lru_cache(maxsize=16_384)  # a cell's orders are read again with each one that it adds
-def _ref(raw: bytes) -> tuple[int, int]:
-    """Side and price of an OrderRef."""
-    found = pb.OrderRef.FromString(raw)
-    return found.side, found.price_e4
-
-
-@lru_cache(maxsize=16_384)
-def _entry(raw: bytes) -> _Entry:
-    found = pb.BookEntry.FromString(raw)
-    return _Entry(found.cell, found.bus, found.quantity_mWh, found.kind)
-
-
 def book_order(ctx: Context, slot: int, cell: int, seq: int) -> BookOrder | None:
     """An order of a cell, None when there is none."""
     return _order_at(ctx, slot, keys.order_key(slot, cell, seq))
 
 
 def _order_at(ctx: Context, slot: int, key: bytes) -> BookOrder | None:
-    """By the key of its OrderRef, which ends with its sequence."""
-    raw = ctx.app.get(key)
-    if raw is None:
+    """By the key of its OrderRef."""
+    ref = ctx.app.get(key)
+    if ref is None:
         return None
-    side, price_e4 = _ref(raw)
-    seq = int.from_bytes(key[-8:], "big")
-    raw = ctx.app.get(keys.book_key(slot, side, price_e4, seq))
-    assert raw is not None  # the two keys of an order are written and removed together
-    cell, bus, quantity_mWh, kind = _entry(raw)
-    return BookOrder(side, price_e4, seq, cell, bus, quantity_mWh, kind)
+    entry = ctx.app.get(_book_key(slot, key, ref))
+    assert entry is not None  # the two keys of an order are written and removed together
+    return _read_order(key, ref, entry)
+
+
+# A cell's orders are read again with each one that it adds: what their bytes say is remembered.
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _book_key(slot: int, key: bytes, ref: bytes) -> bytes:
+    """Where the other half of an order lies."""
+    found = pb.OrderRef.FromString(ref)
+    return keys.book_key(slot, found.side, found.price_e4, keys.seq_of(key))
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _read_order(key: bytes, ref: bytes, entry: bytes) -> BookOrder:
+    first, rest = pb.OrderRef.FromString(ref), pb.BookEntry.FromString(entry)
+    seq = keys.seq_of(key)
+    return BookOrder(first.side, first.price_e4, seq, rest.cell, rest.bus, rest.quantity_mWh, rest.kind)
 
 
 def orders_of(ctx: Context, slot: int, cell: int) -> list[BookOrder]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from cosmos_wire.protos import abci, base_abci, channel_tx, channel_v2_tx, client_tx, cmt_params, fabric_microgrid
+from cosmos_wire.protos import base_abci, channel_tx, channel_v2_tx, client_tx, cmt_params, fabric_microgrid
 from cosmos_wire.public_keys import SECP256R1, SimpleKey
 from fabric_adapter.microgrid import app_log, executed, layout
 from fabric_adapter.microgrid.errors import InvalidGenesis
@@ -68,7 +68,7 @@ class Work:
 
     tickets: list[bytes] = field(default_factory=list)
     removed: list[bytes] = field(default_factory=list)  # whose inbox keys go
-    results: list[abci.ExecTxResult] = field(default_factory=list)
+    event: TickEvent = field(default_factory=TickEvent)  # with a result for each
     gas: int = 0
     output_bytes: int = 0
 
@@ -161,11 +161,11 @@ class Machine:
         if layer is not None:
             work.output_bytes += layer.size
             layer.flush()
-        result = outcome.result()
+        result = work.event.results.tx_results.add()
+        outcome.write_into(result)
         work.gas += outcome.gas_used
         work.output_bytes += result.ByteSize()
         work.tickets.append(item.ticket)
-        work.results.append(result)
 
 
 def _next(state: State, time_ns: int) -> BlockEnv:
@@ -199,14 +199,16 @@ def _made(state: State | None, record: TickRecord, block: Block, work: Work, eve
     whole = TickRecord()
     whole.CopyFrom(record)
     whole.state_hash = layout.chained_hash(before, record, layout.changed(changes))
-    results = abci.ResponseFinalizeBlock(tx_results=work.results, app_hash=whole.state_hash)
-    write(events, results.events)
+    event = work.event
+    event.record.CopyFrom(whole)
+    event.tx_ids.extend(map(layout.tx_id_of, work.tickets))
+    event.results.app_hash = whole.state_hash
+    write(events, event.results.events)
     written = (
         *app_log.writes(record.height, changes[APP], buckets, block.app),
         *layout.single_keys(changes),
         *((layout.inbox_key(ticket), None) for ticket in work.removed),
     )
-    event = TickEvent(record=whole, tx_ids=map(layout.tx_id_of, work.tickets), results=results)
     return Made(record=whole, changes=changes, buckets=buckets, written=written, event=event)
 
 
