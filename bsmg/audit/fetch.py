@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
+from bsmg.audit.fetch_proofs import read_proofs
 from bsmg.audit.fetch_state import read_state
 from bsmg.audit.record import BlockRecord, ChainRecord, TxRecord
 from bsmg.audit.votes import FIRST_BYTE
@@ -16,15 +17,21 @@ from bsmg.client.errors import BadAnswer
 from bsmg.client.grpc import AbciQueries
 from bsmg.client.rpc import Rpc
 from cosmos_wire.errors import ToolError
-from cosmos_wire.protos import cmt_validator
+from cosmos_wire.protos import cmt_types, cmt_validator
 
 Progress = Callable[[int, int], None]  # blocks read, blocks in all
 AT_ONCE = 12  # requests to one node
+PROOFS = 1000  # records of the end state that are asked to be proven
 CHUNK = 64  # blocks between two reports of progress
 
 
-async def read_chain(rpc: Rpc, progress: Progress, *, light: bool = False, to_height: int = 0) -> ChainRecord:
-    """Everything up to `to_height` (0: the newest block whose results are there) and the state after that block."""
+async def read_chain(
+    rpc: Rpc, progress: Progress, *, light: bool = False, to_height: int = 0, proofs: int = PROOFS
+) -> ChainRecord:
+    """Everything up to `to_height` (0: the newest block whose results are there) and the state after that block.
+
+    `light`: what signatures are verified with, and proofs of so many records of the state.
+    """
     status = await rpc.status()
     if status.earliest_height > 1:
         raise ToolError(f"{rpc.url}: expected blocks from 1 on, the node keeps {status.earliest_height} and later")
@@ -36,12 +43,15 @@ async def read_chain(rpc: Rpc, progress: Progress, *, light: bool = False, to_he
         blocks += await read_blocks(rpc, start, height, progress)
     final = await read_state(AbciQueries(rpc), height)
     commit = (await rpc.commit(height)).commit
-    sets = await read_validators(rpc, blocks if light else voted_on(blocks))
+    proven = await read_proofs(rpc, final, proofs) if light else None
+    headers = [block.header for block in (blocks if light else voted_on(blocks))]
+    sets = await read_validators(rpc, headers + ([proven.signed.header] if proven else []))
     return ChainRecord(
         chain_id=status.chain_id,
         genesis=genesis,
         blocks=tuple(blocks),
         final=final,
+        proofs=proven,
         validators=sets,
         last_commit=commit,
     )
@@ -95,11 +105,11 @@ def voted_on(blocks: Sequence[BlockRecord]) -> list[BlockRecord]:
     return [before for before, after in pairwise(blocks) if any(item.raw[:1] == FIRST_BYTE for item in after.txs)]
 
 
-async def read_validators(rpc: Rpc, blocks: list[BlockRecord]) -> dict[bytes, cmt_validator.ValidatorSet]:
+async def read_validators(rpc: Rpc, headers: Sequence[cmt_types.Header]) -> dict[bytes, cmt_validator.ValidatorSet]:
     """Each validator set that headers name, asked for once."""
     found: dict[bytes, cmt_validator.ValidatorSet] = {}
-    for block in blocks:
-        wanted = block.header.validators_hash
+    for header in headers:
+        wanted = header.validators_hash
         if wanted not in found:
-            found[wanted] = await rpc.validators(block.height)
+            found[wanted] = await rpc.validators(header.height)
     return found

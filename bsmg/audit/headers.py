@@ -46,25 +46,30 @@ def results_hash(block: BlockRecord) -> bytes:
 def check_signatures(record: ChainRecord, findings: Findings) -> None:
     """Each block's commit; the last one's is the node's own."""
     commits = [block.last_commit for block in record.blocks[1:]] + [record.last_commit]
-    checked: dict[bytes, None] = {}
+    for place, members in record.validators.items():
+        found = canonical.validator_set_hash(members.validators)
+        findings.equal("signatures", f"validators {place.hex()[:12]}", place.hex(), found.hex())
     for block, commit in zip(record.blocks, commits, strict=True):
-        place, wanted = f"block {block.height}", block.header.validators_hash
-        findings.count("signatures")
-        members = record.validators.get(wanted)
-        if members is None or commit is None:
-            findings.add("signatures", place, "a commit and its validators", "none")
-            continue
-        if wanted not in checked:
-            checked[wanted] = None
-            found = canonical.validator_set_hash(members.validators)
-            findings.equal("signatures", f"{place} validators", wanted.hex(), found.hex())
-        named = commit.block_id.hash
-        findings.equal("signatures", f"{place} commit", canonical.header_hash(block.header).hex(), named.hex())
-        power, total = signed_power(record.chain_id, commit, members), sum(v.voting_power for v in members.validators)
-        if power * 3 <= total * 2 or commit.height != block.height:
-            findings.add(
-                "signatures", place, f"power above 2/3 of {total} at {block.height}", f"{power} at {commit.height}"
-            )
+        check_commit(record, findings, block.header, commit)
+
+
+def check_commit(
+    record: ChainRecord, findings: Findings, header: cmt_types.Header, commit: cmt_types.Commit | None
+) -> None:
+    """A header's commit: of this header, signed by more than 2/3 of the validators that it names."""
+    place = f"block {header.height}"
+    findings.count("signatures")
+    members = record.validators.get(header.validators_hash)
+    if members is None or commit is None:
+        findings.add("signatures", place, "a commit and its validators", "none")
+        return
+    named = commit.block_id.hash
+    findings.equal("signatures", f"{place} commit", canonical.header_hash(header).hex(), named.hex())
+    power, total = signed_power(record.chain_id, commit, members), sum(v.voting_power for v in members.validators)
+    if power * 3 <= total * 2 or commit.height != header.height:
+        findings.add(
+            "signatures", place, f"power above 2/3 of {total} at {header.height}", f"{power} at {commit.height}"
+        )
 
 
 def signed_power(chain_id: str, commit: cmt_types.Commit, members: cmt_validator.ValidatorSet) -> int:

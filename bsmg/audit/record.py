@@ -78,6 +78,23 @@ class FinalState:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Proven:
+    """A record of the store and what the node gave as its proof, which may be anything."""
+
+    key: bytes
+    value: bytes
+    proofs: tuple[bytes, ...]  # of the key in its store, of the store in the state
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StateProofs:
+    """Proofs of the end state; their root is in the header after the last block."""
+
+    signed: cmt_types.SignedHeader
+    records: tuple[Proven, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FabricRecord:
     """The ledger below a Fabric microgrid: every block from number 0 on, as a peer gave them."""
 
@@ -98,6 +115,7 @@ class ChainRecord:
     final: FinalState = field(repr=False)
     validators: Mapping[bytes, cmt_validator.ValidatorSet] = field(default_factory=dict, repr=False)  # by their hash
     last_commit: cmt_types.Commit | None = field(default=None, repr=False)  # of the last block
+    proofs: StateProofs | None = field(default=None, repr=False)
     on_fabric: bool = False
     fabric: FabricRecord | None = field(default=None, repr=False)
 

@@ -9,6 +9,7 @@ from bsmg.audit.cross import check_links
 from bsmg.audit.fabric.check import check_ledger
 from bsmg.audit.findings import Findings
 from bsmg.audit.headers import check_headers, check_signatures
+from bsmg.audit.proofs import NO_PROOFS, check_state
 from bsmg.audit.record import ChainRecord
 from bsmg.audit.replay import Replay
 from cosmos_wire.errors import ToolError
@@ -23,8 +24,9 @@ def check_chain(replay: Replay, *, light: bool) -> None:
     check_headers(record, findings)
     if light:
         check_signatures(record, findings)
+        check_state(record, findings)
     else:
-        findings.notes.append("signatures of commits (--no-light)")
+        findings.notes += ["signatures of commits (--no-light)", NO_PROOFS]
 
 
 def audit(records: Sequence[ChainRecord], *, light: bool = True) -> list[Findings]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any as Json
 
-from bsmg.audit.fetch import Progress, read_chain
+from bsmg.audit.fetch import PROOFS, Progress, read_chain
 from bsmg.audit.fetch_fabric import read_fabric
 from bsmg.audit.record import ChainRecord
 from bsmg.client.fabric import FabricClient
@@ -29,20 +29,28 @@ def read_genesis(info: ChainInfo) -> Json:
     return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
 
 
-async def read_source(source: Source, progress: Progress, *, light: bool = False, to_height: int = 0) -> ChainRecord:
+async def read_source(
+    source: Source, progress: Progress, *, light: bool = False, to_height: int = 0, proofs: int = PROOFS
+) -> ChainRecord:
     """Everything that the audit looks at; see `read_chain` and `read_fabric`."""
     if not isinstance(source, str) and source.kind in FabricClient.kinds:
         genesis = read_genesis(source)
         async with FabricClient.of(source) as client:
             return await read_fabric(client, progress, genesis, light=light, to_height=to_height)
     async with Rpc(source if isinstance(source, str) else source.nodes[0].rpc) as rpc:
-        return await read_chain(rpc, progress, light=light, to_height=to_height)
+        return await read_chain(rpc, progress, light=light, to_height=to_height, proofs=proofs)
 
 
 async def read_all(
-    sources: Sequence[Source], progress: Callable[[str], Progress], *, light: bool, to_height: int = 0
+    sources: Sequence[Source],
+    progress: Callable[[str], Progress],
+    *,
+    light: bool,
+    to_height: int = 0,
+    proofs: int = PROOFS,
 ) -> list[ChainRecord]:
     """The records of several chains, one after the other."""
     return [
-        await read_source(source, progress(name_of(source)), light=light, to_height=to_height) for source in sources
+        await read_source(source, progress(name_of(source)), light=light, to_height=to_height, proofs=proofs)
+        for source in sources
     ]

@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from bsmg.audit import sources
+from bsmg.audit.fetch import PROOFS
 from bsmg.audit.record import ChainRecord
 from bsmg.audit.report import console, document, lines, not_checked, tables
 from bsmg.audit.run import audit
@@ -31,15 +32,24 @@ PROGRESS_BLOCKS = 500
     help="Verify signatures: of commits, on Fabric of transactions (default).",
 )
 @click.option("--to-height", type=click.IntRange(0), default=0, help="Last block; default the newest.")
+@click.option(
+    "--proofs",
+    type=click.IntRange(0),
+    default=PROOFS,
+    show_default=True,
+    help="Records of the end state that a node has to prove, taken at random when it tells more.",
+)
 @click.option("--json", "file", type=click.Path(path_type=Path, dir_okay=False), help="Write the result here too.")
-def command(urls: tuple[str, ...], home: Path | None, light: bool, to_height: int, file: Path | None) -> None:
+def command(  # noqa: PLR0913  (one parameter a flag)
+    urls: tuple[str, ...], home: Path | None, *, light: bool, to_height: int, proofs: int, file: Path | None
+) -> None:
     """A sceptic's program: exit code 0 when chains did what their rules say, 1 with every difference otherwise.
 
     It asks nodes for genesis, blocks, results and final state, replays all of it with code of its own, and trusts no
     answer that a header it has checked can contradict. Of a Fabric microgrid of a testnet it reads the ledger too: who
     signed and endorsed what, and whether Ticks did just that. What was not checked is said.
     """
-    records = asyncio.run(read_all(urls or home_chains(home), light=light, to_height=to_height))
+    records = asyncio.run(read_all(urls or home_chains(home), light=light, to_height=to_height, proofs=proofs))
     note("replaying")
     found = audit(records, light=light)
     screen = console()
@@ -64,9 +74,11 @@ def home_chains(home: Path | None) -> tuple[ChainInfo, ...]:
     return load_testnet(folder / FILE_NAME).chains
 
 
-async def read_all(found: Sequence[Source], *, light: bool, to_height: int = 0) -> list[ChainRecord]:
+async def read_all(
+    found: Sequence[Source], *, light: bool, to_height: int = 0, proofs: int = PROOFS
+) -> list[ChainRecord]:
     """The records of several chains, one after the other, with a word about progress."""
-    return await sources.read_all(found, _progress, light=light, to_height=to_height)
+    return await sources.read_all(found, _progress, light=light, to_height=to_height, proofs=proofs)
 
 
 def _progress(url: str) -> Callable[[int, int], None]:

@@ -38,7 +38,14 @@ def named(found: list[Difference], subject: str, *parts: str) -> Difference:
 # Honest chains
 
 
-NOT_THERE = {"accounts", "ballots", "clients", "ledger", "ticks"}  # nothing is signed, updated, voted on; no Fabric
+NOT_THERE = {
+    "accounts",
+    "ballots",
+    "clients",
+    "ledger",
+    "proofs",
+    "ticks",
+}  # nothing signed, voted on, proven; no Fabric
 
 
 def test_an_honest_day_agrees_and_everything_was_looked_at(records: Records) -> None:

@@ -157,3 +157,5 @@ async def test_the_audit_counts_every_ballot_again(net: BallotNet) -> None:
     tallied = [event for block in record.blocks for item in block.txs for event in item.events]
     assert any(event.type == "vote_tallied" for event in tallied)
     assert findings.checked["ballots"] > 0
+    assert findings.checked["proofs"] > 0
+    assert not [note for note in findings.notes if "end state" in note]
