@@ -1,7 +1,8 @@
 """Client of Fabric's Deliver service (`protos.Deliver`): the blocks of a channel as one peer has them, one by one.
 
-What follows the ledger checks that each block is the next one of the chain it has seen (`Link`). A peer says itself
-which transactions of a block are valid: who follows one trusts that peer, which should be his own organisation's.
+What follows the ledger checks that each block is the next one of the chain it has seen (`Link`) and that the channel's
+orderers signed it (`fabric_wire.blocks`). A peer says itself which transactions of a block are valid: who follows one
+trusts that peer for it, which should be his own organisation's.
 """
 
 from __future__ import annotations
@@ -34,6 +35,10 @@ class DeliverError(ToolError):
 
 class WrongBlockError(ToolError):
     """A block that does not follow the last one: this is not the ledger that was followed."""
+
+
+class ForgedBlockError(WrongBlockError):
+    """A block that the channel's orderers did not sign."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

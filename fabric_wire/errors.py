@@ -25,3 +25,4 @@ PolicyNotSatisfied = declare(SPACE, 17, "PolicyNotSatisfied", "signature policy 
 InvalidProposal = declare(SPACE, 18, "InvalidProposal", "invalid proposal")
 InvalidReadWriteSet = declare(SPACE, 19, "InvalidReadWriteSet", "invalid read-write set")
 InvalidCrl = declare(SPACE, 20, "InvalidCrl", "invalid certificate revocation list")
+InvalidBlock = declare(SPACE, 21, "InvalidBlock", "block is not the channel's orderers'")

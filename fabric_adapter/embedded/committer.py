@@ -14,11 +14,12 @@ from cosmos_wire.errors import ChainError, ToolError
 from fabric_adapter.embedded.disk import Change, Disk, Place, View
 from fabric_adapter.embedded.mvcc import VALID, Pending
 from fabric_adapter.embedded.network import Known, Network, OnTheWay, Prepared
-from fabric_wire import p256, strict
+from fabric_wire import strict
+from fabric_wire.blocks import sign_block
 from fabric_wire.envelopes import block_data_hash, block_header_hash
 from fabric_wire.errors import InvalidProposal
 from fabric_wire.msp import Member
-from fabric_wire.proposals import ENDORSER_TRANSACTION, Invocation, Parts, transaction_id
+from fabric_wire.proposals import ENDORSER_TRANSACTION, NONCE_BYTES, Invocation, Parts, transaction_id
 from fabric_wire.protos import common, kvrwset, proposal, proposal_response, rwset, transaction
 
 Code = transaction.TxValidationCode.ValueType
@@ -214,22 +215,15 @@ class Committer:
             number=view.height, previous_hash=view.last_hash, data_hash=block_data_hash(envelopes)
         )
         metadata = [b""] * METADATA_PARTS
-        metadata[SIGNATURES] = self._orderer_signature(header)
+        if header.number:  # nobody signs the first one, as in Fabric
+            node = self._network.orderer
+            metadata[SIGNATURES] = sign_block(node.secret, node.identity, header, header.data_hash[:NONCE_BYTES])
         metadata[FLAGS] = bytes(tx.code for tx in judged)
         return common.Block(
             header=header,
             data=common.BlockData(data=envelopes),
             metadata=common.BlockMetadata(metadata=metadata),
         )
-
-    def _orderer_signature(self, header: common.BlockHeader) -> bytes:
-        node = self._network.orderer
-        creator = strict.write(common.SignatureHeader(creator=node.identity, nonce=header.data_hash[:24]))
-        hashed = block_header_hash(header.number, header.previous_hash, header.data_hash)
-        signature = common.MetadataSignature(
-            signature_header=creator, signature=p256.sign(node.secret, creator + hashed)
-        )
-        return strict.write(common.Metadata(signatures=[signature]))
 
 
 def _read(kind: type[strict.M], data: bytes, code: int) -> strict.M:

@@ -165,7 +165,8 @@ class Endorsers:
         gathering = self.gathering(accepted, wanted)
         while nodes := gathering.missing():
             for node in nodes:
-                gathering.hear(node, self._endorsed_by(node, accepted))
+                if not gathering.hear(node, self._endorsed_by(node, accepted)):
+                    break
         return self.together(accepted, *gathering.agreed())
 
     def _endorsed_by(self, node: Node, accepted: Accepted) -> Answer | ToolError:

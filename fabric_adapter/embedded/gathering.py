@@ -42,18 +42,19 @@ class Gathering:
         except NoPeersError:
             raise first from None
 
-    def hear(self, node: Node, found: Answer | ToolError) -> None:
-        """What a peer answered, or why it didn't; the first answer is what the others are compared with."""
+    def hear(self, node: Node, found: Answer | ToolError) -> bool:
+        """What a peer answered, or why it didn't; returns whether it helps. Answers are compared with the first."""
         if isinstance(found, ToolError):
             self._failed[node.msp_id] = found
-            return
+            return False
         if self._payload is None:
             self._payload = found.payload
         if found.payload == self._payload:
             self._answers[node.msp_id] = found
-            return
+            return True
         words = "ProposalResponsePayloads do not match: expected the same result of every endorser, got another of"
         self._failed[node.msp_id] = DisagreementError(f"{words} {node.msp_id}")
+        return False
 
     def agreed(self) -> tuple[Sequence[Node], list[Answer]]:
         """The peers that satisfy the policy, with their answers of one payload."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any as Json
 
-from fabric_adapter.network.plan import HOST, ORDERER, ORDERER_MSP, Home, Peer, Plan
+from fabric_adapter.network.plan import BLOCK_POLICY, HOST, ORDERER, ORDERER_MSP, Home, Peer, Plan
 from processes.files import write_json
 
 PROFILE = "Microgrid"
@@ -261,7 +261,7 @@ def configtx(home: Home, plan: Plan) -> dict[str, Json]:
         "Orderer": {
             **_ordering(home, plan),
             "Organizations": [_orderer_org(home, plan)],
-            "Policies": {**common, "BlockValidation": _meta("ANY Writers")},
+            "Policies": {**common, "BlockValidation": _signed_by(BLOCK_POLICY)},
             "Capabilities": {"V2_0": True},
         },
         "Application": {

@@ -5,10 +5,15 @@
 "orgs": [{"name": "org1", "msp_id": "Org1MSP", "peer": "peer1", "gateway": "127.0.0.1:...", "pid": ...,
 "operations": "http://127.0.0.1:...", "ca": FILE, "tls_ca": FILE,
 "members": {"admin": {"certificate": FILE, "key": FILE}, ...}}, ...],
+"ordering": {"policy": "OR('OrdererMSP.orderer')", "orgs": [{"msp_id": "OrdererMSP", "ca": FILE}]},
 "processes": {"peer1": PID, ...}, "supervisor": DIR/supervisor.json,
 of a real network also
 "orderer": {"address": "127.0.0.1:...", "admin": "...", "operations": "...", "tls_ca": FILE, "pid": ...},
 "chaincode_server": {"address": "127.0.0.1:...", "pid": ...}}
+
+`ordering` says whose signatures make a block of the channel. `ca` may hold several roots (PEM); an organisation may
+have a revocation list (`crl`: PEM, of the first root); `"consenters": [{"id": 1, "msp_id": ..., "certificate": FILE},
+...]` names those of a Fabric 3 network that sign by number.
 
 The embedded ledger is the process of every organisation's peer; its package id names no package.
 """
@@ -22,7 +27,8 @@ from typing import Any as Json
 from cosmos_wire.errors import ToolError
 from fabric_adapter.gateway import Gateway, Patience
 from fabric_adapter.identity import Tls, load_identity
-from fabric_adapter.network.plan import HOST, LEDGER, ORDERER, REAL, Home, Peer, Plan
+from fabric_adapter.network.members import revocation_file
+from fabric_adapter.network.plan import BLOCK_POLICY, HOST, LEDGER, ORDERER, ORDERER_MSP, REAL, Home, Peer, Plan
 from processes.files import read_json, write_json
 
 
@@ -38,6 +44,7 @@ def made(home: Home, plan: Plan, package_id: str) -> dict[str, Json]:
         "endorsement": plan.endorsement,
         "batch_timeout_ms": plan.batch.timeout_ms,
         "orgs": [_org(home, peer) for peer in plan.peers],
+        "ordering": _ordering(home),
         "supervisor": str(home.state),
         **(_others(home, plan) if plan.wish.kind == REAL else {}),
     }
@@ -52,6 +59,13 @@ def _others(home: Home, plan: Plan) -> dict[str, Json]:
         "tls_ca": str(home.crypto(ORDERER) / "tlsca.crt"),
     }
     return {"orderer": orderer, "chaincode_server": {"address": plan.chaincode_address}}
+
+
+def _ordering(home: Home) -> dict[str, Json]:
+    """Whose signatures make a block of the channel."""
+    org = {"msp_id": ORDERER_MSP, "ca": str(home.crypto(ORDERER) / "ca.crt")}
+    revoked = revocation_file(home, ORDERER)
+    return {"policy": BLOCK_POLICY, "orgs": [org | ({"crl": str(revoked)} if revoked.exists() else {})]}
 
 
 def _org(home: Home, peer: Peer) -> dict[str, Json]:

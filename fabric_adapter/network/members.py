@@ -88,9 +88,14 @@ def revoke(home: Home, org: str, name: str) -> None:
         (folder / place / "crls" / known.name).write_bytes(text)
 
 
+def revocation_file(home: Home, org: str) -> Path:
+    """Where the organisation's revocation list is when it has one."""
+    return home.crypto(org) / "msp" / "crls" / "revoked.pem"
+
+
 def revocation_list(home: Home, org: str) -> bytes | None:
     """The organisation's revocation list (DER), None when nobody is revoked."""
-    known = home.crypto(org) / "msp" / "crls" / "revoked.pem"
+    known = revocation_file(home, org)
     return crypto.read_revocation_list(known.read_bytes()) if known.exists() else None
 
 

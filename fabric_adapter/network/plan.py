@@ -23,6 +23,7 @@ REAL, EMBEDDED = "fabric", "fabric-embedded"  # kinds of ledgers
 ORDERER, LEDGER = "orderer", "ledger"  # ledger: the one process of an embedded network
 HOST = "127.0.0.1"
 ORDERER_MSP = "OrdererMSP"
+BLOCK_POLICY = f"OR('{ORDERER_MSP}.orderer')"  # BlockValidation: whose signature makes a block
 DEFAULT_USERS = ("admin", "writer", "relayer", "user")
 
 

@@ -8,12 +8,14 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 
-from fabric_adapter.deliver import Deliver, DeliverError
+from cosmos_wire.errors import ChainError
+from fabric_adapter.deliver import Deliver, DeliverError, ForgedBlockError
 from fabric_adapter.errors import FabricError
 from fabric_adapter.gateway import Gateway
 from fabric_adapter.node.ledger_block import read_block
 from fabric_adapter.node.replica import Replica
 from fabric_adapter.node.trouble import Trouble
+from fabric_wire.blocks import Ordering
 from fabric_wire.protos import common
 from microgrid.query.blocks import Bell
 
@@ -25,10 +27,12 @@ Verdicts = Callable[[Mapping[str, int]], None]
 class Follower:
     """`run` it. `bell` rings after each block is durable; `verdicts` gets each block's."""
 
-    def __init__(self, replica: Replica, deliver: Deliver, gateway: Gateway, chaincode: str) -> None:
+    def __init__(
+        self, replica: Replica, deliver: Deliver, gateway: Gateway, chaincode: str, ordering: Ordering
+    ) -> None:
         self.replica, self.bell = replica, Bell()
         self.verdicts: Verdicts = lambda _: None
-        self._deliver, self._gateway, self._chaincode = deliver, gateway, chaincode
+        self._deliver, self._gateway, self._chaincode, self._ordering = deliver, gateway, chaincode, ordering
         self._trouble = Trouble(LOG, "following the peer's blocks")
         self._target = 0  # the peer's number of blocks when we last asked
         self.caught_up = asyncio.Event()
@@ -39,7 +43,10 @@ class Follower:
         self._thread.shutdown()
 
     async def run(self) -> None:
-        """Follow until cancelled; raises WrongBlockError, DamagedBlockError when there is nothing to follow."""
+        """Follow until cancelled; raises WrongBlockError, DamagedBlockError when there is nothing to follow.
+
+        ForgedBlockError, when the channel's orderers did not sign a block.
+        """
         tries = 0
         while True:
             before = self.replica.link
@@ -63,6 +70,10 @@ class Follower:
 
     def _apply(self, block: common.Block) -> Mapping[str, int]:
         made = read_block(block, self.replica.link, self._chaincode)
+        try:
+            self._ordering.require(block)
+        except ChainError as error:
+            raise ForgedBlockError(f"{error}: this peer's ledger is followed no further") from error
         self.replica.apply(made)
         return made.verdicts
 

@@ -14,11 +14,13 @@ from cosmos_wire.errors import ToolError
 from fabric_adapter.deliver import Deliver
 from fabric_adapter.gateway import Gateway, Patience
 from fabric_adapter.identity import Identity, Tls, load_identity
+from fabric_adapter.network.ordering import read_ordering
 from fabric_adapter.network.plan import REAL
 from fabric_adapter.node.blocks import Described, FabricBlocks
 from fabric_adapter.node.follower import Follower
 from fabric_adapter.node.replica import Replica
 from fabric_adapter.node.writer import Pace, Writer
+from fabric_wire.blocks import Ordering
 from microgrid.operator import Operator
 from microgrid.query.grpc_edge import GrpcEdge
 from microgrid.query.query_server import QueryServer
@@ -58,6 +60,7 @@ class Network:
     peer: str
     tls: Tls
     identity: Identity
+    ordering: Ordering  # whose signatures make a block
 
 
 def read_network(options: Options) -> Network:
@@ -78,6 +81,7 @@ def read_network(options: Options) -> Network:
         peer=own["gateway"],
         tls=Tls(roots=Path(own["tls_ca"]).read_bytes()),
         identity=load_identity(own["msp_id"], Path(files["certificate"]), Path(files["key"])),
+        ordering=read_ordering(doc, options.fabric),
     )
 
 
@@ -91,7 +95,7 @@ async def run(options: Options, stop: asyncio.Event) -> None:
         stack.push_async_callback(gateway.close)
         deliver = Deliver(network.peer, network.tls, network.identity, network.channel)
         stack.push_async_callback(deliver.close)
-        follower = Follower(replica, deliver, gateway, network.chaincode)
+        follower = Follower(replica, deliver, gateway, network.chaincode, network.ordering)
         stack.callback(follower.close)
         writer = Writer(follower, gateway, network.chaincode, network.orgs, options.pace)
         stopping = stop.wait()

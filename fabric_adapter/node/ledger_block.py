@@ -86,7 +86,7 @@ class LedgerBlock:
 def read_block(block: common.Block, link: Link, chaincode: str) -> LedgerBlock:
     """The block behind `link`; raises WrongBlockError when it is another one, DamagedBlockError."""
     following = link.next(block)
-    flags = block.metadata.metadata[common.TRANSACTIONS_FILTER]
+    flags = _flags(block)
     verdicts: dict[str, int] = {}
     txs = []
     for place, (data, flag) in enumerate(zip(block.data.data, flags, strict=True)):
@@ -104,6 +104,18 @@ def read_block(block: common.Block, link: Link, chaincode: str) -> LedgerBlock:
                     f"block {link.number}: expected transaction {place} to be readable, got {error!r}"
                 ) from error
     return LedgerBlock(number=link.number, link=following, verdicts=verdicts, txs=tuple(txs))
+
+
+def _flags(block: common.Block) -> bytes:
+    """The peer's verdicts: one for each transaction."""
+    parts = block.metadata.metadata
+    flags = parts[common.TRANSACTIONS_FILTER] if len(parts) > common.TRANSACTIONS_FILTER else b""
+    if len(flags) != len(block.data.data):
+        raise DamagedBlockError(
+            f"block {block.header.number}: expected a verdict for each of {len(block.data.data)} transactions, "
+            f"got {len(flags)}"
+        )
+    return flags
 
 
 def _chaincode(header: common.ChannelHeader) -> str:

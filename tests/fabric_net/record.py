@@ -2,7 +2,7 @@
 
     bsmg fabric up --detach --home DIR && python -m tests.fabric_net.record DIR/fabric.json
 
-writes tests/fabric_wire/vectors/endorsed.json: bytes in hex, certificates in PEM.
+writes endorsed.json and block.json in tests/fabric_wire/vectors: bytes in hex, certificates in PEM.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from fabric_adapter.proposal import Options
 from processes.files import read_json
 
 TARGET = Path(__file__).resolve().parents[1] / "fabric_wire" / "vectors" / "endorsed.json"
+BLOCKS, NUMBERS = TARGET.with_name("block.json"), (0, 1, 4)
 CHAINCODE = "microgrid"
 ORG1 = Options(organizations=["Org1MSP"])
 
@@ -79,6 +80,25 @@ async def record(file: Path) -> dict[str, Json]:
     }
 
 
+def orderers_root(doc: dict[str, Json]) -> str:
+    """PEM of the orderers' authority."""
+    return Path(doc["ordering"]["orgs"][0]["ca"]).read_text()
+
+
+async def record_blocks(file: Path) -> dict[str, Json]:
+    """Blocks as the orderer signed them, and the root of its certificate."""
+    doc = read_json(file)
+    found = {"ca": orderers_root(doc)}
+    async with connect(file) as client:
+        while await client.height() <= max(NUMBERS):
+            await client.transact(CHAINCODE, text_args("put", "a", "1"))
+        for number in NUMBERS:
+            block = await client.evaluate("qscc", text_args("GetBlockByNumber", doc["channel"], str(number)))
+            found[f"block {number}"] = block.hex()
+    return found
+
+
 if __name__ == "__main__":
     TARGET.parent.mkdir(parents=True, exist_ok=True)
     TARGET.write_text(json.dumps(asyncio.run(record(Path(sys.argv[1]))), indent=1) + "\n")
+    BLOCKS.write_text(json.dumps(asyncio.run(record_blocks(Path(sys.argv[1]))), indent=1) + "\n")

@@ -328,3 +328,68 @@ class Attestation(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["chain_id", b"chain_id", "channel_id", b"channel_id", "height", b"height", "namespace", b"namespace", "path", b"path", "present", b"present", "time_ns", b"time_ns", "value", b"value"]) -> None: ...
 
 global___Attestation = Attestation
+
+@typing.final
+class BlockSignatures(google.protobuf.message.Message):
+    """Block metadata SIGNATURES (common.Metadata) with the field that newer orderers add: Fabric 3's consenters of a byzantine
+    fault tolerant channel sign with a number of the channel's configuration in place of their certificate.
+    """
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    VALUE_FIELD_NUMBER: builtins.int
+    SIGNATURES_FIELD_NUMBER: builtins.int
+    value: builtins.bytes
+    """common.OrdererBlockMetadata"""
+    @property
+    def signatures(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___BlockSignature]: ...
+    def __init__(
+        self,
+        *,
+        value: builtins.bytes = ...,
+        signatures: collections.abc.Iterable[global___BlockSignature] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["signatures", b"signatures", "value", b"value"]) -> None: ...
+
+global___BlockSignatures = BlockSignatures
+
+@typing.final
+class BlockSignature(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    SIGNATURE_HEADER_FIELD_NUMBER: builtins.int
+    SIGNATURE_FIELD_NUMBER: builtins.int
+    IDENTIFIER_HEADER_FIELD_NUMBER: builtins.int
+    signature_header: builtins.bytes
+    """common.SignatureHeader"""
+    signature: builtins.bytes
+    """over value, the one header that is there, and the block header's ASN.1"""
+    identifier_header: builtins.bytes
+    def __init__(
+        self,
+        *,
+        signature_header: builtins.bytes = ...,
+        signature: builtins.bytes = ...,
+        identifier_header: builtins.bytes = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["identifier_header", b"identifier_header", "signature", b"signature", "signature_header", b"signature_header"]) -> None: ...
+
+global___BlockSignature = BlockSignature
+
+@typing.final
+class IdentifierHeader(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    IDENTIFIER_FIELD_NUMBER: builtins.int
+    NONCE_FIELD_NUMBER: builtins.int
+    identifier: builtins.int
+    nonce: builtins.bytes
+    def __init__(
+        self,
+        *,
+        identifier: builtins.int = ...,
+        nonce: builtins.bytes = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["identifier", b"identifier", "nonce", b"nonce"]) -> None: ...
+
+global___IdentifierHeader = IdentifierHeader
