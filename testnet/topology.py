@@ -58,6 +58,7 @@ SHORT_WINDOW_LINKED_MS, SHORT_WINDOW_ALONE_MS = 120_000, 12_000
 VALIDATORS_MAX, ORGANISATIONS_MAX, CELLS_MAX, RELAYERS_MAX, CHAINS_MAX = 100, 16, 10_000, 16, 200
 BLOCK_TIME_MS = (500, 600_000)
 VOLTAGES = (0, 2_000)  # permille
+FILE_BYTES_MAX = 1 << 20
 SHOWN_MAX = 200  # characters of a refused value
 
 
@@ -193,9 +194,14 @@ def load_topology(path: Path | None, relayers: int | None = None) -> Topology:
 
 def _read_topology(path: Path) -> Topology:
     try:
-        return parse_topology(path.read_text(encoding="utf-8"), str(path))
+        with path.open("rb") as file:
+            data = file.read(FILE_BYTES_MAX + 1)
     except OSError as error:
         raise ToolError(f"topology {path}: expected a readable file, got {error.strerror}") from error
+    if len(data) > FILE_BYTES_MAX:
+        raise ToolError(f"topology {path}: expected at most {FILE_BYTES_MAX} bytes, got more")
+    try:
+        return parse_topology(data.decode(), str(path))
     except UnicodeDecodeError as error:
         raise ToolError(f"topology {path}: expected UTF-8, got other bytes at {error.start}") from error
 

@@ -47,7 +47,6 @@ def command(  # noqa: PLR0913  (one parameter a flag)
 ) -> None:
     """Microgrids trade a real day, with proofs; ends with tables and FOLDER/report.html."""
     console = Console()
-    first_quarter(day.date())  # refuses a day without profiles before anything is started
     options = Options(
         folder=folder,
         topology=topology,
@@ -58,6 +57,7 @@ def command(  # noqa: PLR0913  (one parameter a flag)
         third=THIRD[fabric],
         quarter=quarter,
     )
+    first_quarter(options.day, options.first_quarter, slots)  # refuses what has no profiles before anything is started
     done = asyncio.run(run(options, console))
     for table in tables(done):
         console.print(table)

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 import click
 
 from bsmg.cli.output import fail
-from cosmos_wire.errors import BsmgError
+from cosmos_wire.errors import BsmgError, ToolError
 
 # name -> (module, one line of help); the module is imported when the command is used
 COMMANDS: Mapping[str, tuple[str, str]] = {
@@ -85,6 +85,9 @@ def run(arguments: Sequence[str]) -> int:
         return error.exit_code
     except BsmgError as error:
         return fail(error)
+    except OSError as error:  # a folder that can't be made, a full disk: nothing that a traceback would explain
+        place = error.filename or "file system"
+        return fail(ToolError(f"{place}: expected to use it, got {error.strerror or type(error).__name__}"))
 
 
 if __name__ == "__main__":

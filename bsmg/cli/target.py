@@ -71,9 +71,13 @@ class Target:
             async with Rpc(self.rpc) as rpc:
                 chain_id = self.chain_id or (await rpc.status()).chain_id
             return CometClient(chain_id, Endpoints(rpc=self.rpc, grpc=self.grpc, prefix=self.prefix))
+        return ChainClient.of(info, self._number(info))
+
+    def _number(self, info: ChainInfo) -> int:
+        """The node's number, refused when the chain has fewer."""
         if self.node >= len(info.nodes):
             raise ToolError(f"--node: expected 0 to {len(info.nodes) - 1}, got {self.node}")
-        return ChainClient.of(info, self.node)
+        return self.node
 
     async def _by_grpc(self) -> NodeClient:
         """Any microgrid by `bsmg.node.v1`: to look, not to send."""
@@ -96,7 +100,7 @@ class Target:
         if info and who in names:
             return credential_of(info.account(who))
         if info and Path(who).suffix == ".crt":
-            return load_identity(info.nodes[self.node].msp_id, Path(who), Path(who).with_suffix(".key"))
+            return load_identity(info.nodes[self._number(info)].msp_id, Path(who), Path(who).with_suffix(".key"))
         if Path(who).is_file():
             return read_key_file(Path(who))
         raise ToolError(f"--from: expected a key file or one of {', '.join(names) or 'none'}, got {who!r}")

@@ -60,9 +60,10 @@ def check(file: Path) -> None:
     """Print the verdict; a proof that does not hold ends the command with 1."""
     try:
         doc = json.loads(file.read_text(encoding="utf-8"))
+        json.dumps(doc, ensure_ascii=False).encode()  # escapes may write half a character, which no key or store is
     except OSError as error:
         raise ToolError(f"{file}: {error.strerror}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ToolError(f"{file}: expected JSON, got something else: {error}") from error
     if isinstance(doc, dict) and attested_proof.FIELD in doc:
         attested = attested_proof.read_claim(doc)

@@ -158,7 +158,7 @@ def parse_testnet(doc: Json, where: str = FILE_NAME) -> TestnetFile:
     if not isinstance(doc, dict) or doc.get("version", VERSION) != VERSION:
         raise ToolError(f"{where}: expected version {VERSION}, got {str(doc)[:60]}")
     try:
-        return TestnetFile(
+        found = TestnetFile(
             home=doc.get("home", ""),
             chains=tuple(_chain(item, doc) for item in doc["chains"]),
             relayers=tuple(
@@ -169,6 +169,11 @@ def parse_testnet(doc: Json, where: str = FILE_NAME) -> TestnetFile:
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ToolError(f"{where}: expected the form of version {VERSION}, {type(error).__name__}: {error}") from error
+    if not found.chains or not all(chain.nodes for chain in found.chains):
+        raise ToolError(
+            f"{where}: expected chains with nodes, got {[len(chain.nodes) for chain in found.chains]} nodes"
+        )
+    return found
 
 
 def _chain(item: Mapping[str, Json], doc: Mapping[str, Json]) -> ChainInfo:

@@ -140,7 +140,7 @@ async def run(options: Options, console: Console) -> DayReport:
         async with open_scene(home.testnet) as scene:
             day = await _trade(scene, home, options, console)
     finally:
-        if not options.keep:
+        if not options.keep and home.specs.exists():
             lifecycle.down(home)
     day = replace(day, wall_s=round(time.monotonic() - started))
     console.log("drawing the report")

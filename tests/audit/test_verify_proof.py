@@ -258,3 +258,14 @@ def test_usage(capsys: pytest.CaptureFixture[str]) -> None:
     assert "FILE to verify" in capsys.readouterr().err
     assert run(["verify-proof", "--fetch", "a"]) == 1
     assert "--out FILE" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "text", ["[" * 100_000, '{"a":' * 100_000, '{"key": "\\ud800"}', '{"store": "\\udfff", "endorsed": ""}']
+)
+def test_what_is_no_document_is_refused_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str
+) -> None:
+    code, said = verdict(tmp_path, text, capsys)
+    assert (code, said.count("\n")) == (1, 1)
+    assert "expected JSON, got something else" in said

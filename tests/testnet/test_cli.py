@@ -32,12 +32,28 @@ TWELVE = "abandon " * 11 + "about"
         (["explain", "xyz", "--home", "HOME"], 1, "expected 64 hex digits, got 'xyz'"),
         (["keys", "show", "HOME/none"], 1, "expected a readable file"),
         (["slot", "-1"], 2, "No such option"),
+        (["testnet", "up", "--home", "/proc/none"], 1, "/proc/none: expected to use it, got No such file"),
+        (["testnet", "up", "--home", "/dev/null/none"], 1, "/dev/null/none: expected to use it, got Not a directory"),
+        (["testnet", "up", "--home", "HOME/" + "a" * 300], 1, "expected to use it, got File name too long"),
+        (["testnet", "up", "--topology", "/dev/zero", "--home", "HOME"], 1, "expected at most 1048576 bytes, got more"),
+        (["fabric", "up", "--home", "/proc/none"], 1, "/proc/none: expected to use it, got No such file"),
+        (["demo", "--folder", "/dev/null/none", "--slots", "1"], 1, "/dev/null/none/testnet: expected to use it"),
+        (
+            ["demo", "--day", "2016-12-31", "--quarter", "95", "--slots", "2"],
+            1,
+            "expected at most 1 slots from quarter hour 95",
+        ),
+        (["audit", "--home", "HOME/nobody"], 1, "expected chains with nodes, got [0] nodes"),
+        (["bill", "home-01", "--home", "HOME/nothing"], 1, "expected chains with nodes, got [] nodes"),
         (["relayer", "start", "--config", "HOME/none"], 1, "expected a readable file"),
     ],
 )
 def test_errors_are_one_line_with_the_right_exit_code(
     arguments: list[str], code: int, says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    for name, chains in (("nobody", [{"chain_id": "mga-1", "kind": "cometbft", "nodes": []}]), ("nothing", [])):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "testnet.json").write_text(json.dumps({"chains": chains}))
     assert run([word.replace("HOME", str(tmp_path)) for word in arguments]) == code
     captured = capsys.readouterr()
     assert says in captured.out + captured.err

@@ -39,6 +39,22 @@ def test_a_day_without_history_is_refused(day: date) -> None:
         first_quarter(day)
 
 
+@pytest.mark.parametrize(("quarter", "slots"), [(95, 2), (1, 96), (39, 0), (-1, 1), (96, 1)])
+def test_quarter_hours_beyond_the_year_or_the_day_are_refused(quarter: int, slots: int) -> None:
+    """Agents found out in the middle of the day."""
+    with pytest.raises(ToolError, match=r"expected .*, got -?\d+"):
+        first_quarter(date(2016, 12, 31), quarter, slots)
+
+
+def test_the_years_last_quarter_hour_can_be_traded() -> None:
+    profiles = load_profiles()
+    last = first_quarter(date(2016, 12, 31), 95, 1)
+    assert last == profiles.quarters - 1
+    cell = load_fleet("sunny").cells[0]
+    assert isinstance(net_mWh(profiles, cell, last), int)
+    assert first_quarter(date(2016, 12, 30), 95, 96) == last - 96
+
+
 def test_unknown_names_list_the_known_ones() -> None:
     with pytest.raises(ToolError, match=r"'moon'.*sunny, windy"):
         load_fleet("moon")

@@ -222,17 +222,26 @@ async def _until_told(testnet: Path, day: Day) -> None:
         await task
 
 
+def _count(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"expected a whole number from 0 on, got {text!r}")
+    return int(text)
+
+
 def main() -> None:
     """Parse the flags and run."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--testnet", type=Path, required=True)
     parser.add_argument("--day", type=date.fromisoformat, default=DEFAULT_DAY)
     parser.add_argument("--quarter", type=int, default=0, help="quarter hour of the day that the first slot stands for")
-    parser.add_argument("--slots", type=int, default=0, help="how many slots are traded; 0: no end")
+    parser.add_argument("--slots", type=_count, default=0, help="how many slots are traded; 0: no end")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    start = first_quarter(options.day) + options.quarter
+    try:
+        start = first_quarter(options.day, options.quarter, options.slots)
+    except ToolError as error:
+        parser.error(str(error))
     profiles = load_profiles()
     day = Day(
         profiles=profiles,

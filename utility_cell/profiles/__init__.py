@@ -50,10 +50,19 @@ def load_profiles() -> Profiles:
         return Profiles(dict(zip(names, values, strict=True)))
 
 
-def first_quarter(day: date) -> int:
-    """Quarter index at which a day of 2016 begins; a week of history has to lie before it."""
-    index = (day - YEAR_START).days * QUARTERS_PER_DAY
-    last = load_profiles().quarters - QUARTERS_PER_DAY
-    if not QUARTERS_PER_WEEK <= index <= last:
+def first_quarter(day: date, quarter: int = 0, slots: int = 0) -> int:
+    """Quarter index of a quarter hour of a day of 2016, at which `slots` quarter hours begin (0: a day that repeats).
+
+    A week of history has to lie before the day, and the quarter hours before the year's end; raises ToolError.
+    """
+    index, end = (day - YEAR_START).days * QUARTERS_PER_DAY, load_profiles().quarters
+    if not QUARTERS_PER_WEEK <= index <= end - QUARTERS_PER_DAY:
         raise ToolError(f"profiles cover 2016-01-08 to 2016-12-31 (the forecast needs a week before), got {day}")
-    return index
+    if not 0 <= quarter < QUARTERS_PER_DAY:
+        raise ToolError(f"quarter hour of the day: expected 0 to {QUARTERS_PER_DAY - 1}, got {quarter}")
+    wanted, left = min(slots or QUARTERS_PER_DAY, QUARTERS_PER_DAY), end - index - quarter
+    if wanted > left:
+        raise ToolError(
+            f"profiles end with 2016: expected at most {left} slots from quarter hour {quarter} on, got {wanted}"
+        )
+    return index + quarter
