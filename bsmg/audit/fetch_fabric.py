@@ -10,7 +10,7 @@ from bsmg.audit.fabric.blocks import transactions
 from bsmg.audit.fabric.check import GENESIS
 from bsmg.audit.fetch import AT_ONCE, CHUNK, Progress, joined
 from bsmg.audit.fetch_state import read_state
-from bsmg.audit.record import BlockRecord, ChainRecord, FabricRecord
+from bsmg.audit.record import BlockRecord, ChainRecord, FabricRecord, Orderers
 from bsmg.client.fabric import FabricClient
 from bsmg.client.node import NodeClient
 from cosmos_wire.errors import ToolError
@@ -21,12 +21,18 @@ FIRST = 2  # tick 1 is genesis: nothing runs in it
 
 
 async def read_fabric(
-    client: FabricClient, progress: Progress, genesis: Json = None, *, light: bool = False, to_height: int = 0
+    client: FabricClient,
+    progress: Progress,
+    known: tuple[Json, Orderers | None] = (None, None),
+    *,
+    light: bool = False,
+    to_height: int = 0,
 ) -> ChainRecord:
     """Everything up to `to_height` (0: the newest tick) and the state after it; `light` reads the ledger too.
 
-    `genesis` is the document where it is at hand; otherwise the ledger's is taken.
+    `known` are the genesis document where it is at hand (otherwise the ledger's is taken), and the channel's orderers.
     """
+    genesis, orderers = known
     status = await client.status()
     if status.earliest_height > FIRST:
         raise ToolError(f"{client.chain_id}: expected blocks from {FIRST} on, got {status.earliest_height} and later")
@@ -36,7 +42,7 @@ async def read_fabric(
         start, height = height + 1, (await client.status()).height
         blocks += await read_blocks(client, start, height, progress)
     final = await read_state(client.queries, height)
-    ledger = await read_ledger(client, progress) if light and client.identity is not None else None
+    ledger = await read_ledger(client, progress, orderers) if light and client.identity is not None else None
     document = genesis or (genesis_of(ledger) if ledger else None)
     if not document:
         raise ToolError(f"{client.chain_id}: expected its genesis document, or a member who can read the ledger")
@@ -69,7 +75,7 @@ def _time(time_ns: int) -> Timestamp:
     return made
 
 
-async def read_ledger(client: FabricClient, progress: Progress) -> FabricRecord:
+async def read_ledger(client: FabricClient, progress: Progress, orderers: Orderers | None = None) -> FabricRecord:
     """Every block that the peer has: the Ticks that its front has told are among them."""
     height = await client.ledger_height()
     blocks: list[common.Block] = []
@@ -77,7 +83,7 @@ async def read_ledger(client: FabricClient, progress: Progress) -> FabricRecord:
         numbers = range(start, min(start + CHUNK, height))
         blocks += await asyncio.gather(*(client.ledger_block(number) for number in numbers))
         progress(len(blocks), height)
-    return FabricRecord(chaincode=client.chaincode, blocks=tuple(blocks))
+    return FabricRecord(chaincode=client.chaincode, blocks=tuple(blocks), orderers=orderers)
 
 
 def genesis_of(ledger: FabricRecord) -> Json:

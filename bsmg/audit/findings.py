@@ -14,6 +14,7 @@ SUBJECTS: Mapping[str, str] = {
     "headers": "headers linked by hash; transactions and results hash to what headers say",
     "signatures": "commits signed by more than 2/3 of the power",
     "ledger": "Fabric: blocks linked by hash; transactions signed, endorsed as the policy asks, on the newest versions",
+    "orderers": "Fabric: blocks signed by the channel's orderers",
     "ticks": "Fabric: what was submitted is what Ticks executed; states chain; the front's blocks are the ledger's",
     "transactions": "messages understood, fees to the collector",
     "accounts": "transactions signed by the accounts that they name, each once",

@@ -95,11 +95,22 @@ class StateProofs:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Orderers:
+    """Whose signatures make a block of a channel, as the network's own document says."""
+
+    channel: str
+    policy: str  # as Fabric writes policies: OR('OrdererMSP.orderer')
+    roots: Mapping[str, tuple[bytes, ...]]  # certificates in DER by MSP id
+    revoked: Mapping[str, tuple[int, ...]] = field(default_factory=dict)  # serial numbers
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FabricRecord:
     """The ledger below a Fabric microgrid: every block from number 0 on, as a peer gave them."""
 
     chaincode: str
     blocks: tuple[common.Block, ...]
+    orderers: Orderers | None = None  # None: not known who they are
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

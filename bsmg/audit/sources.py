@@ -8,9 +8,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any as Json
 
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
 from bsmg.audit.fetch import PROOFS, Progress, read_chain
 from bsmg.audit.fetch_fabric import read_fabric
-from bsmg.audit.record import ChainRecord
+from bsmg.audit.record import ChainRecord, Orderers
 from bsmg.client.fabric import FabricClient
 from bsmg.client.rpc import Rpc
 from bsmg.client.testnet_file import ChainInfo
@@ -29,14 +32,38 @@ def read_genesis(info: ChainInfo) -> Json:
     return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
 
 
+def read_orderers(info: ChainInfo) -> Orderers | None:
+    """Whose signatures make a block, by the network's document; None where it is not at hand or does not say."""
+    file = Path(info.fabric or os.devnull) / "fabric.json"
+    doc = json.loads(file.read_text(encoding="utf-8")) if info.fabric and file.is_file() else {}
+    if "ordering" not in doc:
+        return None
+    orgs = doc["ordering"]["orgs"]
+    return Orderers(
+        channel=doc["channel"],
+        policy=doc["ordering"]["policy"],
+        roots={org["msp_id"]: _roots(Path(org["ca"])) for org in orgs},
+        revoked={org["msp_id"]: _revoked(Path(org["crl"])) for org in orgs if "crl" in org},
+    )
+
+
+def _roots(file: Path) -> tuple[bytes, ...]:
+    """Of a PEM file, in DER."""
+    return tuple(item.public_bytes(Encoding.DER) for item in x509.load_pem_x509_certificates(file.read_bytes()))
+
+
+def _revoked(file: Path) -> tuple[int, ...]:
+    return tuple(item.serial_number for item in x509.load_pem_x509_crl(file.read_bytes()))
+
+
 async def read_source(
     source: Source, progress: Progress, *, light: bool = False, to_height: int = 0, proofs: int = PROOFS
 ) -> ChainRecord:
     """Everything that the audit looks at; see `read_chain` and `read_fabric`."""
     if not isinstance(source, str) and source.kind in FabricClient.kinds:
-        genesis = read_genesis(source)
+        known = read_genesis(source), read_orderers(source)
         async with FabricClient.of(source) as client:
-            return await read_fabric(client, progress, genesis, light=light, to_height=to_height)
+            return await read_fabric(client, progress, known, light=light, to_height=to_height)
     async with Rpc(source if isinstance(source, str) else source.nodes[0].rpc) as rpc:
         return await read_chain(rpc, progress, light=light, to_height=to_height, proofs=proofs)
 

@@ -73,10 +73,15 @@ def action_of(payload: bytes) -> Action:
 
 
 def block_hash(header: common.BlockHeader) -> bytes:
-    """What the next block names: SHA-256 of the header's ASN.1 (number, previous hash, data hash)."""
+    """What the next block names."""
+    return sha256(header_bytes(header)).digest()
+
+
+def header_bytes(header: common.BlockHeader) -> bytes:
+    """A header in ASN.1: number, previous hash, data hash."""
     number = header.number.to_bytes(header.number.bit_length() // 8 + 1, "big")
     body = b"".join(_der(tag, part) for tag, part in ((2, number), (4, header.previous_hash), (4, header.data_hash)))
-    return sha256(_der(0x30, body)).digest()
+    return _der(0x30, body)
 
 
 def _der(tag: int, body: bytes) -> bytes:

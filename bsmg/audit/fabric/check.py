@@ -19,6 +19,7 @@ from google.protobuf import json_format
 from bsmg.audit.fabric.app_state import APP, AppState
 from bsmg.audit.fabric.blocks import LedgerTx, Version, linked, transactions
 from bsmg.audit.fabric.members import DoubtError, Member, Membership, identity, key_of, require_signature
+from bsmg.audit.fabric.orderers import check_orderers
 from bsmg.audit.findings import Findings
 from bsmg.audit.record import BlockRecord, ChainRecord, FabricRecord
 from cosmos_wire import public_keys
@@ -31,7 +32,7 @@ APPROVE, ADOPT = b"Approve", b"Adopt"
 WRITERS = ("peer", "admin")
 RESERVED = "attest/"
 ALONE = "ibc/"  # state keys that are ledger keys
-ORDER_NOTE = "the orderer's signatures of blocks, and whether it left transactions out"
+ORDER_NOTE = "whether the orderers left transactions out"
 ALL_NOTE = "whether the organisations that the policy asks for, all together, endorsed what the chaincode never did"
 
 
@@ -44,6 +45,7 @@ def check_ledger(record: ChainRecord, findings: Findings) -> Follower | None:
     blocks = record.fabric.blocks
     for fault in linked(blocks):
         findings.add(LEDGER, "chain of blocks", "blocks linked by hash", fault)
+    check_orderers(record.fabric.orderers, blocks, findings)
     follower = Follower(record, record.fabric, findings)
     for block in blocks:
         with findings.surviving(LEDGER, f"ledger block {block.header.number}"):

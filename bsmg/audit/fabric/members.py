@@ -105,6 +105,11 @@ class Membership:
             self._require_valid(msp_id, item, at_ns)
         return Member(msp_id=msp_id, role=self._role(msp_id, certificate), key=key_of(certificate))
 
+    def since(self, raw: bytes) -> int:
+        """When an identity's certificate and all above it were valid first, ns; raises DoubtError."""
+        msp_id, certificate = identity(raw)
+        return max(_ns(item.not_valid_before_utc) for item in (certificate, *self._chain(msp_id, certificate)))
+
     def _chain(self, msp_id: str, certificate: x509.Certificate) -> tuple[x509.Certificate, ...]:
         """Authorities from the one that signed a certificate up to a root of the organisation."""
         chain: list[x509.Certificate] = []
