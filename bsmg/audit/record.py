@@ -102,6 +102,7 @@ class Orderers:
     policy: str  # as Fabric writes policies: OR('OrdererMSP.orderer')
     roots: Mapping[str, tuple[bytes, ...]]  # certificates in DER by MSP id
     revoked: Mapping[str, tuple[int, ...]] = field(default_factory=dict)  # serial numbers
+    consenters: Mapping[int, bytes] = field(default_factory=dict)  # SerializedIdentity by number, where they use those
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

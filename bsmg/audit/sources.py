@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any as Json
 
@@ -17,6 +17,7 @@ from bsmg.audit.record import ChainRecord, Orderers
 from bsmg.client.fabric import FabricClient
 from bsmg.client.rpc import Rpc
 from bsmg.client.testnet_file import ChainInfo
+from fabric_wire.protos import identities
 
 Source = str | ChainInfo  # a URL, or a chain by its first node
 
@@ -43,8 +44,14 @@ def read_orderers(info: ChainInfo) -> Orderers | None:
         channel=doc["channel"],
         policy=doc["ordering"]["policy"],
         roots={org["msp_id"]: _roots(Path(org["ca"])) for org in orgs},
+        consenters={int(item["id"]): _consenter(item) for item in doc["ordering"].get("consenters", ())},
         revoked={org["msp_id"]: _revoked(Path(org["crl"])) for org in orgs if "crl" in org},
     )
+
+
+def _consenter(item: Mapping[str, str]) -> bytes:
+    pem = Path(item["certificate"]).read_bytes()
+    return identities.SerializedIdentity(mspid=item["msp_id"], id_bytes=pem).SerializeToString(deterministic=True)
 
 
 def _roots(file: Path) -> tuple[bytes, ...]:

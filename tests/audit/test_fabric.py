@@ -19,7 +19,9 @@ from bsmg.audit.findings import Findings
 from bsmg.audit.record import BlockRecord, ChainRecord
 from bsmg.audit.replay import Replay
 from bsmg.audit.run import audit
+from bsmg.audit.sources import read_orderers
 from bsmg.client.fabric import FabricClient, FabricEndpoints
+from bsmg.client.testnet_file import ChainInfo
 from cosmos_wire.protos import fabric_client, tx
 from cosmos_wire.tx import pack
 from fabric_adapter.identity import load_identity
@@ -73,7 +75,8 @@ async def live(path):
                 await chain.feed.wait_above((await chain.head()).height)
                 header = build.header((await chain.attest()).endorsed)
                 await chain.feed.wait_above((await chain.head()).height)
-                told = await read_fabric(chain, lambda _at, _last: None, light=True)
+                known = None, read_orderers(information(net))
+                told = await read_fabric(chain, lambda _at, _last: None, known, light=True)
                 return told, net.alice.node.secret, header
 
 
@@ -92,6 +95,12 @@ async def new_membership(net: World, known: fabric_client.Membership) -> None:
 def header(lived) -> fabric_client.Header:
     """What a relayer would bring to a client of this chain."""
     return lived[2]
+
+
+def information(net: World) -> ChainInfo:
+    """As testnet.json names the network's folder."""
+    parts = {"kind": "fabric-embedded", "bech32_prefix": "bsmg", "denom": "", "nodes": (), "accounts": ()}
+    return ChainInfo(chain_id=CHAIN, fabric=str(net.home.document.parent), **parts)
 
 
 def client(net: World, front) -> FabricClient:
@@ -114,6 +123,8 @@ def test_an_honest_ledger_agrees(record):
     assert found.checked["ticks"] >= record.final.height + beside_ticks
     assert found.checked["ledger"] == found.checked["ticks"] + 1, "the attestation is endorsed like the others"
     assert len(found.notes) == 2
+    assert record.fabric is not None
+    assert found.checked["orderers"] == len(record.fabric.blocks)
 
 
 # What a front tells
@@ -186,6 +197,22 @@ def relinked(blocks: Blocks) -> Blocks:
         block.header.data_hash = block_data_hash(block.data.data)
         previous = block_header_hash(block.header.number, previous, block.header.data_hash)
     return blocks
+
+
+def test_a_ledger_that_was_rewritten_behind_the_orderers_is_found(record):
+    """A payment is left out, all hashes are right again, and no orderer has signed that."""
+    blocks = copies(record)
+    at, number = first(blocks, b"Submit")
+    del blocks[at].data.data[number]
+    flags = bytearray(blocks[at].metadata.metadata[common.TRANSACTIONS_FILTER])
+    del flags[number]
+    blocks[at].metadata.metadata[common.TRANSACTIONS_FILTER] = bytes(flags)
+    (found,) = audit([with_ledger(record, relinked(blocks))])
+    unsigned = [item.place for item in found.of("orderers")]
+    assert unsigned == [f"ledger block {block.header.number}" for block in blocks[at:]]
+    (unknown,) = audit([replace(record, fabric=replace(record.fabric, orderers=None))])
+    assert unknown.differences == []
+    assert [note for note in unknown.notes if "not known" in note]
 
 
 def first(blocks: Blocks, function: bytes) -> tuple[int, int]:

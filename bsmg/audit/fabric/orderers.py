@@ -9,7 +9,7 @@ judged as of their own beginning, for a block has no time of its own.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from bsmg.audit.fabric.blocks import header_bytes
 from bsmg.audit.fabric.members import ROLE_OF, DoubtError, Member, Membership, identity, require_signature
@@ -41,7 +41,7 @@ def check_orderers(said: Orderers | None, blocks: Sequence[common.Block], findin
                 continue
             if common.CONFIG in kinds and UPDATES not in findings.notes:
                 findings.notes.append(UPDATES)
-            members.require_satisfied(signers_of(members, block))
+            members.require_satisfied(signers_of(members, said.consenters, block))
 
 
 def _kinds(channel: str, block: common.Block) -> list[int]:
@@ -56,21 +56,31 @@ def _kinds(channel: str, block: common.Block) -> list[int]:
     return found
 
 
-def signers_of(members: Membership, block: common.Block) -> list[Member]:
+def signers_of(members: Membership, consenters: Mapping[int, bytes], block: common.Block) -> list[Member]:
     """Members whose signatures of a block hold, each once; raises DecodeError."""
     parts = block.metadata.metadata
-    said = common.Metadata.FromString(parts[common.SIGNATURES] if parts else b"")
+    said = fabric_client.BlockSignatures.FromString(parts[common.SIGNATURES] if parts else b"")
     found: dict[bytes, Member] = {}
     for item in said.signatures:
-        message = said.value + item.signature_header + header_bytes(block.header)
+        message = said.value + (item.signature_header or item.identifier_header) + header_bytes(block.header)
         try:
-            creator = common.SignatureHeader.FromString(item.signature_header).creator
+            creator = _creator(item, consenters)
             member = members.member(creator, members.since(creator))
             require_signature(identity(creator)[1], message, item.signature)
         except (DoubtError, DecodeError):
             continue
         found[member.key] = member
     return list(found.values())
+
+
+def _creator(item: fabric_client.BlockSignature, consenters: Mapping[int, bytes]) -> bytes:
+    """Who says to have signed; orderers of Fabric 3 may name themselves by number."""
+    if item.signature_header:
+        return common.SignatureHeader.FromString(item.signature_header).creator
+    number = fabric_client.IdentifierHeader.FromString(item.identifier_header).identifier
+    if number not in consenters:
+        raise DoubtError(f"orderer: expected one of {sorted(consenters)}, got number {number}")
+    return consenters[number]
 
 
 def membership_of(said: Orderers) -> fabric_client.Membership:
