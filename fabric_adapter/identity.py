@@ -21,8 +21,8 @@ CHANNEL_OPTIONS = (
     ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
     ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
     ("grpc.initial_reconnect_backoff_ms", 100),  # a node that was restarted is found again at once
-    ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1000),
+    ("grpc.min_reconnect_backoff_ms", 10_000),  # how long an attempt may take: a busy node is slow
     ("grpc.keepalive_time_ms", 120_000),  # Fabric ends a connection that pings more often than once a minute
     ("grpc.keepalive_timeout_ms", 20_000),
     ("grpc.use_local_subchannel_pool", 1),  # two clients don't wait for each other's backoff

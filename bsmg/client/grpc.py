@@ -16,7 +16,7 @@ QUERY_TIMEOUT_S = 20.0
 MESSAGE_BYTES_MAX = 64 << 20
 RECONNECT = (  # a node that was restarted is found again at once; gRPC's own pauses grow to two minutes
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 10_000),  # how long an attempt may take: a busy node is slow
     ("grpc.max_reconnect_backoff_ms", 1000),
     ("grpc.use_local_subchannel_pool", 1),  # two clients don't wait for each other's pauses
 )

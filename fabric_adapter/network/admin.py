@@ -21,7 +21,7 @@ from fabric_wire.services import endorser_services
 
 LIFECYCLE, CONFIGURATION = "_lifecycle", "cscc"
 VERSION, FIRST = "1.0", 1
-JOIN_TIMEOUT_S = 20.0
+JOIN_TIMEOUT_S = 60.0
 CREATED, ALREADY_THERE = 201, 405
 OK = 200
 
@@ -83,7 +83,8 @@ async def _ask_peer(home: Home, peer: Peer, call: Call) -> proposal_response.Pro
     what = f"{peer.name}: {call.chaincode}.{call.args[0].decode()}"
     answer: proposal_response.ProposalResponse
     try:
-        answer = await endorser_services.EndorserStub(connection).ProcessProposal(made.signed, timeout=JOIN_TIMEOUT_S)
+        ask = endorser_services.EndorserStub(connection).ProcessProposal
+        answer = await ask(made.signed, timeout=JOIN_TIMEOUT_S, wait_for_ready=True)
     except grpc.aio.AioRpcError as error:
         raise ToolError(f"{what}: expected success, got {error.code().name}: {error.details()}") from error
     finally:
