@@ -10,7 +10,7 @@ from bisect import bisect_left, insort
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 
 class Store(Protocol):
@@ -115,7 +115,7 @@ class Overlay:
     __slots__ = ("_read", "below", "changes", "order")
 
     def __init__(self, below: Store) -> None:
-        self.below, self._read = below, below.get
+        self.below, self._read = below, reader(below)
         self.changes: dict[bytes, bytes | None] = {}
         self.order: list[bytes] = []  # sorted keys of `changes`, for iteration
 
@@ -187,9 +187,10 @@ class Overlay:
 class MemoryStore:
     """A store that is a sorted dict: the model of the tests and the bottom of simulations."""
 
-    def __init__(self) -> None:
-        self.data: dict[bytes, bytes] = {}
-        self.keys: list[bytes] = []
+    def __init__(self, data: dict[bytes, bytes] | None = None, keys: list[bytes] | None = None) -> None:
+        """With pairs and their keys in order, which are its own from now on; or empty."""
+        self.data: Final = {} if data is None else data
+        self.keys: Final = sorted(self.data) if keys is None else keys
 
     def get(self, key: bytes) -> bytes | None:
         """Value or None."""
@@ -220,6 +221,11 @@ class MemoryStore:
             at = bisect_left(self.keys, key)  # keys came or went before this one, or it went
             if at < len(self.keys) and self.keys[at] == key:
                 at += 1
+
+
+def reader(store: Store) -> Callable[[bytes], bytes | None]:
+    """Its `get`, without a detour for a store that is a dict: each layer above passes the most of its reads on."""
+    return store.data.get if type(store) is MemoryStore else store.get
 
 
 @dataclass(frozen=True, slots=True)

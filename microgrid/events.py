@@ -3,25 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
+from cosmos_wire.canonical import delimited
 from cosmos_wire.protos import Message, abci
 from ibc_core.host import Event, event
 
 if TYPE_CHECKING:  # the class exists in the stubs alone: at run time the lists are the C library's
     from google.protobuf.internal.containers import RepeatedCompositeFieldContainer as Repeated
 
+ATTRIBUTE, KEY, VALUE, INDEXED = b"\x12", b"\x0a", b"\x12", b"\x18\x01"  # tags of abci.Event and EventAttribute
+SHORT = 64  # characters of a value that is remembered
+
 
 def write(events: Iterable[Event], into: Repeated[abci.Event]) -> None:
     """Append to a message's list of ABCI events, in the same order.
 
-    Made in place: messages built apart and copied into the list take twice as long, and a transaction has nine.
+    An event is one parse of its attributes' bytes, most of which were written before (types, cells, slots, prices): the
+    attributes made one by one take twice as long, and a transaction has a dozen.
     """
     for item in events:
-        add = into.add(type=item.type).attributes.add
-        for key, value in item.attributes:
-            add(key=key, value=value, index=True)
+        made = into.add()
+        made.type = item.type
+        made.MergeFromString(b"".join([_attribute(pair) for pair in item.attributes]))
+
+
+def _attribute(pair: tuple[str, str]) -> bytes:
+    return _short_attribute(pair) if len(pair[1]) <= SHORT else _attribute_bytes(pair)
+
+
+def _attribute_bytes(pair: tuple[str, str]) -> bytes:
+    """An EventAttribute as an element of `attributes`; proto3 leaves empty text away."""
+    key, value = pair[0].encode(), pair[1].encode()
+    made = (KEY + delimited(key) if key else b"") + (VALUE + delimited(value) if value else b"") + INDEXED
+    return ATTRIBUTE + delimited(made)
+
+
+_short_attribute = lru_cache(maxsize=16_384)(_attribute_bytes)
 
 
 def marked(events: Iterable[Event], key: str, value: str) -> list[Event]:

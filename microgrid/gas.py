@@ -34,7 +34,10 @@ class LimitedGas:
 
 
 class MeteredStore:
-    """A store that charges gas for every access before it happens (a write) or for what it found (a read)."""
+    """A store that charges gas for every access before it happens (a write) or for what it found (a read).
+
+    A transaction comes here some thirty times: what is looked up once is kept.
+    """
 
     __slots__ = ("_below", "_consume", "_read")
 

@@ -13,9 +13,7 @@ from microgrid.state_api import STORES, Batch, Changes
 
 
 def _copy(store: MemoryStore) -> MemoryStore:
-    made = MemoryStore()
-    made.data, made.keys = dict(store.data), list(store.keys)
-    return made
+    return MemoryStore(dict(store.data), list(store.keys))
 
 
 def _root(stores: dict[str, MemoryStore]) -> bytes:

@@ -31,7 +31,7 @@ SUBSIDY = bank.module_address(SUBSIDY_NAME)
 WAITING = bank.module_address(WAITING_NAME)
 COLLATERAL = bank.module_address(COLLATERAL_NAME)
 
-REMEMBERED = 32_768  # orders: what cells add to within seconds
+REMEMBERED = 16_384  # orders: what cells add to within seconds
 FIXED_K: Mapping[int, tuple[int, int]] = {pb.MECHANISM_LAO: (0, 1), pb.MECHANISM_FRO: (1, 1)}
 
 

@@ -52,7 +52,7 @@ class Simulation(InvokedStub):
         info.raw_reads.SetInParent()
         self._ranges.append(info)
         for key, entry in self._view.range(self._namespace, start, end):
-            info.raw_reads.kv_reads.append(_read(key, entry))
+            _fill(info.raw_reads.kv_reads.add(), key, entry)
             yield key, entry.value
         info.itr_exhausted = True
 
@@ -68,21 +68,19 @@ class Simulation(InvokedStub):
 
     def results(self) -> bytes:
         """TxReadWriteSet of the one namespace, deterministic."""
-        made = kvrwset.KVRWSet(
-            reads=[_read(key, entry) for key, entry in sorted(self._reads.items())],
-            range_queries_info=self._ranges,
-            writes=[_write(key, value) for key, value in sorted(self._writes.items())],
-        )
-        part = rwset.NsReadWriteSet(namespace=self._namespace, rwset=made.SerializeToString(deterministic=True))
-        whole = rwset.TxReadWriteSet(data_model=rwset.TxReadWriteSet.KV, ns_rwset=[part])
+        made = kvrwset.KVRWSet(range_queries_info=self._ranges)
+        for key, entry in sorted(self._reads.items()):
+            _fill(made.reads.add(), key, entry)
+        for key, value in sorted(self._writes.items()):
+            made.writes.add(key=key, is_delete=value is None, value=value or b"")
+        whole = rwset.TxReadWriteSet(data_model=rwset.TxReadWriteSet.KV)
+        whole.ns_rwset.add(namespace=self._namespace, rwset=made.SerializeToString(deterministic=True))
         return whole.SerializeToString(deterministic=True)
 
 
-def _read(key: str, entry: Entry | None) -> kvrwset.KVRead:
-    if entry is None:
-        return kvrwset.KVRead(key=key)
-    return kvrwset.KVRead(key=key, version=kvrwset.Version(block_num=entry.version.block, tx_num=entry.version.tx))
-
-
-def _write(key: str, value: bytes | None) -> kvrwset.KVWrite:
-    return kvrwset.KVWrite(key=key, is_delete=value is None, value=value or b"")
+def _fill(made: kvrwset.KVRead, key: str, entry: Entry | None) -> None:
+    """Set an empty read; messages that are made apart have to be copied into their list."""
+    made.key = key
+    if entry is not None:
+        made.version.SetInParent()
+        made.version.block_num, made.version.tx_num = entry.version

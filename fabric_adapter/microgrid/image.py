@@ -58,9 +58,7 @@ def state_of(record: TickRecord, stores: Mapping[str, Store], buckets: Buckets) 
 
 def store_of(data: dict[bytes, bytes]) -> MemoryStore:
     """A store of pairs."""
-    made = MemoryStore()
-    made.data, made.keys = data, sorted(data)
-    return made
+    return MemoryStore(data)
 
 
 def _above(parent: State, changes: Changes, name: str) -> Store:
@@ -74,12 +72,10 @@ def _merged(store: Store, changes: Mapping[bytes, bytes | None]) -> MemoryStore:
     assert isinstance(store, MemoryStore)
     data = store.data | {key: value for key, value in changes.items() if value is not None}
     gone = [key for key, value in changes.items() if value is None and data.pop(key, None) is not None]
-    made = MemoryStore()
-    made.data = data
-    made.keys = [key for key in store.keys if key in data] if gone else store.keys.copy()
-    made.keys += [key for key in changes if key in data and key not in store.data]
-    made.keys.sort()  # two runs, the first of which is in order already
-    return made
+    keys = [key for key in store.keys if key in data] if gone else store.keys.copy()
+    keys += [key for key in changes if key in data and key not in store.data]
+    keys.sort()  # two runs, the first of which is in order already
+    return MemoryStore(data, keys)
 
 
 class Image:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from cosmos_wire.protos import base_abci, channel_tx, channel_v2_tx, client_tx, cmt_params, fabric_microgrid
 from cosmos_wire.public_keys import SECP256R1, SimpleKey
@@ -226,9 +227,14 @@ def taken(body: bytes, creator: bytes) -> InboxTx:
 
 def signer_of(key: bytes) -> Authenticated:
     """Who signs, by the key of the creator's certificate."""
+    return _signer_of(key, TX_GAS_MAX, TX_OUTPUT_BYTES_MAX, layout.KEY_BYTES_MAX)
+
+
+@lru_cache(maxsize=16_384)
+def _signer_of(key: bytes, gas_limit: int, output_bytes_max: int, key_bytes_max: int) -> Authenticated:
     return Authenticated(
         key=SimpleKey(SECP256R1, key),
-        gas_limit=TX_GAS_MAX,
-        output_bytes_max=TX_OUTPUT_BYTES_MAX,
-        key_bytes_max=layout.KEY_BYTES_MAX,
+        gas_limit=gas_limit,
+        output_bytes_max=output_bytes_max,
+        key_bytes_max=key_bytes_max,
     )

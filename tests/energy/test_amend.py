@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -10,7 +12,7 @@ from cosmos_wire.errors import ChainError
 from cosmos_wire.protos import market as pb
 from cosmos_wire.protos import market_query as query
 from cosmos_wire.protos import market_tx as tx
-from energy.market import state
+from energy.market import clearing, state
 from tests.energy.chain import ASK, BID, Chain, address
 
 
@@ -104,3 +106,30 @@ def test_any_amending_keeps_the_books(rows: list[tuple[int, int, int, int]]) -> 
         assert (record.bid_mWh, record.ask_mWh) == (sums[BID], sums[ASK])
         assert chain.held_in_all() == chain.supply
     assert chain.until(slot, pb.SLOT_STATE_SETTLED).escrow == "0"
+
+
+ACTS = st.lists(
+    st.tuples(st.sampled_from(["bid", "ask", "cancel", "amend"]), st.integers(0, 7), st.integers(1, 900)), max_size=14
+)
+
+
+@settings(max_examples=25, deadline=None)
+@given(acts=ACTS)
+def test_a_cells_orders_are_those_in_the_book(acts: list[tuple[str, int, int]]) -> None:
+    """Read by their keys, from what is remembered, they are the orders that the whole book has of the cell."""
+    chain, slot = bidding(cells=2)
+    for act, pick, number in acts:
+        own = state.orders_of(chain.ctx(), slot, 1)
+        chosen = own[pick % len(own)].seq if own else 0
+        message: object = tx.MsgCancelOrder(cell=address(1), slot=slot, seq=chosen)
+        if act in ("bid", "ask"):
+            message = chain.place(1 + pick % 2, slot, BID if act == "bid" else ASK, 20_000 + number, number * 1_000)
+        elif act == "amend":
+            message = amend(1, slot, chosen, 20_000 + number, number)
+        with suppress(ChainError):
+            chain.deliver(message)
+        for cell in (1, 2):
+            sides = [clearing.read_side(chain.store, slot, side) for side in (BID, ASK)]
+            book = sorted((o for side in sides for o in side if o.cell == cell), key=lambda o: o.seq)
+            assert state.orders_of(chain.ctx(), slot, cell) == book
+            assert [state.book_order(chain.ctx(), slot, cell, o.seq) for o in book] == book
