@@ -6,7 +6,7 @@ Refusals are a real gateway's: its status codes, its words where clients look fo
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from typing import TypeVar
 
 import grpc
@@ -24,6 +24,7 @@ from fabric_adapter.embedded.refusals import (
     ChaincodeFailedError,
     ChaincodeRefusedError,
     NoPeersError,
+    NotEnoughError,
     UnknownChannelError,
     forbidden,
     no_metadata,
@@ -222,13 +223,19 @@ class Desk:
         if isinstance(error, UnknownChannelError):
             words = f"{no_metadata(error.chaincode[:64], error.channel_id[:64])}: {error}"
             return RefusedError(Code.FAILED_PRECONDITION, words)
+        if isinstance(error, NotEnoughError):
+            return self._said(Code.ABORTED, f"failed to collect enough transaction endorsements{SEE}", error.said)
         who = (error.node.msp_id,) if isinstance(error, ChaincodeRefusedError) else ()
         return self._detailed(Code.ABORTED, f"failed to endorse transaction{SEE}", str(error), who)
 
     def _detailed(self, code: Code, message: str, said: str, msp_ids: Iterable[str] = ()) -> RefusedError:
-        """With the words of peers, as a gateway attaches them."""
+        """With the words of peers, who all say the same."""
+        return self._said(code, message, dict.fromkeys(msp_ids or (self._msp_id,), said))
+
+    def _said(self, code: Code, message: str, words: Mapping[str, str]) -> RefusedError:
+        """With the words of peers by MSP id, as a gateway attaches them."""
         details = []
-        for msp_id in msp_ids or (self._msp_id,):
+        for msp_id, said in words.items():
             packed = Any()
             packed.Pack(gateway.ErrorDetail(address=self._address, msp_id=msp_id, message=said))
             details.append(packed)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from cosmos_wire.errors import ToolError
 from fabric_adapter.embedded.network import Node
 from fabric_adapter.embedded.peer import Answer
-from fabric_adapter.embedded.refusals import DisagreementError, NoPeersError
+from fabric_adapter.embedded.refusals import DisagreementError, NoPeersError, NotEnoughError
 
 Layout = Callable[[frozenset[str]], Sequence[Node]]  # who is to endorse, without some; raises NoPeersError
 
@@ -27,20 +27,24 @@ class Gathering:
         self._payload: bytes | None = None
 
     def missing(self) -> list[Node]:
-        """Who is to be asked now, the gateway's own peer before others; raises what the first of them failed with."""
+        """Who is to be asked now, the gateway's own peer before others; raises why there are too few.
+
+        That is the peer's own error when it is one peer's; NotEnoughError for several.
+        """
         if self._failed:
             self._next()
         return [node for node in self._nodes if node.msp_id not in self._answers]
 
     def _next(self) -> None:
         """The peers that do without those that failed."""
-        first = next(iter(self._failed.values()))
         if self._first in self._failed:
             raise self._failed[self._first]
         try:
             self._nodes = self._layout(frozenset(self._failed))
-        except NoPeersError:
-            raise first from None
+        except NoPeersError as error:
+            if len(self._failed) > 1:
+                raise NotEnoughError(self._failed) from error
+            raise next(iter(self._failed.values())) from error
 
     def hear(self, node: Node, found: Answer | ToolError) -> bool:
         """What a peer answered, or why it didn't; returns whether it helps. Answers are compared with the first."""

@@ -5,6 +5,8 @@ Clients look for Fabric's words; `tests/fabric_conformance` compares them with t
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import grpc
 
 from cosmos_wire.errors import ChainError, ToolError
@@ -63,6 +65,19 @@ class ProposalRefusedError(ToolError):
 
 class DisagreementError(ToolError):
     """Endorsers came to different results."""
+
+
+class NotEnoughError(ToolError):
+    """Too few peers endorsed; why each of the others didn't, by MSP id."""
+
+    def __init__(self, failed: Mapping[str, ToolError]) -> None:
+        self.said = {msp_id: _as_a_peer_says(error) for msp_id, error in failed.items()}
+        super().__init__("; ".join(f"{msp_id}: {said}" for msp_id, said in self.said.items()))
+
+
+def _as_a_peer_says(error: ToolError) -> str:
+    """One that is away says nothing; its gateway does, in gRPC's words."""
+    return f"rpc error: code = Unavailable desc = {error}" if isinstance(error, NoPeersError) else str(error)
 
 
 class DuplicateError(ToolError):

@@ -27,6 +27,8 @@ TICK_S = 0.5
 BLOCKS = 3  # that have to come after each kill
 FRONT_KILLS = 4
 SEED = 20_261_121
+PAYMENTS = 4
+TWO_OF_THREE = "OutOf(2, 'Org1MSP.peer', 'Org2MSP.peer', 'Org3MSP.peer')"
 
 
 class Fronts:
@@ -93,10 +95,10 @@ class Payer:
 
 
 @asynccontextmanager
-async def network(path: Path, kind: str) -> AsyncIterator[tuple[World, Fronts]]:
+async def network(path: Path, wish: Wish) -> AsyncIterator[tuple[World, Fronts]]:
     home = Home(path / "net")
     try:
-        await lifecycle.up(lifecycle.Request(home=home, wish=Wish(kind=kind, factory=MICROGRID), say=print))
+        await lifecycle.up(lifecycle.Request(home=home, wish=wish, say=print))
         net = World(home, read_plan(home))
         await net.found()
         fronts = Fronts(net)
@@ -116,7 +118,7 @@ async def network(path: Path, kind: str) -> AsyncIterator[tuple[World, Fronts]]:
 async def story(path: Path, kind: str, killed: Sequence[str]) -> int:
     """Number of payments that were executed, each once."""
     chance = random.Random(SEED)
-    async with network(path, kind) as (net, fronts):
+    async with network(path, Wish(kind=kind, factory=MICROGRID)) as (net, fronts):
         await fronts.blocks_come()
         payer = Payer(net)
         paying = [asyncio.create_task(payer.run()) for _ in range(2)]
@@ -164,3 +166,24 @@ async def test_the_embedded_ledger(tmp_path: Path) -> None:
 @pytest.mark.fabric
 async def test_real_fabric(tmp_path: Path) -> None:
     assert await story(tmp_path, REAL, ["chaincode", "orderer", "peer2", "peer1"]) > FRONT_KILLS
+
+
+@pytest.mark.fabric
+async def test_two_of_three_organisations_go_on_without_the_third(tmp_path: Path) -> None:
+    """Without a peer that only endorses; then without the writer's, when the one that came back has to endorse."""
+    wish = Wish(kind=REAL, orgs=3, factory=MICROGRID, endorsement=TWO_OF_THREE)
+    async with network(tmp_path, wish) as (net, fronts):
+        await fronts.blocks_come()
+        await asyncio.to_thread(lifecycle.kill, net.home, "peer3")
+        paid = [await net.pay() for _ in range(PAYMENTS)]
+        await fronts.blocks_come()
+        await lifecycle.restart(net.home, "peer3")
+        await asyncio.to_thread(lifecycle.kill, net.home, "peer1")
+        two = fronts.clients[2]
+        for _ in range(BLOCKS):
+            await two.height_above((await two.status()).height)
+        await lifecycle.restart(net.home, "peer1")
+        paid += [await net.pay() for _ in range(PAYMENTS)]
+        await fronts.blocks_come()
+        assert await same(fronts, paid, net) == len(paid)
+        await fronts.stop()

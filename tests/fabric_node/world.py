@@ -122,7 +122,7 @@ class World:
 
     def __init__(self, home: Home, plan: Plan) -> None:
         self.home, self.plan = home, plan
-        self._front_ports = ports.lease(home.path, 2 * FRONT_PORTS)
+        self._front_ports = ports.lease(home.path, len(plan.peers) * FRONT_PORTS)
         for name in PEOPLE:
             members.add_member(home, "org1", name)
         doc = read_json(home.document)
@@ -132,11 +132,12 @@ class World:
         self.people = {name: self._member(name) for name in PEOPLE}
 
     @classmethod
-    def embedded(cls, path: Path, batch_ms: int) -> World:
+    def embedded(cls, path: Path, batch_ms: int, orgs: int = 2, endorsement: str = "") -> World:
         """With files of its own; nothing runs yet."""
         home = Home(path / "net")
         home.path.mkdir(parents=True)
-        wish = Wish(kind=EMBEDDED, factory=MICROGRID, batch=Batch(timeout_ms=batch_ms))
+        batch = Batch(timeout_ms=batch_ms)
+        wish = Wish(kind=EMBEDDED, factory=MICROGRID, batch=batch, orgs=orgs, endorsement=endorsement)
         plan = make_plan(wish, ports.lease(home.path, ports_needed(wish)))
         members.make_all(home, plan)
         write_json(home.document, document.made(home, plan, "embedded"))
@@ -217,8 +218,8 @@ class World:
                 except EndorseError as error:
                     if "image not loaded" not in str(error):
                         raise
-                    for org in ("Org1MSP", "Org2MSP"):
-                        await gateway.evaluate("microgrid", [b"Load"], Asking(organizations=(org,)))
+                    for peer in self.plan.peers:
+                        await gateway.evaluate("microgrid", [b"Load"], Asking(organizations=(peer.msp_id,)))
 
     def options(self, number: int = 1, *, tick_s: float = 0.2, delay_s: float = 0.0) -> Options:
         grpc_port, rest_port = self._front_ports[FRONT_PORTS * (number - 1) : FRONT_PORTS * number]
@@ -262,9 +263,16 @@ class World:
 
 
 @asynccontextmanager
-async def world(path: Path, batch_ms: int = 10, make: MakeChaincode = MicrogridChaincode) -> AsyncIterator[World]:
+async def world(
+    path: Path,
+    batch_ms: int = 10,
+    make: MakeChaincode = MicrogridChaincode,
+    *,
+    orgs: int = 2,
+    endorsement: str = "",
+) -> AsyncIterator[World]:
     """A ledger that runs, without genesis."""
-    made = World.embedded(path, batch_ms)
+    made = World.embedded(path, batch_ms, orgs, endorsement)
     try:
         await made.start(make)
         yield made
