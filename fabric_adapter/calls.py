@@ -28,6 +28,7 @@ CONNECT = "/bsmg.fabric.v1.GatewayCalls/Connect"
 SERVICE, CONNECT_NAME = "bsmg.fabric.v1.GatewayCalls", "Connect"
 BATCH_BYTES = 1 << 20  # a message holds this much and its last call
 BUSY, LINGER_S = 16, 0.002
+HANDFUL = 32  # of a message's calls, or answers, are taken up in one turn of the event loop
 GIVE_UP = ""
 LOST = "the stream of calls ended"
 
@@ -206,10 +207,12 @@ class Stream:
     async def _read(self) -> None:
         try:
             while (found := await self._line.read()) is not grpc.aio.EOF:
-                for answer in found.answers:
+                for place, answer in enumerate(found.answers, 1):
                     waiting = self._waiting.pop(answer.id, None)
                     if waiting is not None and not waiting.done():
                         waiting.set_result(answer)
+                    if place % HANDFUL == 0:
+                        await asyncio.sleep(0)  # their next calls are on the way while the others are told
         except grpc.aio.AioRpcError as error:
             LOG.debug("stream of calls: %s", error)
         finally:

@@ -17,6 +17,7 @@ from fabric_adapter.calls import (
     ENDORSE,
     EVALUATE,
     GIVE_UP,
+    HANDFUL,
     SERVICE,
     SETTLE,
     STATUS,
@@ -132,8 +133,10 @@ class CallStream:
         writer = asyncio.create_task(self._write())
         try:
             while isinstance(batch := await self._context.read(), fabric_calls.Calls):
-                for call in batch.calls:
+                for place, call in enumerate(batch.calls, 1):
                     self._begin(call)
+                    if place % HANDFUL == 0:
+                        await asyncio.sleep(0)  # peers begin with these while the others are read
         finally:
             for task in (writer, *self._tasks.values()):
                 task.cancel()

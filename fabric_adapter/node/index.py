@@ -5,7 +5,7 @@
 | `blocks` | height, 8 bytes | node.v1.BlockResponse: transactions, results, events |
 | `places` | height | number of the Fabric block, its header's hash, hash of the state |
 | `txs` | transaction id, 32 bytes | height 8, place 4 |
-| `terms` | term, height, place | nothing (fabric_adapter.node.terms) |
+| `terms` | term, height, place | other places of that height with the term (fabric_adapter.node.terms) |
 | `inbox` | number of the Fabric block 8, place 4 | ticket 40, InboxTx |
 | `waiting` | transaction id | key in `inbox` |
 | `meta` | `link` | number of the next Fabric block, hash of the header before it |
@@ -13,7 +13,8 @@
 A Fabric block and all that follows from it is one write transaction. The state has its own database, whose commit
 comes after it: whoever sees a state finds its block. A kill between the two, or a machine that crashes and takes the
 state's last commit with it, leaves the index ahead: then it goes back to where the state is (`rewind`), and the same
-blocks come again.
+blocks come again. The other way round, a crash may take the index's last commit (LMDB's `metasync` is off, which keeps
+all before it): then the same blocks come again to a state that has taken them.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from fabric_adapter.deliver import Link
 from fabric_adapter.microgrid.layout import TICKET_BYTES, TIME_BYTES
 from fabric_adapter.node.ledger_block import DamagedBlockError, LedgerBlock, Tick, inbox_writes
 from fabric_adapter.node.shown import tx_of
-from fabric_adapter.node.terms import HOOKS, WHERE, Bounds, Where, terms
+from fabric_adapter.node.terms import HOOKS, PLACE, WHERE, Bounds, Where, terms
 from microgrid.query.query_core import QueryError, Status
 
 InboxTx = fabric_microgrid.InboxTx
@@ -61,7 +62,13 @@ class Index:
     def __init__(self, path: Path, *, sync: bool = True) -> None:
         path.mkdir(parents=True, exist_ok=True)
         self._env = lmdb.open(
-            str(path), map_size=MAP_BYTES, max_dbs=len(TABLES), max_readers=READERS_MAX, sync=sync, readahead=False
+            str(path),
+            map_size=MAP_BYTES,
+            max_dbs=len(TABLES),
+            max_readers=READERS_MAX,
+            sync=sync,
+            metasync=False,
+            readahead=False,
         )
         self._tables = {name: self._env.open_db(name.encode()) for name in TABLES}
         self._env.reader_check()
@@ -120,15 +127,17 @@ class Index:
         with self._env.begin() as txn, txn.cursor(self._tables["terms"]) as cursor:
             if not cursor.set_range(first):
                 return found
-            for count, key in enumerate(cursor.iternext(keys=True, values=False)):
+            for key, value in cursor.iternext():
                 raw = bytes(key)
                 if raw[: -WHERE.size] >= behind:
                     break
-                if count >= FOUND_MAX:
+                height, place = WHERE.unpack(raw[-WHERE.size :])
+                found.add((height, place))
+                found.update([(height, other) for (other,) in PLACE.iter_unpack(value)])
+                if len(found) > FOUND_MAX:
                     raise QueryError(
                         Status.RESOURCE_EXHAUSTED, f"expected at most {FOUND_MAX} matches of a condition, got more"
                     )
-                found.add(WHERE.unpack(raw[-WHERE.size :]))
         return found
 
     def apply(self, block: LedgerBlock, ticks: Sequence[Tick]) -> None:
@@ -190,13 +199,15 @@ class _Work:
                 self._taken(tx_id)
             return
         made = BlockResponse(height=height, time_ns=tick.record.time_ns, hook_events=tick.event.results.events)
-        behind = WHERE.pack(height, HOOKS)
-        entries = [(term + behind, b"") for term in terms(made.hook_events)]
+        holders: dict[bytes, list[int]] = {}  # places of a term, ascending
         for place, (tx_id, result) in enumerate(zip(tick.event.tx_ids, results, strict=True)):
             made.txs.add(hash=tx_id.upper(), tx=self._shown(tx_id, height), result=result)
-            behind = WHERE.pack(height, place)
-            self.put("txs", bytes.fromhex(tx_id), behind)
-            entries += [(term + behind, b"") for term in terms(result.events)]
+            self.put("txs", bytes.fromhex(tx_id), WHERE.pack(height, place))
+            for term in terms(result.events):
+                holders.setdefault(term, []).append(place)
+        for term in terms(made.hook_events):
+            holders.setdefault(term, []).append(HOOKS)
+        entries = [(term + WHERE.pack(height, found[0]), _packed(found[1:])) for term, found in holders.items()]
         with self._txn.cursor(self._tables["terms"]) as cursor:
             cursor.putmulti(sorted(entries))
         self.put("blocks", key, made.SerializeToString(deterministic=True))
@@ -214,3 +225,7 @@ class _Work:
         key = self._txn.pop(name, self._tables["waiting"])
         found = None if key is None else self._txn.pop(bytes(key), self._tables["inbox"])
         return None if found is None else bytes(found)
+
+
+def _packed(places: Sequence[int]) -> bytes:
+    return b"".join(map(PLACE.pack, places))

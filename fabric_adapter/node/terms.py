@@ -1,9 +1,10 @@
 """How events are found again: terms of an index, and the query language of CometBFT's transaction search.
 
-A term is an attribute with its value; each transaction, and a block's hooks, have the terms of their events once:
+A term is an attribute with its value; each transaction, and a block's hooks, have the terms of their events once. An
+entry is a term in a block, with the first place that has it, and as its value the other places of that block:
 
-    SHA-256(type.key)[:16]  0  number, 8 bytes                                        height 8  place 4
-    SHA-256(type.key)[:16]  1  length  text                                           height 8  place 4
+    SHA-256(type.key)[:16]  0  number, 8 bytes                        height 8  place 4       place 4 ...
+    SHA-256(type.key)[:16]  1  length  text                           height 8  place 4       place 4 ...
 
 of a text longer than 64 bytes the first 64 and 8 of its SHA-256 (the length is 65 then).
 
@@ -30,7 +31,7 @@ NAME_BYTES, START_BYTES, REST_BYTES = 16, 64, 8
 NUMBER_MAX = (1 << 64) - 1
 NUMBER_DIGITS_MAX = 32
 SIZES = [bytes([size]) for size in range(START_BYTES + 2)]
-WHERE = struct.Struct(">QI")
+WHERE, PLACE = struct.Struct(">QI"), struct.Struct(">I")
 CONDITION = re.compile(
     r"\s*(?P<key>[\w.\-/]+)\s*(?P<op><=|>=|=|<|>|\bCONTAINS\b|\bEXISTS\b)\s*(?P<value>'[^']*'|\d+)?\s*"
 )

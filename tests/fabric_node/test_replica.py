@@ -17,6 +17,7 @@ from fabric_adapter.node.index import Index
 from fabric_adapter.node.ledger_block import DamagedBlockError, LedgerBlock, LedgerTx, read_block
 from fabric_adapter.node.replica import Replica
 from fabric_adapter.node.shown import tx_of
+from fabric_adapter.node.terms import HOOKS, WHERE, Bounds, Condition
 from fabric_wire.envelopes import block_data_hash
 from fabric_wire.protos import common, transaction
 from ibc_core.fabric.records import TICK
@@ -29,6 +30,7 @@ CREATOR = make_org("Org1MSP").node("client").identity
 KEY = b"\x02" + bytes(32)
 STATE = fabric_client.TickRecord
 SECOND_NS = 10**9
+SAME = "paid.to", "the same"
 
 
 class KilledError(Exception):
@@ -102,7 +104,8 @@ def _event(kind: str, key: str, value: str) -> abci.Event:
 
 
 def _result(number: int) -> abci.ExecTxResult:
-    return abci.ExecTxResult(gas_used=number, events=[_event("paid", "number", str(number))])
+    events = [_event("paid", "number", str(number)), _event("paid", "to", "the same")]
+    return abci.ExecTxResult(gas_used=number, events=events)
 
 
 def story() -> Story:
@@ -246,6 +249,42 @@ def test_a_machine_that_forgot_the_states_last_commits(tmp_path: Path, kept: int
         assert again.link.number <= kept
         feed(again, told.blocks)
         assert all_of(again) == expected
+
+
+@pytest.mark.parametrize("kept", range(12))
+def test_a_machine_that_forgot_the_indexs_last_commits(tmp_path: Path, kept: int) -> None:
+    """The same blocks come again to a state that has taken them."""
+    told = story()
+    with opened(tmp_path / "old") as replica:
+        feed(replica, told.blocks[:kept])
+    with opened(tmp_path / "whole") as replica:
+        feed(replica, told.blocks)
+        expected = all_of(replica)
+        replica.index.close()
+        replica.index = Index(tmp_path / "old" / "index", sync=False)
+        again = Replica(replica.state, replica.index)
+        feed(again, told.blocks)
+        assert all_of(again) == expected
+
+
+def test_transactions_of_a_block_share_the_entry_of_a_term(tmp_path: Path) -> None:
+    """And an entry for each, as it was before, is read too."""
+    same, hooks = (Condition(key=key, op="=", value=value).bounds() for key, value in (SAME, ("hook.height", "3")))
+    with opened(tmp_path) as replica:
+        feed(replica, story().blocks)
+        index = replica.index
+        expected = {(2, 0), (2, 1), (4, 0), (5, 0), (6, 0), (6, 1)}
+        assert (index.find(same), index.find(hooks)) == (expected, {(3, HOOKS)})
+        assert entries(index, same) == 4
+        with index._env.begin(write=True) as txn:
+            for height, place in ((2, 0), (2, 1), (6, 0), (6, 1)):
+                txn.put(same[0] + WHERE.pack(height, place), b"", db=index._tables["terms"])
+        assert (index.find(same), entries(index, same)) == (expected, 6)
+
+
+def entries(index: Index, bounds: Bounds) -> int:
+    with index._env.begin() as txn, txn.cursor(index._tables["terms"]) as cursor:
+        return sum(bounds[0] <= bytes(key) < bounds[1] for key in cursor.iternext(values=False))
 
 
 def test_a_gap_is_refused(tmp_path: Path) -> None:
