@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import json
 import shutil
 import sys
@@ -164,6 +165,7 @@ def main() -> int:
         home=given.home.resolve() if given.home else None,
         kind=EMBEDDED if given.embedded else REAL,
     )
+    gc.freeze()  # as servers do; what the imports made stays for good
     text = json.dumps(uvloop.run(measure(options)), indent=1)
     if given.json:
         given.json.write_text(text + "\n")

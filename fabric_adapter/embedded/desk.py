@@ -6,7 +6,7 @@ Refusals are a real gateway's: its status codes, its words where clients look fo
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
 import grpc
@@ -64,6 +64,7 @@ class Desk:
     def __init__(self, ledger: Ledger, address: str, msp_id: str, apart: Apart | None = None) -> None:
         self._ledger, self._apart = ledger, apart
         self._address, self._msp_id = address, msp_id
+        self._anybody = Wanted(first=msp_id)
         self._workers = Workers()
 
     def close(self) -> None:
@@ -144,7 +145,8 @@ class Desk:
     async def _take(self, request: gateway.SubmitRequest) -> str:
         """Hand an envelope to the orderer; returns the transaction id in its header."""
         try:
-            tx_id, envelope = await self._do(lambda: self._checked(request))
+            checked = self._checked(request) if self._apart else await self._workers.run(lambda: self._checked(request))
+            tx_id, envelope = checked
             self._ledger.submit(envelope)
         except OrdererFullError as error:
             raise RefusedError(Code.RESOURCE_EXHAUSTED, str(error)) from error
@@ -169,7 +171,9 @@ class Desk:
             self._ledger.way.signed(envelope.payload, raw, ours)
         return tx_id, raw
 
-    def _wanted(self, organisations: Iterable[str]) -> Wanted:
+    def _wanted(self, organisations: Sequence[str]) -> Wanted:
+        if not organisations:
+            return self._anybody
         return Wanted(organisations=tuple(organisations), first=self._msp_id)
 
     def _accept(self, signed: proposal.SignedProposal) -> Accepted:

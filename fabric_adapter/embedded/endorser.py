@@ -120,9 +120,8 @@ class Endorsers:
             raise UnknownChannelError(asked.channel_id, asked.chaincode, error) from error
         self._require_writer(signed, asked, now_ns)
         tx_id = transaction_id(asked.nonce, asked.creator)
-        with self._disk.view() as view:
-            if view.place(tx_id) is not None:
-                raise DuplicateError(tx_id, asked.creator)
+        if self._disk.place(tx_id) is not None:
+            raise DuplicateError(tx_id, asked.creator)
         return Accepted(parts=parts, asked=asked, tx_id=tx_id)
 
     def _read(self, signed: proposal.SignedProposal) -> tuple[Parts, Invocation]:

@@ -81,8 +81,7 @@ class Ledger:
 
     def place(self, tx_id: str) -> Place | None:
         """Where a transaction stands."""
-        with self._disk.view() as view:
-            return view.place(tx_id)
+        return self._disk.place(tx_id)
 
     def submit(self, envelope: bytes) -> None:
         """Hand a signed transaction to the orderer; raises OrdererFullError."""

@@ -87,6 +87,8 @@ class Orderer:
     def _tell(self) -> None:
         full = len(self._queue) >= self._rules.count_max or self._bytes >= self._rules.bytes_max
         for event, holds in ((self._some, bool(self._queue)), (self._full, full)):
+            if holds is event.is_set():
+                continue
             if holds:
                 event.set()
             else:

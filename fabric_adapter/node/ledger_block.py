@@ -12,6 +12,7 @@ from cosmos_wire.errors import ToolError
 from cosmos_wire.protos import fabric_client, fabric_microgrid
 from fabric_adapter.deliver import Link
 from fabric_adapter.microgrid import app_log, layout
+from fabric_wire import fields
 from fabric_wire.protos import (
     DecodeError,
     chaincode_event,
@@ -26,6 +27,7 @@ from ibc_core.fabric import records
 from microgrid.state_api import APP, IBC, STORES, Changes
 
 INBOX = f"{layout.INBOX}/"
+NO_EVENT = chaincode_event.ChaincodeEvent()
 TickEvent = fabric_microgrid.TickEvent
 TickRecord = fabric_client.TickRecord
 Writes = Sequence[tuple[str, bytes | None]]
@@ -88,7 +90,7 @@ def read_block(block: common.Block, link: Link, chaincode: str) -> LedgerBlock:
     following = link.next(block)
     flags = _flags(block)
     verdicts: dict[str, int] = {}
-    txs = []
+    ours, txs = fields.message(2, fields.data(2, chaincode.encode())), []
     for place, (data, flag) in enumerate(zip(block.data.data, flags, strict=True)):
         try:
             payload = common.Payload.FromString(common.Envelope.FromString(data).payload)
@@ -96,7 +98,7 @@ def read_block(block: common.Block, link: Link, chaincode: str) -> LedgerBlock:
             if header.type != common.ENDORSER_TRANSACTION:
                 continue
             verdicts.setdefault(header.tx_id, flag)
-            if flag == transaction.VALID and _chaincode(header) == chaincode:
+            if flag == transaction.VALID and (header.extension == ours or _chaincode(header) == chaincode):
                 txs.append(_read_tx(payload, header.tx_id, place, chaincode))
         except (DecodeError, IndexError) as error:
             if flag == transaction.VALID:
@@ -127,7 +129,7 @@ def _read_tx(payload: common.Payload, tx_id: str, place: int, chaincode: str) ->
     action = transaction.ChaincodeActionPayload.FromString(body.actions[0].payload).action
     answer = proposal_response.ProposalResponsePayload.FromString(action.proposal_response_payload)
     deed = proposal.ChaincodeAction.FromString(answer.extension)
-    event = chaincode_event.ChaincodeEvent.FromString(deed.events)
+    event = chaincode_event.ChaincodeEvent.FromString(deed.events) if deed.events else NO_EVENT
     return LedgerTx(
         tx_id=tx_id,
         place=place,
