@@ -233,6 +233,12 @@ def require_endorsement(text: str, orgs: int) -> None:
         )
 
 
+def can_spare(text: str, msp_ids: Sequence[str]) -> bool:
+    """Whether a policy is satisfied by the peers of all organisations but one; raises ChainError for no policy."""
+    policy, peers = parse_policy(text), [Endorser(msp_id=msp_id) for msp_id in msp_ids]
+    return any(policy.is_satisfied([peer for peer in peers if peer != left]) for left in peers)
+
+
 def msp_id_of(number: int) -> str:
     """Of the organisation with this number, from 1 on."""
     return f"Org{number}MSP"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ from fabric_adapter.gateway import Gateway, Patience
 from fabric_adapter.identity import Identity, Tls, load_identity
 from fabric_adapter.network.ordering import read_ordering
 from fabric_adapter.network.plan import REAL
+from fabric_adapter.node.attendance import Attendance
 from fabric_adapter.node.blocks import Described, FabricBlocks
 from fabric_adapter.node.follower import Follower
 from fabric_adapter.node.replica import Replica
@@ -57,6 +58,7 @@ class Network:
     channel: str
     chaincode: str
     orgs: tuple[str, ...]  # MSP ids
+    endorsement: str  # the chaincode's policy
     peer: str
     tls: Tls
     identity: Identity
@@ -78,6 +80,7 @@ def read_network(options: Options) -> Network:
         channel=doc["channel"],
         chaincode=doc["chaincode"],
         orgs=tuple(org["msp_id"] for org in doc["orgs"]),
+        endorsement=doc["endorsement"],
         peer=own["gateway"],
         tls=Tls(roots=Path(own["tls_ca"]).read_bytes()),
         identity=load_identity(own["msp_id"], Path(files["certificate"]), Path(files["key"])),
@@ -97,12 +100,13 @@ async def run(options: Options, stop: asyncio.Event) -> None:
         stack.push_async_callback(deliver.close)
         follower = Follower(replica, deliver, gateway, network.chaincode, network.ordering)
         stack.callback(follower.close)
-        writer = Writer(follower, gateway, network.chaincode, network.orgs, options.pace)
-        stopping = stop.wait()
-        await _until_first([stopping, follower.run(), writer.run(), _serve(options, network, follower)])
+        attendance = Attendance(gateway, network.chaincode, network.orgs, network.endorsement)
+        writer = Writer(follower, gateway, network.chaincode, attendance, options.pace)
+        works = [stop.wait(), follower.run(), attendance.run(), writer.run(), _serve(options, network, follower)]
+        await _until_first(works)
 
 
-async def _until_first(works: list[Coroutine[None, None, object]]) -> None:
+async def _until_first(works: Sequence[Coroutine[None, None, object]]) -> None:
     """Run all until one ends; raises what it raised."""
     tasks = [asyncio.create_task(work) for work in works]
     try:

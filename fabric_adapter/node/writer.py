@@ -16,12 +16,13 @@ from dataclasses import dataclass
 import grpc
 
 from cosmos_wire.protos import fabric_microgrid
-from fabric_adapter.errors import FabricError, code_name
+from fabric_adapter.errors import EndorseError, FabricError, code_name
 from fabric_adapter.gateway import VALID, Gateway
 from fabric_adapter.microgrid import layout
 from fabric_adapter.microgrid.errors import NotSeen, WrongTickHeight
 from fabric_adapter.microgrid.layout import TICKET_BYTES
 from fabric_adapter.microgrid.machine import TICK_TXS_MAX
+from fabric_adapter.node.attendance import Attendance
 from fabric_adapter.node.follower import Follower
 from fabric_adapter.node.replica import TickHead
 from fabric_adapter.node.trouble import Trouble
@@ -35,7 +36,7 @@ LOG = logging.getLogger("fabric_adapter.node")
 NO_IMAGE = "image not loaded"
 UNSEEN = f"{NotSeen.codespace}/{NotSeen.code}: "
 BEHIND = f"{WrongTickHeight.codespace}/{WrongTickHeight.code}: "
-TICK, LOOK, LOAD = b"Tick", b"Look", b"Load"
+TICK, LOOK = b"Tick", b"Look"
 LOST_S = 3.0  # a Tick that is in no block after so long is proposed again
 PAUSES_S = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 LOOKED_MIN = 8  # so many transactions are worth a question to each organisation before the Tick
@@ -56,9 +57,11 @@ class Pace:
 class Writer:
     """`run` it."""
 
-    def __init__(self, follower: Follower, gateway: Gateway, chaincode: str, orgs: Sequence[str], pace: Pace) -> None:
+    def __init__(
+        self, follower: Follower, gateway: Gateway, chaincode: str, attendance: Attendance, pace: Pace
+    ) -> None:
         self._follower, self._gateway = follower, gateway
-        self._chaincode, self._orgs, self._pace = chaincode, tuple(orgs), pace
+        self._chaincode, self._attendance, self._pace = chaincode, attendance, pace
         self._trouble = Trouble(LOG, "writing ticks")
         self._head: TickHead | None = None
         self._seen_s = 0.0
@@ -109,17 +112,28 @@ class Writer:
         """One attempt; whatever came of it shows in the replica's head."""
         listed = await self._looked_at(TickArgs(height=head.height + 1, tickets=self._waiting()))
         args, waiting = strict.write(listed), list(listed.tickets)
-        options = Options(timestamp_ns=max(time.time_ns(), head.time_ns + 1))
+        asked = self._attendance.asked
+        options = Options(timestamp_ns=max(time.time_ns(), head.time_ns + 1), organizations=asked)
         rung = self._follower.bell.rung
         try:
             ready = await self._gateway.endorse(self._chaincode, [TICK, args], options)
             self._pending, self._verdict = ready.tx_id, VALID
             await self._gateway.submit(ready)
         except FabricError as error:
-            await self._failed(error, rung, waiting)
+            if not asked or not self._does_without_some(error):
+                await self._failed(error, rung, waiting)
             return
+        self._attendance.complete()
         self._limit = min(2 * self._limit, TICK_TXS_MAX)
         await self._settled(head)
+
+    def _does_without_some(self, error: FabricError) -> bool:
+        """Whether the next attempt is to ask fewer organisations: not where all of them can get ready."""
+        said = str(error)
+        if not isinstance(error, EndorseError) or any(words in said for words in (BEHIND, UNSEEN, NO_IMAGE)):
+            return False
+        self._attendance.lost(error)
+        return True
 
     def _waiting(self) -> list[bytes]:
         """What the next Tick lists: the first of those that wait, but for what is put aside."""
@@ -133,10 +147,11 @@ class Writer:
 
         What one of them has not on its ledger yet waits for the next Tick.
         """
-        if len(args.tickets) < LOOKED_MIN or time.monotonic() < self._blind_until_s:
+        is_blind = time.monotonic() < self._blind_until_s or not self._attendance.all_here
+        if len(args.tickets) < LOOKED_MIN or is_blind:
             return args
-        data = strict.write(args)
-        asked = (self._gateway.evaluate(self._chaincode, [LOOK, data], Options(organizations=(o,))) for o in self._orgs)
+        data, orgs = strict.write(args), self._attendance.orgs
+        asked = (self._gateway.evaluate(self._chaincode, [LOOK, data], Options(organizations=(org,))) for org in orgs)
         try:
             async with asyncio.timeout(LOOK_S):
                 answers = await asyncio.gather(*asked)
@@ -196,15 +211,12 @@ class Writer:
 
     async def _load(self) -> None:
         """Make each organisation's chaincode read the state."""
-        LOG.info("event=loading orgs=%s", ",".join(self._orgs))
-        asked = [self._gateway.evaluate(self._chaincode, [LOAD], Options(organizations=(org,))) for org in self._orgs]
-        found = await asyncio.gather(*asked, return_exceptions=True)
-        for org, result in zip(self._orgs, found, strict=True):
-            if isinstance(result, FabricError):
-                self._trouble.met(f"{org}: {result}")
-            elif isinstance(result, BaseException):
-                raise result
-        if any(isinstance(result, FabricError) for result in found):
+        LOG.info("event=loading orgs=%s", ",".join(self._attendance.orgs))
+        failed = await self._attendance.load()
+        for org, error in failed.items():
+            self._trouble.met(f"{org}: {error}")
+        if failed:
+            self._attendance.lost(next(iter(failed.values())))
             await self._pause(self._follower.bell.rung)
 
     def _hear(self, verdicts: Mapping[str, int]) -> None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import count
+from itertools import combinations, count
 
 import pytest
 
+from cosmos_wire.tx import body_of
 from fabric_adapter.microgrid.chaincode import MicrogridChaincode
-from fabric_adapter.node import writer
-from fabric_adapter.stub import FAILED, REFUSED, Response, Stub
-from tests.fabric_node.world import RICH, Front, World, until, world
+from fabric_adapter.node import attendance, writer
+from fabric_adapter.proposal import Options as Asking
+from fabric_adapter.stub import FAILED, OK, REFUSED, Response, Stub
+from tests.fabric_node.world import RICH, Front, World, send, until, world
 
 TWO_OF_THREE = "OutOf(2, 'Org1MSP.peer', 'Org2MSP.peer', 'Org3MSP.peer')"
 Odd = Callable[[Stub], Response]
@@ -26,6 +28,7 @@ class Second:
 
     def __init__(self, odd: Odd) -> None:
         self.numbers, self.odd, self.is_odd = count(1), odd, False
+        self.ticks = 0  # executed since it was odd
 
     def __call__(self) -> MicrogridChaincode:
         return MicrogridChaincode() if next(self.numbers) != 2 else Strange(self)
@@ -39,7 +42,12 @@ class Strange(MicrogridChaincode):
         self.maker = maker
 
     def invoke(self, stub: Stub) -> Response:
-        return self.maker.odd(stub) if self.maker.is_odd else super().invoke(stub)
+        if self.maker.is_odd:
+            self.maker.ticks = 0
+            return self.maker.odd(stub)
+        answer = super().invoke(stub)
+        self.maker.ticks += stub.args[0] == b"Tick" and answer.status == OK
+        return answer
 
 
 async def paid(net: World, front: Front, payments: int) -> None:
@@ -87,6 +95,43 @@ async def test_a_standby_writes_where_the_writers_own_peer_is_odd(tmp_path):
             await second.height_above(height)
             assert await second.block(height) == await third.block(height)
             assert (await net.writers())[-1] == "Org3MSP"
+
+
+async def test_every_organisation_knows_the_last_state(tmp_path):
+    """Where two of three are enough all three execute each Tick: what Bob was paid he can spend at any two."""
+    async with world(tmp_path, orgs=3, endorsement=TWO_OF_THREE) as net:
+        await net.found()
+        async with net.front() as front:
+            await paid(net, front, 1)
+            await net.pay(RICH // 2)
+
+            async def arrived() -> bool:
+                return await front.balance(net.bob) > RICH + 1
+
+            await until(arrived, front.is_asked)
+            body = body_of([send(net.bob, net.alice, RICH + 2)])
+            async with net.gateway("bob") as bob:
+                for pair in combinations(("Org1MSP", "Org2MSP", "Org3MSP"), 2):
+                    ready = await bob.endorse("microgrid", [b"Submit", body], Asking(organizations=pair))
+                    assert len(ready.endorsements) == 2
+
+
+async def test_an_organisation_that_was_away_executes_ticks_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(attendance, "PAUSES_S", (0.1,))
+    maker = Second(ODD["breaks"])
+    async with world(tmp_path, make=maker, orgs=3, endorsement=TWO_OF_THREE) as net:
+        await net.found()
+        async with net.front() as front:
+            await paid(net, front, 1)
+            maker.is_odd = True
+            await paid(net, front, 1)
+            assert maker.ticks == 0
+            maker.is_odd = False
+
+            async def ticks() -> bool:
+                return maker.ticks > 2
+
+            await until(ticks, front.is_asked)
 
 
 @pytest.mark.parametrize("orgs", [1, 4])
