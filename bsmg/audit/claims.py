@@ -8,6 +8,7 @@ from bsmg.audit.record import FinalState
 from cosmos_wire.address import from_bech32
 from cosmos_wire.protos import registry, trade
 
+KINDS = (b"bk/b/", b"bk/s/", b"rg/c/", b"td/k/")  # how the keys begin
 Said = int | registry.Cell | trade.SellerContract | trade.BuyerContract
 
 

@@ -30,7 +30,7 @@ SUBJECTS: Mapping[str, str] = {
     "contracts": "steps and ends of contracts between chains",
     "packets": "packets and acknowledgements the same on both chains",
     "transfers": "ICS-20: escrow, vouchers, refunds",
-    "proofs": "records of the end state proven under an app hash that validators signed",
+    "proofs": "end state: records proven under an app hash that validators signed, or by endorsed writes of a ledger",
     "balances": "every account at the end",
     "supply": "genesis + minted - burnt",
     "vouchers": "vouchers on one chain = escrow on the other, packets in flight apart",

@@ -10,10 +10,10 @@ next header. Node formats are fixed here byte by byte (IAVL's, and RFC 6962's), 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
 
-from bsmg.audit.claims import Claim, claims_of
+from bsmg.audit.claims import KINDS, Claim, claims_of
 from bsmg.audit.findings import FAULTS, Findings
 from bsmg.audit.headers import check_commit, results_hash
 from bsmg.audit.record import ChainRecord, Proven
@@ -42,6 +42,17 @@ def check_state(record: ChainRecord, findings: Findings) -> None:
             _check_record(findings, claim, (proven, header.app_hash))
     if claims:
         findings.notes.append(f"{len(claims)} records of the end state: taken from the node's answers, without proofs")
+
+
+def check_pairs(record: ChainRecord, findings: Findings, pairs: Mapping[bytes, bytes]) -> None:
+    """On Fabric: what the node told against the whole store, as the ledger's endorsed Ticks have written it."""
+    claims = {claim.key: claim for claim in claims_of(record.final)}
+    for key, claim in claims.items():
+        findings.count(SUBJECT)
+        with findings.surviving(SUBJECT, claim.name):
+            findings.equal(SUBJECT, claim.name, claim.read(pairs.get(key, b"")), claim.said)
+    untold = sorted(key for key in pairs if key.startswith(KINDS) and key not in claims)
+    findings.equal(SUBJECT, "records that the node did not tell", [], untold)
 
 
 def _check_header(record: ChainRecord, findings: Findings, header: cmt_types.Header) -> None:

@@ -9,7 +9,7 @@ from bsmg.audit.cross import check_links
 from bsmg.audit.fabric.check import check_ledger
 from bsmg.audit.findings import Findings
 from bsmg.audit.headers import check_headers, check_signatures
-from bsmg.audit.proofs import NO_PROOFS, check_state
+from bsmg.audit.proofs import NO_PROOFS, check_pairs, check_state
 from bsmg.audit.record import ChainRecord
 from bsmg.audit.replay import Replay
 from cosmos_wire.errors import ToolError
@@ -19,7 +19,9 @@ def check_chain(replay: Replay, *, light: bool) -> None:
     """That the blocks are the chain's: by its headers and validators, or by its ledger and organisations."""
     record, findings = replay.record, replay.stage.findings
     if record.on_fabric:
-        replay.follower = check_ledger(record, findings)
+        follower = replay.follower = check_ledger(record, findings)
+        if follower is not None and follower.at_end is not None:
+            check_pairs(record, findings, follower.at_end)
         return
     check_headers(record, findings)
     if light:

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import pytest
 
+from bsmg.audit.claims import claims_of
 from bsmg.audit.clients import check_client
 from bsmg.audit.fabric import blocks as parts
 from bsmg.audit.fabric.check import check_ledger
@@ -125,6 +126,20 @@ def test_an_honest_ledger_agrees(record):
     assert len(found.notes) == 2
     assert record.fabric is not None
     assert found.checked["orderers"] == len(record.fabric.blocks)
+    assert found.checked["proofs"] == len(claims_of(record.final)) > 3
+
+
+def test_a_front_whose_state_is_not_the_ledger_s_is_found(record):
+    """It tells what nobody's books contradict; and it keeps silent about a balance."""
+    final = record.final
+    holder = sorted(final.balances)[0]
+    for balances in (
+        {**final.balances, holder: final.balances[holder] + 1},
+        {place: amount for place, amount in final.balances.items() if place != holder},
+    ):
+        (found,) = audit([replace(record, fabric=record.fabric, final=replace(final, balances=balances))])
+        assert len(found.of("proofs")) == 1
+        assert found.of("balances")
 
 
 # What a front tells

@@ -17,6 +17,10 @@ class AppState:
     def __init__(self) -> None:
         self._buckets: list[dict[bytes, bytes]] = [{} for _ in range(BUCKETS)]
 
+    def pairs(self) -> dict[bytes, bytes]:
+        """All of it."""
+        return {key: value for bucket in self._buckets for key, value in bucket.items()}
+
     def take(self, height: int, writes: Mapping[str, bytes | None]) -> dict[bytes, bytes | None]:
         """The changes of a Tick; none when it wrote none. Raises DecodeError."""
         found = fabric_microgrid.StoreChanges.FromString(writes.get(_delta(height)) or b"")

@@ -68,6 +68,7 @@ class Follower:
         self.waiting: dict[str, fabric_microgrid.InboxTx] = {}
         self.executed: set[str] = set()  # those whose inbox keys are there still
         self.app = AppState()
+        self.at_end: dict[bytes, bytes] | None = None  # the store `app` after the last tick that the front told
         self.tick = fabric_client.TickRecord()
         self.ticks: dict[int, fabric_client.TickRecord] = {}
         self.state_hash = bytes(32)
@@ -215,6 +216,8 @@ class Follower:
         findings.equal(TICKS, f"{place} state", self.state_hash.hex(), record.state_hash.hex())
         self.tick, self.state_hash = record, record.state_hash
         self.ticks[record.height] = record
+        if record.height == self.record.final.height:
+            self.at_end = self.app.pairs()
         following = self.version + (self.version + 1 in self.memberships)
         findings.equal(TICKS, f"{place} membership", following, record.membership_version)
         self.version = following
