@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
+from bsmg.audit.attestations import check_attestations
 from bsmg.audit.clients import check_client
 from bsmg.audit.findings import Findings
 from bsmg.audit.ledger import escrow_address
-from bsmg.audit.packets import Arrival, End, key_of, result_of
+from bsmg.audit.packets import Arrival, End, Rests, key_of, result_of
 from bsmg.audit.replay import Replay
 from bsmg.audit.trade import CANCELLED, REFUNDED, SETTLED, Contract
 from bsmg.audit.trade import PORT as TRADE
@@ -153,9 +154,19 @@ def check_links(replays: Mapping[str, Replay]) -> None:
             if a is not b:
                 with a.stage.findings.surviving("packets", f"packets to {b.record.chain_id}"):
                     Pair(a, b).run()
+                if b.follower is not None:
+                    chain = b.record.chain_id, b.follower
+                    check_attestations(a.stage.findings, _resting_on(a, b.record.chain_id), chain)
                 for client_id, place, message in a.packets.headers:
                     if a.packets.clients.get(client_id) == b.record.chain_id:
                         check_client(a.stage.findings, f"{place}: {client_id}", message, b)
+
+
+def _resting_on(a: Replay, chain_id: str) -> Iterator[tuple[str, Rests]]:
+    """Proofs that packet messages of one chain brought from another: place and sequence, proof."""
+    for place, item in a.packets.rests:
+        if a.packets.chain_behind(item.end) == chain_id:
+            yield f"{place}: {item.path.decode()}", item
 
 
 def _refunded(source: Replay, packet: channel.Packet) -> bool:

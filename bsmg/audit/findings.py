@@ -29,6 +29,7 @@ SUBJECTS: Mapping[str, str] = {
     "clients": "headers that light clients took are those of the chains they follow",
     "contracts": "steps and ends of contracts between chains",
     "packets": "packets and acknowledgements the same on both chains",
+    "attestations": "proofs of packet messages from Fabric: signed as the membership's policy asks, of what they say",
     "transfers": "ICS-20: escrow, vouchers, refunds",
     "proofs": "end state: records proven under an app hash that validators signed, or by endorsed writes of a ledger",
     "balances": "every account at the end",

@@ -26,6 +26,17 @@ class Arrival:
     time_ns: int  # of the block
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rests:
+    """What an accepted message rests on: `value` at `path` of the other chain, None for absence, and its proof."""
+
+    end: End  # own
+    path: bytes
+    value: bytes | None
+    height: int
+    proof: bytes
+
+
 @dataclass(slots=True, kw_only=True)
 class PacketBook:
     """One chain's packets and channels."""
@@ -37,6 +48,7 @@ class PacketBook:
     timed_out: dict[PacketKey, None] = field(default_factory=dict)
     clients: dict[str, str] = field(default_factory=dict)  # client -> chain id
     headers: list[tuple[str, str, Any]] = field(default_factory=list)  # client, place, message: those that it took
+    rests: list[tuple[str, Rests]] = field(default_factory=list)  # place, proof: of messages that it accepted
     connections: dict[str, str] = field(default_factory=dict)  # connection -> client
     channels: dict[End, tuple[str, End]] = field(default_factory=dict)  # -> connection, end over there
 

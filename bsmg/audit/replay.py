@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any as Json
 
+from bsmg.audit.attestations import of_answer, of_receipt, of_timeout
 from bsmg.audit.ballot import SUBJECT as BALLOTS
 from bsmg.audit.cells import Cells
 from bsmg.audit.fabric.check import Follower
@@ -312,6 +313,7 @@ class Replay:
         if answer.result != DONE:
             return
         packet, ack = msg.packet, written_ack(events, msg.packet)
+        self.packets.rests.append((self.stage.place, of_receipt(msg)))
         here = packet.destination_port, packet.destination_channel
         self.packets.received[here, key_of(packet)] = Arrival(packet=packet, ack=ack, time_ns=self.stage.time_ns)
         result = result_of(ack)
@@ -327,6 +329,7 @@ class Replay:
         if answer.result != DONE:
             return
         packet, result = msg.packet, result_of(msg.acknowledgement)
+        self.packets.rests.append((self.stage.place, of_answer(msg)))
         self.packets.acknowledged[key_of(packet)] = msg.acknowledgement
         self.packets.answered_ns[key_of(packet)] = self.stage.time_ns
         if packet.source_port == TRANSFER and result is None:
@@ -345,6 +348,7 @@ class Replay:
         if answer.result != DONE:
             return
         packet = msg.packet
+        self.packets.rests.append((self.stage.place, of_timeout(msg)))
         self.packets.timed_out[key_of(packet)] = None
         if packet.source_port == TRANSFER:
             self.transfers.refunded(packet)

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import pytest
 
+from bsmg.audit.attestations import check_attestations, commitment, of_answer, of_receipt, of_timeout
 from bsmg.audit.claims import claims_of
 from bsmg.audit.clients import check_client
 from bsmg.audit.fabric import blocks as parts
@@ -17,18 +18,21 @@ from bsmg.audit.fabric.check import check_ledger
 from bsmg.audit.fabric.members import DoubtError, Membership
 from bsmg.audit.fetch_fabric import read_fabric
 from bsmg.audit.findings import Findings
+from bsmg.audit.packets import Rests
 from bsmg.audit.record import BlockRecord, ChainRecord
 from bsmg.audit.replay import Replay
 from bsmg.audit.run import audit
 from bsmg.audit.sources import read_orderers
-from bsmg.client.fabric import FabricClient, FabricEndpoints
+from bsmg.client.fabric import Attested, FabricClient, FabricEndpoints
 from bsmg.client.testnet_file import ChainInfo
-from cosmos_wire.protos import fabric_client, tx
+from cosmos_wire.protos import channel, channel_tx, fabric_client, tx
 from cosmos_wire.tx import pack
 from fabric_adapter.identity import load_identity
 from fabric_wire import p256
 from fabric_wire.envelopes import block_data_hash, block_header_hash
 from fabric_wire.protos import common, kvrwset, proposal, proposal_response, rwset, transaction
+from ibc_core import packet as ics04
+from ibc_core import paths
 from ibc_core.fabric import build
 from ibc_core.fabric.membership import write_members
 from ibc_core.fabric.records import attest_args
@@ -36,6 +40,7 @@ from ibc_core.host import Event
 from tests.fabric_client.network import BOTH, ORG1, ORG2, ORG3, START_NS, members_of, peers
 from tests.fabric_node.world import CHAIN, World, world
 
+THERE, ABSENT = b"nextClientSequence", b"receipts/ports/transfer/channels/channel-0/sequences/7"
 Blocks = list[common.Block]
 Change = Callable[[transaction.ChaincodeActionPayload], None]
 
@@ -77,8 +82,10 @@ async def live(path):
                 header = build.header((await chain.attest()).endorsed)
                 await chain.feed.wait_above((await chain.head()).height)
                 known = None, read_orderers(information(net))
+                shown = await chain.attest([THERE, ABSENT])
+                await chain.feed.wait_above((await chain.head()).height)
                 told = await read_fabric(chain, lambda _at, _last: None, known, light=True)
-                return told, net.alice.node.secret, header
+                return told, net.alice.node.secret, header, shown
 
 
 async def new_membership(net: World, known: fabric_client.Membership) -> None:
@@ -450,3 +457,94 @@ def test_nothing_of_the_chain_judges_its_ledger():
     program = "import sys, bsmg.audit.fabric.check as c; print([m for m in sys.modules if 'fabric_wire.x509' in m])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+# What packet messages on another chain rest on
+
+
+@pytest.fixture(scope="module")
+def shown(lived) -> Attested:
+    """What its members attest of two paths at some tick."""
+    return lived[3]
+
+
+def resting(shown: Attested, **changes) -> Rests:
+    """A message that rests on the path that is there, unless told."""
+    value = shown.values.get(changes.get("path", THERE))
+    whole = {"end": ("transfer", "channel-0"), "path": THERE, "value": value, "height": shown.height}
+    return Rests(**{**whole, "proof": shown.endorsed.SerializeToString(), **changes})
+
+
+def faults(record: ChainRecord, item: Rests) -> list[str]:
+    follower, findings = check_ledger(record, Findings(chain_id=CHAIN)), Findings(chain_id="mga-1")
+    assert follower is not None
+    check_attestations(findings, iter([("block 3", item)]), (CHAIN, follower))
+    assert findings.checked == {"attestations": 1}
+    return [wrong.got for wrong in findings.differences]
+
+
+def test_presence_and_absence_that_the_members_attest_hold(record, shown):
+    assert shown.values[THERE]
+    assert shown.values[ABSENT] is None
+    assert faults(record, resting(shown)) == []
+    assert faults(record, resting(shown, path=ABSENT)) == []
+
+
+def unendorsed(shown: Attested) -> bytes:
+    made = fabric_client.EndorsedPayload()
+    made.CopyFrom(shown.endorsed)
+    del made.endorsements[1:]
+    return made.SerializeToString()
+
+
+def altered(shown: Attested) -> bytes:
+    """Another value under the same signatures."""
+    value = shown.values[THERE]
+    raw = shown.endorsed.response_payload
+    assert raw.count(value) == 1
+    changed = raw.replace(value, bytes(len(value) - 1) + b"\xfe")
+    made = fabric_client.EndorsedPayload()
+    made.CopyFrom(shown.endorsed)
+    made.response_payload = changed
+    return made.SerializeToString()
+
+
+def test_what_the_members_did_not_attest_is_found(record, shown):
+    value = bytes(7) + b"\xfe"
+    for item, words in (
+        (resting(shown, value=value), "attestation: expected"),
+        (resting(shown, value=None), "attestation: expected"),
+        (resting(shown, path=ABSENT, value=value), "attestation: expected"),
+        (resting(shown, path=ABSENT + b"1", value=None), "attestation: expected"),
+        (resting(shown, height=shown.height - 1), "attestation: expected"),
+        (resting(shown, proof=b"\xff"), "DecodeError"),
+        (resting(shown, proof=unendorsed(shown)), "what the policy of membership"),
+        (resting(shown, proof=altered(shown), value=value), "signature: expected one that verifies"),
+    ):
+        (got,) = faults(record, item)
+        assert words in got
+
+
+def test_what_is_later_than_the_ledger_is_not_looked_at(record, shown):
+    follower, findings = check_ledger(record, Findings(chain_id=CHAIN)), Findings(chain_id="mga-1")
+    assert follower is not None
+    check_attestations(findings, iter([("block 3", resting(shown, height=10**6))]), (CHAIN, follower))
+    assert (findings.checked, findings.differences) == ({}, [])
+
+
+def test_paths_and_values_are_those_of_ics_04():
+    made = channel.Packet(data=b"tokens", timeout_timestamp=5, sequence=3)
+    made.source_port, made.source_channel = "trade", "channel-4"
+    made.destination_port, made.destination_channel = "transfer", "channel-7"
+    made.timeout_height.revision_number, made.timeout_height.revision_height = 1, 9
+    received = of_receipt(channel_tx.MsgRecvPacket(packet=made))
+    assert received.value == commitment(made) == ics04.commitment(made)
+    assert received.path == paths.commitment("trade", "channel-4", 3)
+    answered = of_answer(channel_tx.MsgAcknowledgement(packet=made, acknowledgement=b"fine"))
+    assert (answered.path, answered.value) == (
+        paths.acknowledgement("transfer", "channel-7", 3),
+        ics04.ack_commitment(b"fine"),
+    )
+    late = of_timeout(channel_tx.MsgTimeout(packet=made))
+    assert (late.path, late.value) == (paths.receipt("transfer", "channel-7", 3), None)
+    assert (received.end, late.end) == (("transfer", "channel-7"), ("trade", "channel-4"))

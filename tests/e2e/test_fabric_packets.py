@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from bsmg.demo.check import audited
 from cosmos_wire.protos import bank_tx, coin
 from tests.e2e import carrying
 from tests.e2e.net import Net, Side, conserved, opened, quiet, transfer, until, until_time, voucher
@@ -110,3 +111,14 @@ async def test_both_organisations_fronts_answer_alike(mixed: Net) -> None:
 def _payment(side: Side) -> bank_tx.MsgSend:
     amount = [coin.Coin(denom=side.denom, amount="5")]
     return bank_tx.MsgSend(from_address=side.faucet.address, to_address=side.address("relayer"), amount=amount)
+
+
+async def test_the_audit_agrees_with_both_ledgers(mixed: Net) -> None:
+    """Endorsements of every packet's proof, orderers' signatures of every block, and both end states."""
+    async with opened(mixed) as (comet, fabric):
+        await quiet(comet, fabric)
+    found = await audited(mixed.file)
+    assert found.differences == ()
+    assert found.checked["attestations"] > 0
+    assert found.checked["orderers"] > 0
+    assert found.checked["proofs"] > 0
