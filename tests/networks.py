@@ -12,8 +12,8 @@ NETWORKS = (
     ("e2e", ("tests/e2e/",)),
     ("one each", ("tests/fabric_net/test_lifecycle.py", "tests/fabric_net/test_microgrid.py")),
 )
-LONGEST_FIRST = ("e2e", "mixed", "tests/fabric_net", "tests/audit", "tests/testnet", "tests/ballot", "grid",
-                 "tests/client", "one each", "star")  # fmt: skip
+LONGEST_FIRST = ("e2e", "mixed", "tests/client", "tests/audit", "tests/testnet", "tests/ballot", "grid",
+                 "tests/fabric_node", "one each", "star")  # fmt: skip
 
 
 def network_of(nodeid: str) -> str:
