@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
 
 import aiohttp
 import grpc
@@ -24,6 +25,8 @@ VERSION, FIRST = "1.0", 1
 JOIN_TIMEOUT_S = 60.0
 CREATED, ALREADY_THERE = 201, 405
 OK = 200
+NOT_CONNECTED, PAUSE_S = "failed to connect", 0.2
+T = TypeVar("T")
 
 
 def tls_of(home: Home, peer: Peer) -> Tls:
@@ -84,7 +87,7 @@ async def _ask_peer(home: Home, peer: Peer, call: Call) -> proposal_response.Pro
     answer: proposal_response.ProposalResponse
     try:
         ask = endorser_services.EndorserStub(connection).ProcessProposal
-        answer = await ask(made.signed, timeout=JOIN_TIMEOUT_S, wait_for_ready=True)
+        answer = await _connected(lambda: ask(made.signed, timeout=JOIN_TIMEOUT_S, wait_for_ready=True))
     except grpc.aio.AioRpcError as error:
         raise ToolError(f"{what}: expected success, got {error.code().name}: {error.details()}") from error
     finally:
@@ -92,6 +95,19 @@ async def _ask_peer(home: Home, peer: Peer, call: Call) -> proposal_response.Pro
     if answer.response.status != OK:
         raise ToolError(f"{what}: expected success, got {answer.response.status}: {answer.response.message}")
     return answer
+
+
+async def _connected(call: Callable[[], Awaitable[T]]) -> T:
+    """A call's answer; one that never reached its peer, which a busy machine has yet to start, is made again."""
+    loop = asyncio.get_running_loop()
+    end = loop.time() + JOIN_TIMEOUT_S
+    while True:
+        try:
+            return await call()
+        except grpc.aio.AioRpcError as error:
+            if NOT_CONNECTED not in (error.details() or "") or loop.time() >= end:
+                raise
+        await asyncio.sleep(PAUSE_S)
 
 
 def _args(function: str, request: Message) -> tuple[bytes, bytes]:
