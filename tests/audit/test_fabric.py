@@ -6,6 +6,7 @@ import asyncio
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
@@ -27,6 +28,7 @@ from bsmg.client.fabric import Attested, FabricClient, FabricEndpoints
 from bsmg.client.testnet_file import ChainInfo
 from cosmos_wire.protos import channel, channel_tx, fabric_client, tx
 from cosmos_wire.tx import pack
+from fabric_adapter.errors import EndorseError
 from fabric_adapter.identity import load_identity
 from fabric_wire import p256
 from fabric_wire.envelopes import block_data_hash, block_header_hash
@@ -68,14 +70,10 @@ async def live(path):
             await front.height_above(1)
             for amount in (1, 2, 3):
                 await net.pay(amount)
-            height = await front.height_above((await front.status()).height)
+            await front.height_above((await front.status()).height)
             async with client(net, front) as chain:
                 await chain.head()
-                height = (await chain.attest([b"path"])).height
-                args = attest_args(height, (b"path",), tick=True)
-                ready = await chain.gateway(chain.identity).endorse("microgrid", args)
-                await chain.gateway(chain.identity).settle(ready)
-                await chain.feed.wait_above(height + 1)
+                await chain.feed.wait_above(await submitted_attestation(chain) + 1)
                 await new_membership(net, await chain.membership())
                 await net.pay(4)
                 await chain.feed.wait_above((await chain.head()).height)
@@ -86,6 +84,17 @@ async def live(path):
                 await chain.feed.wait_above((await chain.head()).height)
                 told = await read_fabric(chain, lambda _at, _last: None, known, light=True)
                 return told, net.alice.node.secret, header, shown
+
+
+async def submitted_attestation(chain: FabricClient) -> int:
+    """An attestation that is on the ledger, and of which tick; another try when the tick moved on meanwhile."""
+    while True:
+        height = (await chain.attest([b"path"])).height
+        gateway = chain.gateway(chain.identity)
+        with suppress(EndorseError):
+            ready = await gateway.endorse("microgrid", attest_args(height, (b"path",), tick=True))
+            await gateway.settle(ready)
+            return height
 
 
 async def new_membership(net: World, known: fabric_client.Membership) -> None:
