@@ -185,7 +185,7 @@ class Forward:
 
     def added(self, slot: Slot, number: int, trades: Trades) -> Trades:
         """A cell's trades with its positions; what moved on has taken its escrow."""
-        escrow = -self.desk.special.carried_escrow(slot, number)
+        escrow = -self.desk.special.moving.carried_escrow(slot, number)
         sums = {BID: [0, 0], ASK: [0, 0]}
         for product in self.products.values():
             if product.first <= slot.number <= product.last and product.outcome is not None and slot.extras.forwards:

@@ -207,12 +207,12 @@ class Replay:
             (market.MsgPlaceOrder, market.MsgPlaceOrderResponse, lambda m, a, _: desk.place(m, a)),
             (market.MsgCancelOrder, market.MsgCancelOrderResponse, lambda m, a, _: desk.cancel(m, a)),
             (market.MsgAmendOrder, market.MsgAmendOrderResponse, lambda m, a, _: desk.special.amend(m, a)),
-            (market.MsgCommitOrder, market.MsgCommitOrderResponse, lambda m, a, _: desk.special.commit(m, a)),
-            (market.MsgRevealOrder, market.MsgRevealOrderResponse, lambda m, a, _: desk.special.reveal(m, a)),
+            (market.MsgCommitOrder, market.MsgCommitOrderResponse, lambda m, a, _: desk.special.sealed.commit(m, a)),
+            (market.MsgRevealOrder, market.MsgRevealOrderResponse, lambda m, a, _: desk.special.sealed.reveal(m, a)),
             (
                 market.MsgCancelWaiting,
                 market.MsgCancelWaitingResponse,
-                lambda m, a, _: desk.special.cancel_waiting(m, a),
+                lambda m, a, _: desk.special.moving.cancel(m, a),
             ),
             (
                 market.MsgRegisterStorage,

@@ -89,4 +89,4 @@ class Storages:
         desk.stage.findings.equal("clearings", f"{name} within bounds", True, 0 <= kept.charged <= kept.energy)
         later, price = slot.extras.storage[order.seq]
         if later and gained:
-            self.special.wait_for(later, order.cell, (price, gained))
+            self.special.moving.wait_for(later, order.cell, (price, gained))

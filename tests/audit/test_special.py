@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
-from bsmg.audit.orders import reveals_from_ms
 from bsmg.audit.record import ChainRecord
 from bsmg.audit.replay import Replay
+from bsmg.audit.sealed import reveals_from_ms
 from cosmos_wire.protos import Message, market, market_tx, meter_tx
 from energy.market.reveal import commit_hash
 from ibc_core.host import Event
@@ -169,7 +167,7 @@ def told() -> ChainRecord:
 def test_what_is_made_up_is_named(told: ChainRecord, kind: str, name: str) -> None:
     def more(event: Event) -> tuple[Event, ...]:
         pairs = tuple((key, one_more(value) if key == name else value) for key, value in event.attributes)
-        return (replace(event, attributes=pairs),)
+        return (Event(event.type, pairs),)
 
     found = differences(with_event(told, first_place(told, kind, name), more))
     assert named(found, "clearings", kind, name)
