@@ -237,7 +237,7 @@ def check_timeout(ctx: Context, body: tx.TxBody) -> None:
     """By height and by block time; 0 means none."""
     if body.timeout_height and ctx.env.height > body.timeout_height:
         raise TxTimeoutHeight(f"block height: {ctx.env.height}, timeout height: {body.timeout_height}")
-    if not body.timeout_timestamp.seconds:
+    if not body.HasField("timeout_timestamp") or not body.timeout_timestamp.seconds:
         return
     timeout_ns = body.timeout_timestamp.seconds * 10**9 + body.timeout_timestamp.nanos
     if timeout_ns < ctx.env.time_ns:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from cosmos_wire.canonical import delimited
 from cosmos_wire.protos import Message, abci
-from ibc_core.host import Event, event
+from ibc_core.host import Event
 
 if TYPE_CHECKING:  # the class exists in the stubs alone: at run time the lists are the C library's
     from google.protobuf.internal.containers import RepeatedCompositeFieldContainer as Repeated
@@ -51,7 +51,7 @@ def marked(events: Iterable[Event], key: str, value: str) -> list[Event]:
 
 def message_event(type_url: str, message: Message, sender: str) -> Event:
     """What the SDK emits before a message's own events."""
-    return event("message", action=type_url, sender=sender, module=module_of(message))
+    return Event("message", (("action", type_url), ("sender", sender), ("module", module_of(message))))
 
 
 def module_of(message: Message) -> str:

@@ -83,8 +83,7 @@ def put_in(ctx: Context, record: pb.Slot, owner: str, kept: Kept) -> None:
     slot, escrow = record.slot, state.escrow_of(record.prices, order)
     state.move(ctx, from_bech32(owner), state.ESCROW, escrow)
     save(ctx, keys.book_key(slot, order.side, order.price_e4, order.seq), entry)
-    ref = pb.OrderRef(side=pb.Side.ValueType(order.side), price_e4=order.price_e4)
-    save(ctx, keys.order_key(slot, order.cell, order.seq), ref)
+    ctx.app.set(keys.order_key(slot, order.cell, order.seq), state.written_ref(order.side, order.price_e4))
     terms.keep(ctx, record, order, extra)
     _count(record, order, escrow, 1)
 

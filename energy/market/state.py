@@ -169,6 +169,12 @@ def _order_at(ctx: Context, slot: int, key: bytes) -> BookOrder | None:
 
 
 @lru_cache(maxsize=REMEMBERED)
+def written_ref(side: int, price_e4: int) -> bytes:
+    """An OrderRef; never empty, for an order has a side."""
+    return pb.OrderRef(side=pb.Side.ValueType(side), price_e4=price_e4).SerializeToString(deterministic=True)
+
+
+@lru_cache(maxsize=REMEMBERED)
 def _book_key(slot: int, key: bytes, ref: bytes) -> bytes:
     """Where the other half of an order lies."""
     found = pb.OrderRef.FromString(ref)

@@ -11,7 +11,7 @@ on, keys are dealt into buckets by their hash, and each Tick writes one bucket, 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from hashlib import sha256
 from typing import TypeAlias
 
@@ -27,7 +27,7 @@ DELTA, BASE = "app/delta/", "app/base/"
 BUCKETS = 1024
 HASH_BITS = 16  # of a key's hash; those above say which bucket
 READ_TOGETHER = 16  # values of one range query: a page of a peer's holds up to 100, however long they are
-Buckets: TypeAlias = tuple[frozenset[bytes], ...]  # the keys of each
+Buckets: TypeAlias = tuple[Set[bytes], ...]  # the keys of each
 EMPTY: Buckets = (frozenset(),) * BUCKETS
 
 
@@ -56,20 +56,19 @@ def buckets_of(keys: Iterable[bytes]) -> Buckets:
 
 def moved(before: Buckets, changes: Mapping[bytes, bytes | None]) -> Buckets:
     """The buckets after changes; those that nothing came to or left are the same objects."""
-    new: dict[int, set[bytes]] = {}
-    gone: dict[int, set[bytes]] = {}
+    copies: dict[int, set[bytes]] = {}
     for key, value in changes.items():
         number = bucket_of(key)
+        if (key in before[number]) == (value is not None):
+            continue
+        keys = copies.get(number)
+        if keys is None:
+            keys = copies[number] = set(before[number])
         if value is None:
-            gone.setdefault(number, {key}).add(key)
-        elif key not in before[number]:
-            new.setdefault(number, {key}).add(key)
-    after = list(before)
-    for number, keys in gone.items():
-        after[number] -= keys
-    for number, keys in new.items():
-        after[number] |= keys
-    return tuple(after)
+            keys.remove(key)
+        else:
+            keys.add(key)
+    return tuple([copies.get(number, keys) for number, keys in enumerate(before)])
 
 
 def writes(

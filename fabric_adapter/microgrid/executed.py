@@ -9,7 +9,7 @@ that deletes its key, and a key of this name can't come again: Fabric takes a tr
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from fabric_adapter.microgrid.layout import TICKET_BYTES
 from ibc_core.host import Store
@@ -19,9 +19,18 @@ REMOVED_MAX = 32  # keys that a Tick deletes, less one for each transaction that
 KEPT_MAX = 20_000  # whatever is more is deleted at once
 
 
-def known(store: Store) -> frozenset[bytes]:
-    """Tickets of executed transactions whose keys may still be there."""
-    return frozenset(ticket for _, value in store.iterate(PREFIX) for ticket in _split(value))
+class Known:
+    """Reads what Ticks noted, each value once: most of them stay for many Ticks. Any thread may call."""
+
+    def __init__(self) -> None:
+        self._parts: Mapping[bytes, frozenset[bytes]] = {}  # by value, of those that were there at the last call
+
+    def of(self, store: Store) -> frozenset[bytes]:
+        """Tickets of executed transactions whose keys may still be there."""
+        before = self._parts
+        parts = {value: before.get(value) or frozenset(_split(value)) for _, value in store.iterate(PREFIX)}
+        self._parts = parts
+        return frozenset().union(*parts.values())
 
 
 def settle(store: Store, height: int, tickets: Sequence[bytes]) -> list[bytes]:

@@ -7,6 +7,7 @@ makes the next.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -68,13 +69,25 @@ def _above(parent: State, changes: Changes, name: str) -> Store:
 
 
 def _merged(store: Store, changes: Mapping[bytes, bytes | None]) -> MemoryStore:
-    """A copy with the changes: a few milliseconds for 100,000 keys."""
+    """A copy with the changes: a few milliseconds for 100,000 keys, most of which are not looked at."""
     assert isinstance(store, MemoryStore)
-    data = store.data | {key: value for key, value in changes.items() if value is not None}
-    gone = [key for key, value in changes.items() if value is None and data.pop(key, None) is not None]
-    keys = [key for key in store.keys if key in data] if gone else store.keys.copy()
-    keys += [key for key in changes if key in data and key not in store.data]
-    keys.sort()  # two runs, the first of which is in order already
+    data, before = store.data.copy(), store.keys
+    keys: list[bytes] = []
+    at = 0  # in `before`: of what lies in front of it, `keys` has what is left
+    for key in sorted(changes):
+        value, was_there = changes[key], key in data
+        if value is None:
+            data.pop(key, None)
+        else:
+            data[key] = value
+        if was_there == (value is not None):
+            continue
+        place = bisect_left(before, key, at)
+        keys += before[at:place]
+        at = place + was_there
+        if not was_there:
+            keys.append(key)
+    keys += before[at:]
     return MemoryStore(data, keys)
 
 

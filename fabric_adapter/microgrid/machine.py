@@ -103,6 +103,7 @@ class Machine:
         )
         self._executor = Executor(ante)
         self._due: Due | None = None
+        self._known = executed.Known()
 
     def found(self, env: BlockEnv, app_state: dict[str, object], membership_version: int) -> Made:
         """The first state; raises InvalidGenesis and what the modules raise."""
@@ -146,7 +147,7 @@ class Machine:
         system.write_block(block.ctx)
         events = block.hooks(self.modules.begin_block, "BeginBlock")
         work = Work()
-        known = executed.known(state.stores[APP])
+        known = self._known.of(state.stores[APP])
         for item in waiting:
             if item.ticket in known:
                 continue

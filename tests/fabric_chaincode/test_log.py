@@ -12,7 +12,10 @@ from fabric_adapter.embedded.refusals import ChaincodeRefusedError
 from fabric_adapter.microgrid import app_log, executed
 from fabric_adapter.microgrid.app_log import StoreChanges
 from fabric_adapter.microgrid.errors import NoImageError
+from fabric_adapter.microgrid.image import Proposed, state_of, store_of
+from ibc_core.fabric.records import TickRecord
 from ibc_core.host import MemoryStore
+from microgrid.state_api import STORES
 from tests.fabric_chaincode.test_ticks import FakeStub
 from tests.fabric_chaincode.world import send
 
@@ -143,6 +146,7 @@ def test_every_identifier_goes_once_and_the_oldest_first(monkeypatch):
     monkeypatch.setattr(executed, "KEPT_MAX", 60)
     chance, store = random.Random(7), MemoryStore()
     noted, removed = [], []
+    known = executed.Known()
     for height in range(1, 200):
         ids = [
             height.to_bytes(20, "big") + number.to_bytes(20, "big")
@@ -151,6 +155,28 @@ def test_every_identifier_goes_once_and_the_oldest_first(monkeypatch):
         noted += ids
         gone = executed.settle(store, height, ids)
         removed += gone
-        assert executed.known(store) == set(noted) - set(removed)
+        assert known.of(store) == executed.Known().of(store) == set(noted) - set(removed)
         assert len(noted) - len(removed) <= 60
     assert removed == noted[: len(removed)]
+
+
+STEPS = st.lists(st.tuples(st.binary(min_size=1, max_size=2), st.none() | st.binary(min_size=1, max_size=2)))
+
+
+@given(ticks=st.lists(STEPS, max_size=4))
+def test_a_settled_store_is_the_one_before_with_the_changes(ticks):
+    record = TickRecord(height=1)
+    before = state_of(record, {name: store_of({}) for name in STORES}, app_log.EMPTY)
+    model: dict[bytes, bytes] = {}
+    for steps in ticks:
+        changes = dict(steps)
+        kept = dict(model)
+        model = {key: value for key, value in {**model, **changes}.items() if value is not None}
+        proposed = Proposed(parent=before, record=record, changes=dict.fromkeys(STORES, changes), buckets=app_log.EMPTY)
+        after = proposed.settled()
+        for name in STORES:
+            assert list(before.stores[name].iterate(b"")) == sorted(kept.items())
+            for seen in (after, proposed.view()):
+                assert list(seen.stores[name].iterate(b"")) == sorted(model.items())
+                assert all(seen.stores[name].get(key) == model.get(key) for key in changes)
+        before = after
