@@ -14,6 +14,7 @@ from typing import TypeVar
 
 import click
 
+from bsmg.cli.output import note
 from bsmg.client.chain import ChainClient
 from bsmg.client.comet import CometClient, Endpoints
 from bsmg.client.credential import Credential, credential_of
@@ -28,6 +29,7 @@ from fabric_adapter.identity import load_identity
 from testnet.files import DEFAULT_HOME
 
 T = TypeVar("T")
+PATIENCE_S = 20.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,6 +152,27 @@ def run(target: Target, work: Callable[[ChainClient], Awaitable[T]]) -> T:
 
     async def connected() -> T:
         async with target.client() as client:
-            return await work(client)
+            return await patiently(client, work(client))
 
     return asyncio.run(connected())
+
+
+async def patiently(client: ChainClient, work: Awaitable[T], patience_s: float = PATIENCE_S) -> T:
+    """What the work returns; says that it still waits whenever the chain has made no block for a while."""
+    task = asyncio.ensure_future(work)
+    try:
+        seen = _height(client)
+        while not (await asyncio.wait({task}, timeout=patience_s))[0]:
+            if (height := _height(client)) == seen:
+                note(
+                    f"{client.chain_id}: no block after {height} for {patience_s:g} s, waiting on; "
+                    "Ctrl-C ends the wait, not a transaction that was sent"
+                )
+            seen = height
+        return task.result()
+    finally:
+        task.cancel()
+
+
+def _height(client: ChainClient) -> int:
+    return client.feed.head.height if client.feed.head else 0
