@@ -53,12 +53,26 @@ def connect(home: Home) -> socket.socket:
             client.connect(name)
     except OSError as error:
         client.close()
-        raise ToolError(f"{home.path}: expected a running network, got none ({error.strerror})") from error
+        raise ToolError(f"{home.path}: expected a running network, got {_what_runs(home, error)}") from error
     return client
 
 
+def _what_runs(home: Home, error: OSError) -> str:
+    left = sum(map(procfs.is_alive, recorded(home)[1:]))
+    if not left:
+        return f"none ({error.strerror})"
+    return f"{left} of its processes without their supervisor; `up` brings it up again, `down` ends them"
+
+
 def ask(home: Home, do: str, **more: Json) -> dict[str, Json]:
-    """One request; raises ToolError with the supervisor's reason."""
+    """One request; raises ToolError with the supervisor's reason. A supervisor that was frozen is thawed to stop."""
+    for supervisor in filter(procfs.is_frozen, filter(procfs.is_alive, recorded(home)[:1])):
+        if do != "stop":
+            raise ToolError(
+                f"{home.path}: expected a supervisor that answers, got a frozen one; `kill -CONT {supervisor.pid}` "
+                "thaws it, `down` ends everything"
+            )
+        procfs.send(supervisor, signal.SIGCONT)
     with connect(home) as client, client.makefile("rwb") as stream:
         try:
             stream.write(json.dumps({"do": do, **more}).encode() + b"\n")

@@ -24,6 +24,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -94,10 +95,12 @@ class Supervisor:
 
     async def _reap(self, running: Running) -> None:
         running.exit = await running.process.wait()
-        self.save()
+        with suppress(OSError):  # on a full disk the table grows old, but what runs can still be asked and stopped
+            self.save()
         if not running.expected:
             report = death(running.spec, running.exit)
-            sys.stderr.write(report["text"] + "\n")
+            with suppress(OSError):
+                sys.stderr.write(report["text"] + "\n")
             for queue in self.watchers:
                 queue.put_nowait(report)
 
@@ -128,7 +131,8 @@ class Supervisor:
         rounds = sorted({running.spec.stop_round for running in self.running.values()})
         for number in rounds:
             await self._stop_round([r for r in self.running.values() if r.spec.stop_round == number])
-        self.save()
+        with suppress(OSError):
+            self.save()
 
     async def _stop_round(self, members: list[Running]) -> None:
         for member in members:

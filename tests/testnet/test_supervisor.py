@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import os
 import signal
@@ -15,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from cosmos_wire.errors import ToolError
-from processes import control, procfs, watch
+from processes import control, procfs, supervisor, watch
 from processes.files import ProcessSpec, write_specs
 from testnet import lifecycle
 from testnet.files import Home
@@ -172,6 +173,47 @@ def test_down_works_when_the_supervisor_dies_while_it_is_asked(home: Home, monke
     monkeypatch.setattr(lifecycle, "ask", dies)
     lifecycle.down(home)
     assert not procfs.is_alive(found["n-0/app"])
+
+
+def test_what_a_killed_supervisor_left_is_said(home: Home) -> None:
+    """It was said that nothing ran."""
+    started(home, spec(home, "a/one", SLEEPER), spec(home, "a/two", SLEEPER))
+    keeper = control.recorded(home)[0]
+    procfs.send(keeper, signal.SIGKILL)
+    assert procfs.wait_gone(keeper, 10)
+    with pytest.raises(ToolError, match=r"got 2 of its processes without their supervisor; `up` .* `down`"):
+        control.ask(home, "status")
+    assert control.stop(home) == 2
+
+
+def test_a_frozen_supervisor_is_named_and_down_ends_everything(home: Home) -> None:
+    """`status` said nothing for a minute, `down` gave up after one and left everything running."""
+    table = started(home, spec(home, "a/one", SLEEPER), spec(home, "b/one", SLEEPER, 1))
+    keeper = control.recorded(home)[0]
+    procfs.send(keeper, signal.SIGSTOP)
+    while not procfs.is_frozen(keeper):
+        pass
+    with pytest.raises(ToolError, match=f"got a frozen one; `kill -CONT {keeper.pid}` thaws it"):
+        control.ask(home, "status")
+    lifecycle.down(home)
+    assert not any(procfs.is_alive(identity) for identity in (keeper, *table.values()))
+
+
+async def test_a_full_disk_keeps_nothing_from_being_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first process that ended could not be written down, and that ended the stopping."""
+    home = Home(tmp_path)
+    specs = [spec(home, "a/one", SLEEPER), spec(home, "b/one", SLEEPER, 1), spec(home, "c/one", SLEEPER, 2)]
+    write_specs(home, specs)
+    keeper = supervisor.Supervisor(home)
+    await keeper.start([item.name for item in specs])
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(supervisor, "write_json", full)
+    await keeper.signal(["a/one"], signal.SIGKILL)
+    await keeper.stop()
+    assert [running.exit is None for running in keeper.running.values()] == [False] * 3
 
 
 def test_a_pid_that_belongs_to_another_program_now_is_left_alone(home: Home) -> None:
