@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
+from collections.abc import Mapping
 from hashlib import sha256
 from itertools import pairwise
+from typing import Any as Json
 
 from bsmg.audit.findings import Findings
 from bsmg.audit.record import BlockRecord, ChainRecord
@@ -28,6 +31,8 @@ def check_headers(record: ChainRecord, findings: Findings) -> None:
         place = f"block {after.height}"
         named = after.header.last_block_id.hash
         findings.equal("headers", f"{place} last block", canonical.header_hash(before.header).hex(), named.hex())
+        members = before.header.next_validators_hash.hex()
+        findings.equal("headers", f"{place} validators", members, after.header.validators_hash.hex())
         results = results_hash(before)
         findings.equal("headers", f"{place} last results", results.hex(), after.header.last_results_hash.hex())
         if after.time_ns <= before.time_ns:
@@ -46,11 +51,26 @@ def results_hash(block: BlockRecord) -> bytes:
 def check_signatures(record: ChainRecord, findings: Findings) -> None:
     """Each block's commit; the last one's is the node's own."""
     commits = [block.last_commit for block in record.blocks[1:]] + [record.last_commit]
+    first = genesis_validators(record.genesis)
+    if first and record.blocks:
+        named = record.blocks[0].header.validators_hash
+        findings.equal("signatures", "validators of genesis", first.hex(), named.hex())
     for place, members in record.validators.items():
         found = canonical.validator_set_hash(members.validators)
         findings.equal("signatures", f"validators {place.hex()[:12]}", place.hex(), found.hex())
     for block, commit in zip(record.blocks, commits, strict=True):
         check_commit(record, findings, block.header, commit)
+
+
+def genesis_validators(genesis: Mapping[str, Json]) -> bytes:
+    """The hash of the set that a genesis document names, strongest first, then by address; empty when it names none."""
+    found = []
+    for row in genesis.get("validators") or ():
+        made = cmt_validator.Validator(voting_power=int(row["power"]))
+        made.pub_key.ed25519 = b64decode(row["pub_key"]["value"])
+        found.append(made)
+    found.sort(key=lambda one: (-one.voting_power, canonical.validator_address(one.pub_key.ed25519)))
+    return canonical.validator_set_hash(found) if found else b""
 
 
 def check_commit(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from dataclasses import replace
 
 import pytest
@@ -18,7 +19,7 @@ from cosmos_wire.protos import Message, channel_tx, cmt_types, market, market_tx
 from cosmos_wire.tx import pack
 from tests.audit.conftest import Records
 from tests.audit.day import Day, lived
-from tests.audit.recorder import UTILITY, Options, resealed
+from tests.audit.recorder import UTILITY, VALIDATORS, Options, resealed
 from tests.audit.tampering import Place, events_of, first_place, number_places, with_event, with_tx, with_value
 
 SLOW = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -395,3 +396,32 @@ def test_an_acknowledgement_that_the_other_chain_never_wrote(records: Records) -
 
     found = differences(changed_message(records[0], channel_tx.MsgAcknowledgement, other), records[1])
     assert named(found, "packets", "acknowledgement")
+
+
+# Whose signatures count
+
+
+def with_genesis(record: ChainRecord, powers: list[int]) -> ChainRecord:
+    """The document names the test's validators, in an order of its own."""
+    rows = [
+        {"pub_key": {"value": b64encode(member.pub_key.ed25519).decode()}, "power": str(power)}
+        for member, power in zip(VALIDATORS.message.validators, powers, strict=True)
+    ]
+    return replace(record, genesis={**record.genesis, "validators": rows[::-1]})
+
+
+def test_the_first_validators_are_those_of_genesis(records: Records) -> None:
+    powers = [member.voting_power for member in VALIDATORS.message.validators]
+    assert differences(with_genesis(records[0], powers), records[1]) == []
+    lying = with_genesis(records[0], [powers[0] + 1, *powers[1:]])
+    assert named(differences(lying, records[1]), "signatures", "validators of genesis")
+
+
+def test_validators_that_no_header_named_before_are_found(records: Records) -> None:
+    header = cmt_types.Header()
+    header.CopyFrom(records[0].blocks[7].header)
+    header.next_validators_hash = bytes(32)
+    block = replace(records[0].blocks[7], header=header)
+    lying = resealed(records[0], (*records[0].blocks[:7], block, *records[0].blocks[8:]))
+    (wrong,) = differences(lying, records[1])
+    assert (wrong.subject, wrong.place) == ("headers", "block 9 validators")

@@ -99,16 +99,20 @@ class Membership:
     def member(self, raw: bytes, at_ns: int) -> Member:
         """A member at a time; raises DoubtError saying what is wrong with the identity."""
         msp_id, certificate = identity(raw)
-        if raw not in self._known:
-            self._known[raw] = self._chain(msp_id, certificate)
-        for item in (certificate, *self._known[raw]):
+        for item in self._links(raw):
             self._require_valid(msp_id, item, at_ns)
         return Member(msp_id=msp_id, role=self._role(msp_id, certificate), key=key_of(certificate))
 
     def since(self, raw: bytes) -> int:
         """When an identity's certificate and all above it were valid first, ns; raises DoubtError."""
-        msp_id, certificate = identity(raw)
-        return max(_ns(item.not_valid_before_utc) for item in (certificate, *self._chain(msp_id, certificate)))
+        return max(_ns(item.not_valid_before_utc) for item in self._links(raw))
+
+    def _links(self, raw: bytes) -> tuple[x509.Certificate, ...]:
+        """A certificate and all above it, looked for once."""
+        if raw not in self._known:
+            msp_id, certificate = identity(raw)
+            self._known[raw] = (certificate, *self._chain(msp_id, certificate))
+        return self._known[raw]
 
     def _chain(self, msp_id: str, certificate: x509.Certificate) -> tuple[x509.Certificate, ...]:
         """Authorities from the one that signed a certificate up to a root of the organisation."""
