@@ -11,9 +11,9 @@ on, keys are dealt into buckets by their hash, and each Tick writes one bucket, 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping
 from hashlib import sha256
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from cosmos_wire.protos import fabric_microgrid
 from fabric_adapter.microgrid.errors import NoImageError
@@ -27,8 +27,37 @@ DELTA, BASE = "app/delta/", "app/base/"
 BUCKETS = 1024
 HASH_BITS = 16  # of a key's hash; those above say which bucket
 READ_TOGETHER = 16  # values of one range query: a page of a peer's holds up to 100, however long they are
-Buckets: TypeAlias = tuple[Set[bytes], ...]  # the keys of each
-EMPTY: Buckets = (frozenset(),) * BUCKETS
+LOOSE_MAX = 32
+
+
+class Bucket(NamedTuple):
+    """Keys: a set that states share, and what came and went since, at most LOOSE_MAX; so that a Tick copies little."""
+
+    most: frozenset[bytes] = frozenset()
+    new: frozenset[bytes] = frozenset()  # none of `most`
+    gone: frozenset[bytes] = frozenset()  # all of `most`
+
+    def whole(self) -> frozenset[bytes]:
+        """All of them."""
+        return (self.most - self.gone) | self.new if self.gone else self.most | self.new
+
+    def after(self, changes: Iterable[tuple[bytes, bool]]) -> Bucket:
+        """With keys that come (true) or go; itself when each is there, or absent, already."""
+        most, new, gone = self.most, set(self.new), set(self.gone)
+        for key, comes in changes:
+            apart, back = (new, gone) if comes else (gone, new)
+            if key in back:
+                back.remove(key)
+            elif (key in most) != comes:
+                apart.add(key)
+        if new == self.new and gone == self.gone:
+            return self
+        made = Bucket(most, frozenset(new), frozenset(gone))
+        return made if len(new) + len(gone) <= LOOSE_MAX else Bucket(made.whole())
+
+
+Buckets: TypeAlias = tuple[Bucket, ...]
+EMPTY: Buckets = (Bucket(),) * BUCKETS
 
 
 def delta_key(height: int) -> str:
@@ -51,24 +80,18 @@ def buckets_of(keys: Iterable[bytes]) -> Buckets:
     dealt: list[list[bytes]] = [[] for _ in range(BUCKETS)]
     for key in keys:
         dealt[bucket_of(key)].append(key)
-    return tuple(map(frozenset, dealt))
+    return tuple([Bucket(frozenset(part)) for part in dealt])
 
 
 def moved(before: Buckets, changes: Mapping[bytes, bytes | None]) -> Buckets:
     """The buckets after changes; those that nothing came to or left are the same objects."""
-    copies: dict[int, set[bytes]] = {}
+    dealt: dict[int, list[tuple[bytes, bool]]] = {}
     for key, value in changes.items():
-        number = bucket_of(key)
-        if (key in before[number]) == (value is not None):
-            continue
-        keys = copies.get(number)
-        if keys is None:
-            keys = copies[number] = set(before[number])
-        if value is None:
-            keys.remove(key)
-        else:
-            keys.add(key)
-    return tuple([copies.get(number, keys) for number, keys in enumerate(before)])
+        dealt.setdefault(bucket_of(key), []).append((key, value is not None))
+    after = list(before)
+    for number, part in dealt.items():
+        after[number] = before[number].after(part)
+    return tuple(after)
 
 
 def writes(
@@ -76,7 +99,7 @@ def writes(
 ) -> Iterator[tuple[str, bytes | None]]:
     """What a Tick does on the ledger; `buckets` and `store` are those after it."""
     number = height % BUCKETS
-    yield base_key(number), _packed(height, {key: store.get(key) for key in buckets[number]})
+    yield base_key(number), _packed(height, {key: store.get(key) for key in buckets[number].whole()})
     yield delta_key(height), _packed(height, changes)
     if height > BUCKETS:
         yield delta_key(height - BUCKETS), None
