@@ -68,7 +68,7 @@ class RestEdge:
 async def _body(request: web.Request) -> object:
     try:
         return json.loads(await request.read() or b"{}")
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise QueryError(Status.INVALID_ARGUMENT, f"body: expected JSON: {error}") from error
 
 

@@ -457,6 +457,15 @@ async def test_rest(rest: aiohttp.ClientSession, path: str, status: int, holds: 
     assert holds(doc), doc
 
 
+@pytest.mark.parametrize("body", [b"{", b"\xff", b"[" * 100_000, b'{"a":' * 100_000])
+async def test_a_body_that_is_no_json_is_the_callers_fault(rest: aiohttp.ClientSession, body: bytes) -> None:
+    """Deep nesting was called the node's."""
+    async with rest.post("/cosmos/tx/v1beta1/txs", data=body) as answer:
+        doc = await answer.json()
+    assert (answer.status, doc["code"]) == (400, 3)
+    assert doc["message"].startswith("body: expected JSON: ")
+
+
 async def test_rest_height_and_simulate(rest: aiohttp.ClientSession) -> None:
     path = f"/cosmos/bank/v1beta1/balances/{BOB.text}/by_denom?denom={DENOM}"
     async with rest.get(path, headers={HEIGHT_KEY: "3"}) as response:
