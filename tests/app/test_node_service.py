@@ -24,6 +24,7 @@ from tests.app.chain import CHAIN, Node
 from tests.app.test_services import HEADER, OPTIONS, PARTS, TIME, Recorded
 
 TX = b"a transaction"
+GUARD_S = 120  # against standing still, not a measurement
 HASH = sha256(TX).hexdigest().upper()
 
 
@@ -121,7 +122,7 @@ async def test_abci_query_never_waits(server: QueryServer) -> None:
     request = abci.Request(query=abci.RequestQuery(path=path, data=q.StatusRequest(above=9).SerializeToString()))
     answered: asyncio.Future[abci.Response] = asyncio.get_running_loop().create_future()
     server.dispatch(request, b"", answered.set_result)
-    found = (await asyncio.wait_for(answered, 5)).query
+    found = (await asyncio.wait_for(answered, GUARD_S)).query
     assert (found.code, q.StatusResponse.FromString(found.value).height) == (0, 2)
 
 
