@@ -5,8 +5,13 @@ from __future__ import annotations
 import asyncio
 
 from bsmg.client.chain import ChainClient
-from tests.e2e.net import F, Net, Side, connected, conserved, opened, quiet, transfer, voucher
+from bsmg.client.fabric import FabricClient
+from fabric_adapter.gateway import Patience
+from tests.e2e.net import HANG_S, F, Net, Side, connected, conserved, opened, quiet, transfer, voucher
 
+LONG = Patience(
+    total_s=HANG_S / 2, status_s=HANG_S
+)  # a machine that others use takes its time to start a process again
 BURST = 12
 ASIDE = 4  # blocks that are made while a process is away
 VICTIMS = {
@@ -25,6 +30,8 @@ async def sent_both_ways(comet: Side, fabric: Side) -> None:
 
 async def test_each_process_is_killed_under_load_and_comes_back(mixed: Net) -> None:
     async with opened(mixed) as (comet, fabric):
+        assert isinstance(fabric.client, FabricClient)
+        fabric.client.patience = LONG
         await quiet(comet, fabric)
         ours, theirs = voucher(fabric, comet.denom), voucher(comet, fabric.denom)
         start = await fabric.balance(fabric.faucet.address, ours), await comet.balance(comet.faucet.address, theirs)
