@@ -45,7 +45,7 @@ def outcome_of(orders: Sequence[Order], rules: Rules, got: Got) -> Outcome:
     earned = sum(got[o.seq][1] for o in orders if o.side == ASK and o.seq in got)
     paid = sum(got[o.seq][1] for o in orders if o.side == BID and o.seq in got)
     return Outcome(
-        price_e4=earned // volume if volume else _idle_price(orders, rules),
+        price_e4=min(earned // volume, rules.cap_e4) if volume else _idle_price(orders, rules),
         volume_mWh=volume,
         welfare=sum(sign[o.side] * o.price_e4 * got[o.seq][0] for o in orders if o.seq in got),
         fills={seq: energy for seq, (energy, _) in got.items() if energy},

@@ -113,8 +113,8 @@ class AreaPrices(NamedTuple):
 class Outcome:
     """Awards of both sides in book order, each above 0 mWh, and what they add up to.
 
-    `price_e4` is what sellers get a unit on average, rounded down (the one price where there is one); without trade the
-    middle of the best bid and ask. `flows` has the energy from area to area, `prices` the area prices of the uniform
+    `price_e4` is what sellers get a unit on average, rounded down, at most the cap (the one price where there is one);
+    without trade the middle of the best bid and ask. `flows` has the energy from area to area, `prices` the area prices of the uniform
     mechanisms: together they are their certificate.
     """
 
@@ -166,9 +166,9 @@ def worth(awards: Iterable[Award]) -> int:
 
 
 def average_price(book: Book, terms: Terms, earned: int, volume_mWh: int) -> int:
-    """`price_e4` of an outcome."""
+    """`price_e4` of an outcome. Where a cell's asks get what its bids gained (VCG), the average may be above the cap."""
     if volume_mWh:
-        return earned // volume_mWh
+        return min(earned // volume_mWh, terms.cap_e4)
     bid = max([terms.floor_e4, *(order.price_e4 for order in book.bids[:1])])
     ask = min([terms.cap_e4, *(order.price_e4 for order in book.asks[:1])])
     return terms.split(min(bid, ask), max(bid, ask))

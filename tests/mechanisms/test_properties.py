@@ -38,6 +38,15 @@ def test_every_outcome_is_sound_and_its_budget_is_as_claimed(
     assert FLOOR <= outcome.price_e4 <= CAP
 
 
+def test_a_price_of_vcg_stays_in_the_band_where_a_cell_buys_and_sells() -> None:
+    """Its asks get what its bids gained: on average 9.5 here, above the cap of 8."""
+    rows = [*((BID, 20_000, 1, 1) for _ in range(7)), (BID, 70_000, 1, 2), (ASK, 20_000, 1, 1), (ASK, 20_000, 2, 1)]
+    found = [Order(side, price, seq, cell, 1, mWh) for seq, (side, price, cell, mWh) in enumerate(rows, start=1)]
+    outcome = CATALOGUE["vcg"].rule(book(found), terms())
+    assert outcome.earned > CAP * outcome.volume_mWh
+    assert outcome.price_e4 == CAP
+
+
 @pytest.mark.parametrize("name", NAMES)
 @settings(max_examples=25, deadline=None)
 @given(found=orders(), fees=tables(), shuffled=st.randoms(use_true_random=False))
