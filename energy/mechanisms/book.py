@@ -114,8 +114,8 @@ class Outcome:
     """Awards of both sides in book order, each above 0 mWh, and what they add up to.
 
     `price_e4` is what sellers get a unit on average, rounded down, at most the cap (the one price where there is one);
-    without trade the middle of the best bid and ask. `flows` has the energy from area to area, `prices` the area prices of the uniform
-    mechanisms: together they are their certificate.
+    without trade the middle of the best bid and ask. `flows` has the energy from area to area, `prices` the area prices
+    of the uniform mechanisms: together they are their certificate.
     """
 
     bids: tuple[Award, ...]
@@ -166,7 +166,7 @@ def worth(awards: Iterable[Award]) -> int:
 
 
 def average_price(book: Book, terms: Terms, earned: int, volume_mWh: int) -> int:
-    """`price_e4` of an outcome. Where a cell's asks get what its bids gained (VCG), the average may be above the cap."""
+    """`price_e4` of an outcome; where asks get what bids of their cell gained (VCG), the average may pass the cap."""
     if volume_mWh:
         return min(earned // volume_mWh, terms.cap_e4)
     bid = max([terms.floor_e4, *(order.price_e4 for order in book.bids[:1])])
