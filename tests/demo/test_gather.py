@@ -78,7 +78,10 @@ class Chain:
 
 
 def scene_of(chains: dict[str, Chain], roles: dict[str, str]) -> Scene:
-    docs = [{"chain_id": name, "kind": "cometbft", "nodes": [], "role": roles.get(name, "")} for name in chains]
+    docs = [
+        {"chain_id": name, "kind": "cometbft", "nodes": [{"moniker": name}], "role": roles.get(name, "")}
+        for name in chains
+    ]
     logs = {name: ChainLog(chain_id=name) for name in chains}
     net = parse_testnet({"version": 1, "chains": docs})
     return Scene(net=net, chains=cast("Any", chains), faucets={}, logs=logs)
