@@ -9,7 +9,7 @@ from pathlib import Path
 
 from testnet.topology import Chain
 
-UNIX_PATH_MAX = 100  # the kernel takes 107 bytes
+UNIX_HOME_MAX = 90  # bytes; the kernel takes 107 for a whole name
 SHORT_ROOT = Path("/tmp")  # noqa: S108  (its own folder below, mode 0700; TMPDIR may be as long as the home)
 VOTING_MS = 350  # what several validators need beside timeout_commit; measured with four on two cores
 ALONE_MS = 50  # what one needs
@@ -41,10 +41,9 @@ class Node:
         return f"unix://{self.socket('abci')}"
 
     def socket(self, name: str) -> Path:
-        """A unix socket in the node's home; in a short folder of the testnet's where that path would be too long."""
-        path = self.home / f"{name}.sock"
-        if len(str(path)) <= UNIX_PATH_MAX:
-            return path
+        """A unix socket in the node's home; where that is long all are in a short folder of the testnet's."""
+        if len(os.fsencode(self.home)) <= UNIX_HOME_MAX:
+            return self.home / f"{name}.sock"
         return short_folder(self.home.parent.parent) / f"{self.moniker}-{name}.sock"
 
 
