@@ -27,7 +27,7 @@ from typing import Any as Json
 import uvloop
 
 from bench import fabric_rate, net
-from bench.fabric_rate import CONCURRENT, MakeArgs, Options, Tally
+from bench.fabric_rate import CONCURRENT, Callers, Options, Tally
 from bench.measure import cpu_s, machine, spent
 from bsmg.client.chain import ChainClient
 from bsmg.client.testnet_file import ChainInfo, NodeInfo
@@ -97,6 +97,11 @@ class Cells:
         fresh = tuple(slot for slot in range(first, last + 1) if slot not in self.used)
         self.slots, self.placed = fresh, [count() for _ in self.cells]
 
+    @property
+    def room(self) -> int:
+        """Orders that all may place in the open slots."""
+        return len(self.cells) * ORDERS_A_CELL * len(self.slots)
+
     def order(self, _: int, caller: int) -> Sequence[bytes]:
         """The caller's next order; raises ToolError when it has used all its places."""
         caller %= len(self.cells)
@@ -159,12 +164,14 @@ class Orders:
     async def round(self) -> dict[str, Json]:
         """One measurement; back when every order is executed."""
         await self._wait_for_slots()
-        head, before, begun = await self.client.head(), network_cpu(self.info), time.monotonic()
-        tally = await fabric_rate.closed_loop(self.gateways, self.info.chaincode, self.cells.order, self.options)
+        callers = Callers(self.gateways, self.info.chaincode, self.cells.order, self.options.concurrent)
+        callers.prepare(min(fabric_rate.AHEAD, self.cells.room // self.options.concurrent))
+        head, before = await self.client.head(), network_cpu(self.info)
+        tally = await fabric_rate.closed_loop(callers, self.options)
         used = spent(before, network_cpu(self.info))
         self.cells.used.update(self.cells.slots)
         ticks = await executed(self.client, head.height, tally.sent)
-        return {**_figures(tally, self.options, begun, used), "ticks": ticks}
+        return {**_figures(tally, self.options, used), "ticks": ticks}
 
     async def _wait_for_slots(self) -> None:
         """Until the slots that take orders are new ones, and enough of them."""
@@ -176,10 +183,10 @@ class Orders:
             head = await self.client.feed.wait_above(head.height)
 
 
-def _figures(tally: Tally, options: Options, begun: float, used: dict[str, float]) -> dict[str, Json]:
+def _figures(tally: Tally, options: Options, used: dict[str, float]) -> dict[str, Json]:
     per_call = {role: round(1000 * seconds / tally.sent, 2) for role, seconds in used.items()}
     load = machine()["load_average"][0]
-    return {**fabric_rate.figures(tally, options, begun), "cpu_ms_a_transaction": per_call, "load_average": load}
+    return {**fabric_rate.figures(tally, options), "cpu_ms_a_transaction": per_call, "load_average": load}
 
 
 async def put_round(doc: dict[str, Json], identities: Sequence[Identity], options: Options) -> dict[str, Json]:
@@ -188,12 +195,14 @@ async def put_round(doc: dict[str, Json], identities: Sequence[Identity], option
     clients = [connect(home, number) for number in range(1, len(doc["orgs"]) + 1)]
     callers = [_speaking(clients[place % len(clients)], identity) for place, identity in enumerate(identities)]
     try:
-        run, before, begun = f"{time.time_ns()}", fabric_rate.cpu(doc), time.monotonic()
-        make: MakeArgs = fabric_rate.bare_put(run)
-        tally = await fabric_rate.closed_loop(callers, doc["chaincode"], make, options)
+        run = f"{time.time_ns()}"
+        put = Callers(callers, doc["chaincode"], fabric_rate.bare_put(run), options.concurrent)
+        put.prepare()
+        before = fabric_rate.cpu(doc)
+        tally = await fabric_rate.closed_loop(put, options)
         used = spent(before, fabric_rate.cpu(doc))
         await fabric_rate.check(clients, doc, run, tally.sent)
-        return _figures(tally, options, begun, used)
+        return _figures(tally, options, used)
     finally:
         await asyncio.gather(*(client.close() for client in clients))
 

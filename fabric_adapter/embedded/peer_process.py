@@ -7,7 +7,6 @@ the ledger's file, never writes it, has its organisation's key and chaincode, an
 from __future__ import annotations
 
 import argparse
-import gc
 import logging
 import signal
 import socket
@@ -18,6 +17,7 @@ from typing import BinaryIO
 
 from cosmos_wire.errors import BsmgError
 from cosmos_wire.protos import fabric_peer
+from fabric_adapter import serving
 from fabric_adapter.chaincodes import load
 from fabric_adapter.embedded.apart import HEAD, READY, framed, task_of
 from fabric_adapter.embedded.disk import Disk
@@ -27,7 +27,7 @@ from fabric_adapter.embedded.serve import load_node
 from fabric_adapter.network.plan import LEDGER, Home, Plan, read_plan
 from fabric_adapter.stub import Response
 
-HANDFUL = 8  # answers that leave together
+HANDFUL = 16  # answers that leave together
 
 
 def open_peer(home: Home, plan: Plan, org: str) -> Peer:
@@ -108,7 +108,7 @@ def _begun(line: socket.socket, home: Home, org: str) -> Iterator[str]:
     except BsmgError as error:
         yield str(error)
         return
-    gc.freeze()  # what the imports made stays for good
+    serving.quieten()
     line.sendall(framed(fabric_peer.PeerAnswers(answers=[fabric_peer.PeerAnswer(id=READY)])))
     serve(line, peer)
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import gc
 import logging
 import signal
 import sys
@@ -21,12 +20,11 @@ from pathlib import Path
 import uvloop
 
 from cosmos_wire.errors import BsmgError
+from fabric_adapter import serving
 from fabric_adapter.node.front import Options, run
 from fabric_adapter.node.writer import Pace
 from microgrid.operator import read_operator
 
-SWITCH_INTERVAL_S = 0.001  # the event loop gets the interpreter back soon while a query is being answered
-GC_THRESHOLDS = (20_000, 20, 50)  # what blocks bring is freed by count; the collector finds next to nothing in it
 LOG_FORMAT = "%(asctime)s level=%(levelname)s logger=%(name)s %(message)s"
 
 
@@ -71,9 +69,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         options = read(arguments)
         logging.basicConfig(level=options.operator.log_level.upper(), format=LOG_FORMAT, stream=sys.stderr)
-        sys.setswitchinterval(SWITCH_INTERVAL_S)
-        gc.freeze()  # what the imports made stays for good
-        gc.set_threshold(*GC_THRESHOLDS)
+        serving.quieten()
         uvloop.run(_run(options))
     except (BsmgError, OSError) as error:
         sys.stderr.write(f"level=ERROR {error}\n")
