@@ -43,7 +43,7 @@ from processes.files import read_json
 from testnet.topology import parse_topology
 
 CHAIN = "mgf-1"
-SLOT_S, WINDOW_MS = 10, 600_000  # orders of a slot are taken for two minutes: a dozen slots at once
+SLOT_S, WINDOW_MS = 6, 600_000  # orders of a slot are taken for two minutes: twenty slots at once
 ORDERS_A_CELL = 8  # in a slot
 MARGIN_MS = 30_000  # before a slot is cleared
 QUANTITY_MWH, PRICE_E4 = 1_000, 50_000
